@@ -1,0 +1,143 @@
+"""The run folder on disk: names, appends, reads that forgive a torn tail, and locks that tell who lives.
+
+Standard library only: the supervisor imports this and must stay small. One writer per file; a line counts once its
+newline is there (DESIGN §2). Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+
+SPEC = "spec.json"
+ORDERS = "orders.jsonl"
+LIFECYCLE = "lifecycle.jsonl"
+METRICS = "metrics.jsonl"
+EVENTS = "events.jsonl"
+LOG = "log.txt"
+PATCH = "code.patch"
+SUPERVISOR_LOCK = "supervisor.lock"
+TRAINER_LOCK = "trainer.lock"
+
+MAX_LINE = 1 << 20
+"""Bytes; a longer line is not ours and is passed over when reading."""
+
+Line = dict[str, object]
+
+
+def append(path: str | os.PathLike[str], record: Line, *, sync: bool = False) -> None:
+    """Append one JSON line in one write; a torn tail left by somebody's death is closed with a newline first.
+
+    sync: wait until the line is on the disk (orders, lifecycle). Raises OSError, with the file as it was but for
+    a torn tail that readers pass over, when the disk is full.
+    """
+    data = json.dumps(record, separators=(",", ":"), default=str).encode() + b"\n"
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if _torn(fd):
+            data = b"\n" + data
+        if os.write(fd, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        if sync:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _torn(fd: int) -> bool:
+    size = os.fstat(fd).st_size
+    return size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+
+
+def parse(data: bytes) -> list[Line]:
+    """Read the finished lines of data; torn, foreign or damaged lines are passed over."""
+    found: list[Line] = []
+    for raw in data.split(b"\n")[:-1]:
+        if not raw or len(raw) > MAX_LINE:
+            continue
+        try:
+            line = json.loads(raw)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(line, dict):
+            found.append(line)
+    return found
+
+
+def read(path: str | os.PathLike[str]) -> list[Line]:
+    """Read every finished line of a file; a missing file has none."""
+    try:
+        with open(path, "rb") as file:
+            return parse(file.read())
+    except FileNotFoundError:
+        return []
+
+
+def write_new(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a whole file beside and rename it, synced; readers see the old file, the new one, never a part."""
+    beside = f"{os.fspath(path)}.{os.getpid()}.new"
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    except BaseException:
+        os.unlink(beside)
+        raise
+    finally:
+        os.close(fd)
+    os.rename(beside, path)
+
+
+def held(path: str | os.PathLike[str]) -> bool:
+    """Tell whether somebody holds the lock; probed with a shared lock for an instant, created by nobody."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def take(path: str | os.PathLike[str], *, patience: float = 1.0, inherit: bool = False) -> int | None:
+    """Take the lock for as long as the returned descriptor (or a copy of it) is open; None if somebody has it.
+
+    patience: seconds to go on trying, because a probe holds a shared lock for an instant and must never win.
+    inherit: let children keep the descriptor, and with it the lock.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | (0 if inherit else os.O_CLOEXEC), 0o600)
+    if inherit:
+        os.set_inheritable(fd, True)
+    give_up = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                os.close(fd)
+                return None
+            time.sleep(0.002)
+        else:
+            return fd
+
+
+def start_time(pid: int) -> str | None:
+    """Give the kernel's start time of a process; with the pid it names one process and no later one.
+
+    None when there is no such process. Elsewhere than Linux, where /proc is missing, always None.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[19].decode()
+    except (OSError, IndexError):
+        return None
