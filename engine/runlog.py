@@ -82,9 +82,9 @@ _silent = False
 
 def open(folder: str | os.PathLike[str]) -> Writer:  # noqa: A001 - reads as runlog.open
     """Bind log() and event() to a run folder, for a program that is told it otherwise than by ENGINE_RUN."""
-    global _writer, log, event
+    global _writer
     _writer = Writer(folder)
-    log, event = _writer.log, _writer.event
+    globals().update(log=_writer.log, event=_writer.event)  # runlog.log is then the method itself: no extra call
     return _writer
 
 

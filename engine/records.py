@@ -1,0 +1,319 @@
+"""The records that cross the socket or reach the disk: what a run is asked to be, what is told of it, every message.
+
+All are frozen msgspec Structs; unknown keys are ignored when reading, so formats only grow. Times are unix seconds,
+sizes bytes, durations seconds. Messages are JSON, one a line (`encode`, `decode_request`, `decode_reply`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from engine.devices import DeviceSample, HostSample
+from engine.provenance import DataPrint, Git
+
+VERSION = 1
+"""Of the socket protocol; grows when an old client can no longer talk to a new engine."""
+
+WAITING = frozenset({"queued", "held"})
+LIVE = frozenset({"starting", "running", "stopping", "finishing", "orphaned"})
+ENDED = frozenset({"ok", "failed", "stopped", "lost"})
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """spec.json: everything a run was asked to be, written once before "queued" is answered."""
+
+    id: str = ""
+    family: str
+    """A trainer's family, or "exec" for any other command."""
+    command: tuple[str, ...]
+    """"{run}" stands for the run folder in the command of a family."""
+    cwd: str
+    name: str = ""
+    config: dict[str, dict[str, object]] = {}
+    """The resolved config by section; empty for exec."""
+    preset: str = ""
+    seed: int | None = None
+    gpus: int | None = None
+    """Devices asked; None is one GPU where the box has one, else a CPU slot; 0 is a CPU slot."""
+    priority: int = 0
+    after: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    submitted: float = 0.0
+    user: str = ""
+    host: str = ""
+    python: str = ""
+    git: Git | None = None
+    packages: dict[str, str] = {}
+    data: DataPrint | None = None
+    env: dict[str, str] = {}
+    """The environment less anything that looks like a secret."""
+    env_withheld: tuple[str, ...] = ()
+    """Names of variables that were not written down; the run gets them while this engine lives."""
+    resume_from: str | None = None
+    grace: float = 30.0
+    """Seconds between SIGTERM and SIGKILL when the run is stopped."""
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run as lists show it: derived from its folder, never stored."""
+
+    id: str
+    family: str
+    state: str
+    """One of WAITING, LIVE or ENDED."""
+    since: float
+    """When this state began."""
+    name: str = ""
+    submitted: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    priority: int = 0
+    place: int | None = None
+    """Place in the queue, 1 is next."""
+    reason: str = ""
+    """Why it waits, or the cause of its end."""
+    what: str = ""
+    """The settings that differ from the preset, or the command."""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    gpus: int | None = None
+    after: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    """UUIDs, or "cpu"."""
+    labels: tuple[str, ...] = ()
+    """The devices as people say them: GPU0, CPU."""
+    pid: int | None = None
+    phase: str = ""
+    step: int | None = None
+    steps: int | None = None
+    epoch: float | None = None
+    epochs: float | None = None
+    loss: float | None = None
+    metric: float | None = None
+    """Latest val_pct_mae."""
+    best: float | None = None
+    """Best val_pct_mae so far."""
+    naive: float | None = None
+    """val_naive_pct_mae, the naive forecast's on the same windows."""
+    skill: float | None = None
+    """1 - metric/naive; positive is better than naive."""
+    steps_per_s: float | None = None
+    windows_per_s: float | None = None
+    eta: float | None = None
+    """Seconds left, from the rate of late."""
+    device_memory: int | None = None
+    memory: int | None = None
+    """Resident bytes of its processes; peak once it ended."""
+    spark: tuple[float, ...] = ()
+    """Loss of late, oldest first, at most 40."""
+    warning: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    resume_from: str | None = None
+    checkpoint: str = ""
+    """The best checkpoint, relative to the run folder."""
+    dirty: bool = False
+    commit: str = ""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """What the box did at one moment."""
+
+    t: float
+    devices: tuple[DeviceSample, ...] = ()
+    host: HostSample | None = None
+    why_none: str = ""
+    """Why there are no devices, when there are none."""
+
+
+class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    pid: int
+    started: float
+    version: str
+    workspace: str
+    socket: str
+    cpu_slots: int
+    counts: dict[str, int]
+    """Runs by state."""
+    store_backlog: int = 0
+    """Bytes of run folders not yet in runs.duckdb."""
+    store_holder: str = ""
+    """Who holds runs.duckdb, when somebody does."""
+    store_error: str = ""
+    store_at: float | None = None
+    """When the database was last brought up to date."""
+    database: int = 0
+    """Bytes."""
+
+
+# -- requests -----------------------------------------------------------------------------------------------------
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    version: int = VERSION
+
+
+class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
+    spec: Spec
+    patch: str = ""
+    """code.patch of the run."""
+    environment: dict[str, str] = {}
+    """Whole; kept in memory until the run starts, never written."""
+    hold: bool = False
+
+
+OrderKind = Literal["stop", "kill", "hold", "release", "priority", "note", "tag", "untag", "promote"]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
+    """A wish for a run: a line in its orders.jsonl, then whatever it asks for.
+
+    value: the priority (int), the note, the tag, or for promote the path of the exported checkpoint.
+    """
+
+    run: str
+    order: OrderKind
+    value: str = ""
+    why: str = ""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, tag="retry"):
+    """Queue `<id>.2`: the same spec again, from the last checkpoint unless fresh."""
+
+    run: str
+    fresh: bool = False
+    environment: dict[str, str] = {}
+
+
+class ListRuns(msgspec.Struct, frozen=True, tag="list"):
+    pass
+
+
+class ShowRun(msgspec.Struct, frozen=True, tag="show"):
+    run: str
+
+
+class GetStatus(msgspec.Struct, frozen=True, tag="status"):
+    pass
+
+
+class GetSample(msgspec.Struct, frozen=True, tag="sample"):
+    pass
+
+
+class Watch(msgspec.Struct, frozen=True, tag="watch"):
+    """From now on: one Snapshot, then Changed whenever there is news, at most every `every` seconds."""
+
+    every: float = 0.25
+
+
+class Sync(msgspec.Struct, frozen=True, tag="sync"):
+    """Bring runs.duckdb up to date now and answer when that is done (or say who holds it)."""
+
+
+class Rebuild(msgspec.Struct, frozen=True, tag="rebuild"):
+    """Make runs.duckdb anew from the run folders."""
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
+    """Something typed outside a single run (an export): a line in runs/host/."""
+
+    kind: str
+    fields: dict[str, object]
+
+
+class Down(msgspec.Struct, frozen=True, kw_only=True, tag="down"):
+    stop_runs: bool = False
+
+
+Request = (
+    Hello | Submit | Order | Retry | ListRuns | ShowRun | GetStatus | GetSample | Watch | Sync | Rebuild | Note | Down
+)
+
+# -- replies ------------------------------------------------------------------------------------------------------
+
+
+class Ok(msgspec.Struct, frozen=True, tag="ok"):
+    text: str = ""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """An error of engine.errors: its class's name and its one line."""
+
+    error: str
+    text: str
+
+
+class Queued(msgspec.Struct, frozen=True, tag="queued"):
+    row: RunRow
+
+
+class Rows(msgspec.Struct, frozen=True, tag="rows"):
+    rows: tuple[RunRow, ...]
+
+
+class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):
+    row: RunRow
+    spec: Spec
+    folder: str
+    orders: list[dict[str, object]]
+    lifecycle: list[dict[str, object]]
+    events: list[dict[str, object]]
+    """The last 500."""
+
+
+class StatusReply(msgspec.Struct, frozen=True, tag="engine"):
+    status: EngineStatus
+
+
+class SampleReply(msgspec.Struct, frozen=True, tag="devices"):
+    sample: Sample
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
+    """Everything a screen starts from."""
+
+    rows: tuple[RunRow, ...]
+    sample: Sample
+    history: tuple[Sample, ...]
+    """The last two minutes, oldest first."""
+    status: EngineStatus
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed", omit_defaults=True):
+    """News since the last message: whole new rows, and a sample or status where there is a new one."""
+
+    rows: tuple[RunRow, ...] = ()
+    sample: Sample | None = None
+    status: EngineStatus | None = None
+
+
+Reply = Ok | Failed | Queued | Rows | RunDetail | StatusReply | SampleReply | Snapshot | Changed
+
+_encoder = msgspec.json.Encoder()
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+_specs = msgspec.json.Decoder(Spec)
+
+
+def encode(message: Request | Reply | Spec) -> bytes:
+    """One line with its newline."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_request(line: bytes) -> Request:
+    """Raises msgspec.DecodeError for what is not a request."""
+    return _requests.decode(line)
+
+
+def decode_reply(line: bytes) -> Reply:
+    """Raises msgspec.DecodeError for what is not a reply."""
+    return _replies.decode(line)
+
+
+def decode_spec(data: bytes) -> Spec:
+    """Raises msgspec.DecodeError for what is not a spec."""
+    return _specs.decode(data)
