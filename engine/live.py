@@ -1,0 +1,119 @@
+"""What a run's own lines say of its progress: a pure fold of metrics.jsonl and events.jsonl."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SPARK = 40
+RATE_WINDOW = 30.0
+"""Seconds of late over which steps per second are taken."""
+
+
+def number(value: object) -> float | None:
+    """A finite number, or None for anything else a line may hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+@dataclass
+class Progress:
+    """How far a run is, from its own lines; every field may be missing, no line is trusted to be well typed."""
+
+    phase: str = ""
+    step: int | None = None
+    steps: int | None = None
+    epoch: float | None = None
+    epochs: float | None = None
+    loss: float | None = None
+    metric: float | None = None
+    naive: float | None = None
+    skill: float | None = None
+    best: float | None = None
+    checkpoint: str = ""
+    steps_per_s: float | None = None
+    windows_per_s: float | None = None
+    warning: str = ""
+    failed: str = ""
+    oom: Mapping[str, object] | None = None
+    finished: str | None = None
+    last: float = 0.0
+    spark: deque[float] = field(default_factory=lambda: deque(maxlen=SPARK))
+    _pace: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=512))
+
+    def metrics(self, line: Mapping[str, object]) -> None:
+        """Take in one line of metrics.jsonl."""
+        t, step = number(line.get("t")), number(line.get("step"))
+        if t is not None:
+            self.last = max(self.last, t)
+        if step is not None:
+            self.step = max(int(step), self.step or 0)
+        if (loss := number(line.get("loss"))) is not None:
+            self.loss = loss
+            self.spark.append(loss)
+        if (epoch := number(line.get("epoch"))) is not None:
+            self.epoch = epoch
+        if (metric := number(line.get("val_pct_mae"))) is not None:
+            self.metric = metric
+            self.best = metric if self.best is None else min(self.best, metric)
+        self.naive = _or(number(line.get("val_naive_pct_mae")), self.naive)
+        self.skill = _or(number(line.get("val_skill")), self.skill)
+        self.windows_per_s = _or(number(line.get("windows_per_s")), self.windows_per_s)
+        if t is not None and step is not None:
+            self._keep_pace(t, int(step))
+
+    def _keep_pace(self, t: float, step: int) -> None:
+        pace = self._pace
+        if pace and (step < pace[-1][1] or t < pace[-1][0]):
+            pace.clear()  # resumed, or the clock was moved
+        pace.append((t, step))
+        while len(pace) > 2 and t - pace[0][0] > RATE_WINDOW:
+            pace.popleft()
+        seconds = t - pace[0][0]
+        if seconds > 0 and step > pace[0][1]:
+            self.steps_per_s = (step - pace[0][1]) / seconds
+
+    def event(self, line: Mapping[str, object]) -> None:
+        """Take in one line of events.jsonl."""
+        kind = line.get("event")
+        if (t := number(line.get("t"))) is not None:
+            self.last = max(self.last, t)
+        if kind == "plan":
+            steps = number(line.get("steps"))
+            self.steps = int(steps) if steps is not None else None
+            self.epochs = number(line.get("epochs"))
+        elif kind == "phase":
+            self.phase = str(line.get("name", ""))[:40]
+        elif kind == "best":
+            self.checkpoint = str(line.get("path", ""))[:300]
+            if line.get("metric") == "val_pct_mae":
+                self.best = _or(number(line.get("value")), self.best)
+        elif kind == "warning":
+            self.warning = str(line.get("text", ""))[:300]
+        elif kind == "oom":
+            self.oom = line
+        elif kind == "failed":
+            self.failed = str(line.get("cause", ""))[:500]
+        elif kind == "finished":
+            self.finished = str(line.get("why", ""))[:80]
+        elif kind == "evaluation" and line.get("split") == "val" and isinstance(line.get("metrics"), dict):
+            self._evaluated(line["metrics"])  # type: ignore[arg-type]
+
+    def _evaluated(self, metrics: Mapping[str, object]) -> None:
+        self.metric = _or(number(metrics.get("val_pct_mae")), self.metric)
+        self.naive = _or(number(metrics.get("val_naive_pct_mae")), self.naive)
+        self.skill = _or(number(metrics.get("val_skill")), self.skill)
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to the last step at the rate of late."""
+        if self.step is None or self.steps is None or not self.steps_per_s:
+            return None
+        return max(0.0, (self.steps - self.step) / self.steps_per_s)
+
+
+def _or(value: float | None, otherwise: float | None) -> float | None:
+    return otherwise if value is None else value
