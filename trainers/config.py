@@ -6,7 +6,7 @@
         delta: float = param(0.1, help="Huber delta", low=1e-6, when=("loss", "huber"))
 
 Annotations may be int, float, bool, str, and tuple[int, ...], tuple[float, ...], tuple[str, ...].
-Checks over several fields live in `__post_init__` and raise ValueError or ConfigError naming the fields.
+Checks over several fields live in `__post_init__` and raise ValueError, naming the fields with their section.
 Standard library only: `python -m trainers describe` has to answer at once.
 """
 
@@ -118,20 +118,31 @@ def build(config: type, values: Mapping[str, Any], section: str) -> Any:
             near = did_you_mean(name, known).replace("'", f"'{section}.", 1)
             raise ConfigError(f"Unknown field '{section}.{name}'.{near} `engine config` shows all.")
     parsed = {name: parse(known[name], value, f"{section}.{name}") for name, value in values.items()}
-    for name in parsed:
-        when = known[name].metadata.get("when")
-        if when is not None:
-            other = parsed.get(when[0], known[when[0]].default)
-            if other not in when[1]:
-                wanted = " or ".join(_text(v) for v in when[1])
-                raise ConfigError(
-                    f"{section}.{name} has no meaning with {section}.{when[0]}={_text(other)}: "
-                    f"leave it out, or set {section}.{when[0]}={wanted}."
-                )
+    for name in without_meaning(config, parsed):
+        other, wanted = known[name].metadata["when"]
+        is_now = parsed.get(other, known[other].default)
+        raise ConfigError(
+            f"{section}.{name} has no meaning with {section}.{other}={_text(is_now)}: "
+            f"leave it out, or set {section}.{other}={' or '.join(_text(v) for v in wanted)}."
+        )
     try:
         return config(**parsed)
     except ValueError as error:
-        raise ConfigError(f"{section}: {error}") from error
+        raise ConfigError(str(error)) from error
+
+
+def without_meaning(config: type, values: Mapping[str, Any]) -> list[str]:
+    """The given fields whose `when` does not hold among the given values and the defaults."""
+    known = {f.name: f for f in fields(config)}
+    out = []
+    for name in values:
+        when = known[name].metadata.get("when") if name in known else None
+        if when is not None:
+            other = known[when[0]]
+            value = parse(other, values[other.name], other.name) if other.name in values else other.default
+            if value not in when[1]:
+                out.append(name)
+    return out
 
 
 def as_dict(config: Any) -> dict[str, Any]:

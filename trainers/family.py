@@ -1,0 +1,108 @@
+"""What a model family supplies to the shared loop, and the table that finds one by name.
+
+Shapes: B windows, V variates (0 is the target), T time, H horizon, Q quantile levels.
+Nothing here imports torch; a family's modules are loaded when they are asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from trainers.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor, nn
+
+
+class Forecast(NamedTuple):
+    """A forecast of variate 0 in its original units. point is what errors are measured on (the median)."""
+
+    point_BH: Tensor
+    mean_BH: Tensor
+    quantiles_BHQ: Tensor
+
+
+class Family(Protocol):
+    """One kind of model. The loop knows models through these methods only."""
+
+    name: str
+
+    def build(self, config: Any, variates: int, seed: int) -> nn.Module:
+        """A new model; the seed alone decides its weights."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Any, horizon: int) -> Tensor:
+        """A scalar on the model's device: the mean over the windows of the batch, each counting the same.
+
+        Batches cut into parts (train.accumulate) rely on that.
+        """
+        ...
+
+    def forecast(
+        self,
+        model: nn.Module,
+        values_BVT: Tensor,
+        mask_BVT: Tensor,
+        horizon: int,
+        levels: tuple[float, ...],
+        seed: int,
+        samples: int | None = None,
+    ) -> Forecast:
+        """The `horizon` steps after the last of T. mask is True where a value was observed."""
+        ...
+
+    def parameter_groups(self, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+        """Groups for AdamW: params, weight_decay, and if need be lr_scale, a factor on the common rate."""
+        ...
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write model.safetensors, and what else the family wants; config.json gets the run's keys added."""
+        ...
+
+    def load(self, folder: Path, device: torch.device | str) -> nn.Module:
+        """The model of a checkpoint folder, in eval mode."""
+        ...
+
+    def flops_per_window(self, config: Any, variates: int) -> float:
+        """Floating-point operations of one forward pass over one window."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a family lives. `<package>.config` needs no torch and holds ModelConfig and PRESETS."""
+
+    package: str
+    cls: str
+    title: str
+    help: str
+    default_preset: str
+
+
+FAMILIES: dict[str, Entry] = {
+    "toto": Entry("trainers.toto", "TotoFamily", "Toto 1.0", "decoder-only patch transformer, Student-t mixture",
+                  "small"),
+}  # fmt: skip
+
+
+def entry(name: str) -> Entry:
+    if name not in FAMILIES:
+        raise ConfigError(f"Unknown family '{name}'.{did_you_mean(name, FAMILIES)} Known: {', '.join(FAMILIES)}.")
+    return FAMILIES[name]
+
+
+def config_module(name: str) -> Any:
+    """The family's torch-free module: ModelConfig and PRESETS."""
+    return import_module(f"{entry(name).package}.config")
+
+
+def load(name: str) -> Family:
+    """The family itself; imports torch."""
+    found = entry(name)
+    family: Family = getattr(import_module(f"{found.package}.family"), found.cls)()
+    return family

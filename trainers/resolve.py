@@ -1,0 +1,119 @@
+"""From a family, a preset and what a person set to one frozen, checked configuration of a run.
+
+Order: the fields' defaults, then the preset, then the settings. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainers import config as fields
+from trainers import family as families
+from trainers.data.config import DataConfig
+from trainers.errors import ConfigError, did_you_mean
+from trainers.train_config import EvalConfig, TrainConfig
+
+SECTIONS = ("model", "data", "train", "eval")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run. model is the family's own ModelConfig."""
+
+    family: str
+    model: Any
+    data: DataConfig
+    train: TrainConfig
+    eval: EvalConfig
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """The nested config of spec.json; fields without a meaning here are left out."""
+        return {section: fields.as_dict(getattr(self, section)) for section in SECTIONS}
+
+
+def classes(family: str) -> dict[str, type]:
+    return {
+        "model": families.config_module(family).ModelConfig,
+        "data": DataConfig,
+        "train": TrainConfig,
+        "eval": EvalConfig,
+    }
+
+
+def resolve(family: str, preset: str | None = None, sets: Mapping[str, Any] | None = None) -> RunConfig:
+    """The configuration of a run; ConfigError, in one line, for whatever does not fit.
+
+    sets: {"train.lr": "3e-4", ...}, values as text or JSON scalars. preset: None for the family's default.
+    """
+    known = classes(family)
+    nested: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for name, value in _preset(family, preset).items():
+        section, _, field = name.partition(".")
+        nested[section][field] = value
+    for name, value in (sets or {}).items():
+        section, _, field = name.partition(".")
+        if section not in known or not field:
+            every = [f"{s}.{f}" for s, cls in known.items() for f in cls.__dataclass_fields__]
+            by_field = [full for full in every if full.partition(".")[2] == name]
+            near = f" Did you mean '{by_field[0]}'?" if by_field else did_you_mean(name, every)
+            raise ConfigError(f"Unknown field '{name}'.{near} `engine config {family}` shows all.")
+        nested[section][field] = value
+    for section, cls in known.items():  # a preset's field may lose its meaning by what is set, as epochs by steps
+        for field in fields.without_meaning(cls, nested[section]):
+            if f"{section}.{field}" not in (sets or {}):
+                del nested[section][field]
+    return from_dict(family, nested)
+
+
+def from_dict(family: str, nested: Mapping[str, Any]) -> RunConfig:
+    """The configuration written by `RunConfig.as_dict`, checked again."""
+    known = classes(family)
+    for section in nested:
+        if section not in known:
+            raise ConfigError(f"Unknown section '{section}'.{did_you_mean(section, known)}")
+    parts = {section: fields.build(cls, nested.get(section) or {}, section) for section, cls in known.items()}
+    return RunConfig(family, **parts)
+
+
+def describe() -> dict[str, Any]:
+    """Every family with presets and fields, as `python -m trainers describe` prints it."""
+    out = {}
+    for name, found in families.FAMILIES.items():
+        presets = families.config_module(name).PRESETS
+        rows = [row for section, cls in classes(name).items() for row in fields.describe(section, cls)]
+        out[name] = {
+            "title": found.title,
+            "help": found.help,
+            "presets": {preset: _first_line(make) for preset, make in presets.items()},
+            "default_preset": found.default_preset,
+            "fields": rows,
+        }
+    return {"families": out}
+
+
+def workspace() -> Path:
+    """Where relative paths of a config start: ENGINE_HOME, else the current directory."""
+    return Path(os.environ.get("ENGINE_HOME") or os.getcwd())
+
+
+def data_paths(config: RunConfig) -> list[str]:
+    return [os.path.abspath(workspace() / config.data.path)]
+
+
+def _preset(family: str, preset: str | None) -> dict[str, Any]:
+    presets = families.config_module(family).PRESETS
+    name = preset or families.entry(family).default_preset
+    if name not in presets:
+        raise ConfigError(f"Unknown preset '{name}'.{did_you_mean(name, presets)} Known: {', '.join(presets)}.")
+    made = presets[name]()
+    if isinstance(made, Mapping):
+        return dict(made)
+    return {f"model.{key}": value for key, value in fields.as_dict(made).items()}
+
+
+def _first_line(make: Any) -> str:
+    return (make.__doc__ or "").strip().split("\n")[0]

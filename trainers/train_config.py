@@ -1,0 +1,92 @@
+"""What the shared loop can be told: how to train, and how to score; the same fields for every family.
+
+Defaults suit a small model on daily prices of some dozens of symbols, on a CPU or one GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainers.config import param
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimizer, schedule, stopping and saving. A step is one optimizer update of `batch` windows."""
+
+    lr: float = param(1e-3, help="peak learning rate of AdamW", low=1e-8, high=1.0, log=True)
+    min_lr_ratio: float = param(0.05, help="floor of the cosine, as a part of lr", low=0.0, high=1.0)
+    warmup: float = param(0.05, help="part of all steps in which lr rises linearly", low=0.0, high=0.9)
+    steps: int = param(0, help="optimizer steps; 0: as many as epochs say", low=0, unit="steps")
+    epochs: float = param(
+        10.0, help="passes over the training windows", low=1e-6, high=1e6, unit="epochs", when=("steps", 0)
+    )
+    batch: int = param(32, help="windows of one optimizer step", low=1, high=1 << 20, log=True)
+    accumulate: int = param(
+        1, help="equal parts a batch is computed in, to save memory; the result is the same", low=1, high=4096
+    )
+    weight_decay: float = param(0.01, help="AdamW's decoupled decay", low=0.0, high=10.0)
+    betas: tuple[float, ...] = param((0.9, 0.95), help="AdamW's two decay rates", low=0.0, high=0.99999)
+    clip: float = param(1.0, help="largest gradient norm; 0: never clipped", low=0.0, high=1e6)
+    ema: float = param(
+        0.0, help="decay of the averaged weights that are scored and saved; 0: the weights themselves",
+        low=0.0, high=0.999999,
+    )  # fmt: skip
+    precision: str = param(
+        "auto", help="number format of the forward pass; auto: bf16 on a GPU that has it, else fp32",
+        choices=("auto", "fp32", "bf16"),
+    )  # fmt: skip
+    seed: int = param(0, help="seed of weights, window order and sampling", low=0, high=2**63 - 1)
+    patience: int = param(
+        0, help="evaluations without a better metric before stopping early; 0: never", low=0, high=10**6
+    )
+    keep: int = param(2, help="best checkpoints that are kept, beside the newest", low=1, high=1000)
+    log_every: int = param(10, help="steps between metric lines", low=1, high=10**6, unit="steps")
+    eval_every: int = param(0, help="steps between validations; 0: every epoch", low=0, unit="steps")
+    save_every: int = param(
+        0, help="steps between checkpoints beside those of validations; 0: none", low=0, unit="steps"
+    )
+    time_limit: float = param(
+        0.0, help="time after which training stops and is scored; 0: none", low=0.0, unit="minutes"
+    )
+    threads: int = param(0, help="CPU threads of torch; 0: as the environment says", low=0, high=4096)
+    device: str = param("auto", help="auto: a GPU if one is visible", choices=("auto", "cpu", "cuda"))
+
+    def __post_init__(self) -> None:
+        if len(self.betas) != 2:
+            raise ValueError(f"train.betas = {','.join(map(str, self.betas))}: expected two numbers, as in 0.9,0.95.")
+        if self.batch % self.accumulate:
+            raise ValueError(
+                f"train.batch = {self.batch} cannot be cut into train.accumulate = {self.accumulate} equal parts: "
+                "choose a divisor."
+            )
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """How validation windows are laid, forecast and compared."""
+
+    metric: str = param(
+        "val_pct_mae", help="validation metric that selects the best checkpoint; smaller is better, "
+        "but for val_skill and val_dir_acc",
+        choices=("val_pct_mae", "val_pct_rmse", "val_pct_mape", "val_mase", "val_crps", "val_loss", "val_skill",
+                 "val_dir_acc"),
+    )  # fmt: skip
+    stride: int = param(
+        0, help="rows between the origins of two validation windows; 0: the horizon, so none overlap",
+        low=0, unit="rows",
+    )  # fmt: skip
+    levels: tuple[float, ...] = param(
+        (0.1, 0.25, 0.5, 0.75, 0.9), help="quantile levels that are forecast and scored", low=1e-4, high=0.9999
+    )
+    samples: int = param(
+        0, help="sample paths a forecast is made of; 0: as the family prefers", low=0, high=100_000
+    )
+    batch: int = param(64, help="windows forecast at once", low=1, high=1 << 20)
+
+    def __post_init__(self) -> None:
+        if 0.5 not in self.levels or list(self.levels) != sorted(set(self.levels)):
+            raise ValueError(
+                f"eval.levels = {','.join(map(str, self.levels))}: expected rising levels that hold 0.5, "
+                "as in 0.1,0.5,0.9."
+            )
