@@ -1,0 +1,117 @@
+"""What a Toto model can be told: sizes, loss, and where its weights come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from trainers.config import param
+
+TITLE = "Toto 1.0"
+HELP = "Decoder-only patch transformer with a Student t mixture head (Datadog's Toto 1.0, own implementation)."
+DEFAULT_PRESET = "tiny"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The defaults are the `tiny` preset: a model that learns something in a minute on one CPU core."""
+
+    patch: int = param(16, help="time steps in one token; a forecast no longer than this needs no sampling",
+                       low=1, high=1024, unit="steps")  # fmt: skip
+    embed_dim: int = param(64, help="width of the residual stream", low=4, high=8192)
+    layers: int = param(3, help="attention layers", low=1, high=96)
+    heads: int = param(4, help="attention heads; embed_dim / heads must be even", low=1, high=128)
+    mlp_dim: int = param(128, help="hidden width of the gated feed-forward", low=4, high=32768)
+    components: int = param(4, help="Student t components of the predicted mixture", low=1, high=128)
+    dropout: float = param(0.1, help="on attention weights and the feed-forward's output, in training",
+                           low=0.0, high=0.9)  # fmt: skip
+    space_every: int = param(
+        3, help="every so many layers, one over variates instead of time; -1: none", low=-1, high=96, unit="layers"
+    )
+    space_first: bool = param(False, help="the layer over variates opens its group instead of closing it")
+    stabilize_with_global: bool = param(True, help="bound running scales by the window's overall scale")
+    scale_factor_exponent: float = param(10.0, help="how far they may differ from it, as a power of ten",
+                                         low=0.0, high=30.0, when=("stabilize_with_global", True))  # fmt: skip
+    anchor: str = param(
+        "last", help="what predicted locations are relative to: the patch's last value, or none as released",
+        choices=("last", "none"),
+    )  # fmt: skip
+    units: str = param(
+        "basis_points", help="what the network sees: basis points of the window's first level, or raw as released",
+        choices=("basis_points", "raw"),
+    )  # fmt: skip
+    nll_weight: float = param(
+        0.575, help="part of the likelihood in the loss; the rest is a robust loss on the mean", low=0.0, high=1.0
+    )
+    robust_delta: float = param(0.1, help="width of the robust loss, in scaled units", low=1e-6, high=1e3, log=True)
+    loss_on: str = param("all", help="variates whose next patch is learned", choices=("all", "target"))
+    samples: int = param(
+        128, help="paths drawn for a forecast longer than one patch", low=1, high=65536, log=True
+    )
+    weights: str = param(
+        "", help="folder with config.json and model.safetensors to start from; empty: from the seed"
+    )
+
+    def __post_init__(self) -> None:
+        if self.embed_dim % self.heads or (self.embed_dim // self.heads) % 2:
+            raise ValueError(
+                f"embed_dim = {self.embed_dim} with heads = {self.heads}: every head needs an even whole width; "
+                f"try embed_dim = {max(1, round(self.embed_dim / self.heads / 2)) * 2 * self.heads}."
+            )
+        if self.space_every == 0 or self.space_every > self.layers:
+            raise ValueError(
+                f"space_every = {self.space_every} with layers = {self.layers}: choose 1 to {self.layers}, or -1 for none."
+            )
+
+    @property
+    def head_dim(self) -> int:
+        return self.embed_dim // self.heads
+
+    @property
+    def space_layers(self) -> tuple[bool, ...]:
+        """For every layer whether it attends over variates: the last of each group of space_every, or the first."""
+        if self.space_every < 1:
+            return (False,) * self.layers
+        place = 0 if self.space_first else self.space_every - 1
+        return tuple(i % self.space_every == place for i in range(self.layers))
+
+
+def tiny() -> dict[str, Any]:
+    """Demo size, 0.2M parameters: about a minute on one CPU core for context 128, horizon 16."""
+    return {}
+
+
+def small() -> dict[str, Any]:
+    """2M parameters: minutes on a CPU, at home on any GPU."""
+    return {
+        "model.patch": 16,
+        "model.embed_dim": 160,
+        "model.layers": 6,
+        "model.heads": 8,
+        "model.mlp_dim": 480,
+        "model.components": 8,
+        "model.space_every": 6,
+        "train.lr": 5e-4,
+    }
+
+
+def base() -> dict[str, Any]:
+    """The released shape, 151M parameters: for released weights, or for one large GPU."""
+    return {
+        "model.patch": 64,
+        "model.embed_dim": 768,
+        "model.layers": 12,
+        "model.heads": 12,
+        "model.mlp_dim": 3072,
+        "model.components": 24,
+        "model.space_every": 12,
+        "model.anchor": "none",
+        "model.units": "raw",
+        "data.context": 512,
+        "data.horizon": 64,
+        "train.lr": 4e-5,
+        "train.batch": 16,
+    }
+
+
+PRESETS = {"tiny": tiny, "small": small, "base": base}

@@ -1,0 +1,148 @@
+"""Toto 1.0 as the shared loop and the forecaster see it.
+
+B windows, V variates (0 is the target), T time, H horizon, Q levels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainers.errors import ConfigError
+from trainers.family import Forecast
+from trainers.toto import decode, weights
+from trainers.toto.config import ModelConfig
+from trainers.toto.loss import next_patch_loss
+from trainers.toto.model import Toto
+
+
+class TotoFamily:
+    name = "toto"
+
+    def build(self, config: Any, variates: int, seed: int) -> Toto:
+        """A model from config.model: from the folder it names, else from the seed. Works for any number of variates.
+
+        Raises ConfigError where a window holds no patch before the one it predicts, or the weights do not fit.
+        """
+        if config.data.context < config.model.patch:
+            raise ConfigError(
+                f"data.context = {config.data.context} is shorter than one patch (model.patch = {config.model.patch}): "
+                "give a longer context or a smaller patch."
+            )
+        if config.model.weights:
+            return weights.load(_folder(config.model.weights), config=config.model).train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return Toto(config.model)
+
+    def loss(self, model: nn.Module, batch: Any, horizon: int) -> Tensor:
+        """Next-patch loss over the whole window, context and future alike: every patch learns from the ones before.
+
+        The mean over each window's observed points, then over windows. Points whose past holds no observation at all
+        are left out. horizon is part of every window already and decides nothing here.
+        """
+        del horizon
+        toto = _toto(model)
+        config = toto.config
+        x, mask = decode.align(batch.values, batch.mask, config.patch)
+        x, _ = in_units(x, mask, config)
+        targets = 1 if config.loss_on == "target" else x.shape[1]
+        prediction = model(x[..., : -config.patch], mask[..., : -config.patch], None, targets)
+        seen = mask.unflatten(-1, (-1, config.patch)).any(-1).cummax(-1).values[..., :-1]
+        valid = mask[..., config.patch :] & seen.repeat_interleave(config.patch, dim=-1)
+        return next_patch_loss(
+            prediction, x[:, :targets, config.patch :], valid[:, :targets], config.nll_weight, config.robust_delta,
+            per_series=True,
+        )  # fmt: skip
+
+    def forecast(
+        self,
+        model: nn.Module,
+        values_BVT: Tensor,
+        mask_BVT: Tensor,
+        horizon: int,
+        levels: tuple[float, ...],
+        seed: int,
+        samples: int | None = None,
+    ) -> Forecast:
+        """The horizon after the last of T. point is the median.
+
+        values: the context alone, original units, any length. Within one patch everything is exact and seed and
+        samples decide nothing; beyond, samples paths (config.model.samples if None) are drawn with the seed.
+        """
+        toto = _toto(model)
+        x, mask = decode.align(values_BVT, mask_BVT, toto.config.patch)
+        x, unit = in_units(x, mask, toto.config)
+        was_training = toto.training
+        toto.eval()
+        try:
+            mean, quantiles = decode.forecast(
+                toto, x, mask, horizon, (*levels, 0.5), samples or toto.config.samples,
+                torch.Generator(x.device).manual_seed(seed),
+            )  # fmt: skip
+        finally:
+            toto.train(was_training)
+        unit_B1 = unit[:, :1]
+        quantiles_BHQ = quantiles[:, 0] * unit_B1.unsqueeze(-1)
+        return Forecast(quantiles_BHQ[..., -1], mean[:, 0] * unit_B1, quantiles_BHQ[..., :-1])
+
+    def parameter_groups(self, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+        """Matrices decay; biases and norm scales do not (upstream's fine-tuning decays all alike)."""
+        matrices = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
+        rest = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
+        return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """config.json and model.safetensors under the released keys; reading back gives the same bits."""
+        weights.save(_toto(model), Path(folder))
+
+    def load(self, folder: Path, device: torch.device | str) -> Toto:
+        return weights.load(Path(folder), device)
+
+    def flops_per_window(self, config: Any, variates: int) -> float:
+        """Of one forward pass over the inputs of a training window; a multiply-add is two."""
+        m: ModelConfig = config.model
+        patches = -(-(config.data.context + config.data.horizon) // m.patch) - 1
+        E = m.embed_dim
+        space = sum(m.space_layers)
+        matrices = m.layers * (4 * E * E + 3 * E * m.mlp_dim) + m.patch * E + m.patch * 4 * m.components * E
+        attention = (m.layers - space) * E * (patches + 1) + space * 2 * E * variates
+        return 2.0 * variates * patches * (matrices + attention) + 2.0 * m.patch * 4 * m.components * E * E
+
+
+def in_units(x_BVT: Tensor, mask_BVT: Tensor, config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """The series in config.units and what one unit is worth [B,V], in float64.
+
+    Basis points: one is a ten-thousandth of the mean absolute value of the first patch with an observation. The scaler
+    adds 0.1 to every variance, so the released model cannot tell one move of a 2-dollar stock from another; this way
+    prices of any size look alike. No prediction is made before that patch has ended, so nothing later is used.
+    """
+    if config.units == "raw":
+        return x_BVT, torch.ones(x_BVT.shape[:2], dtype=torch.float64, device=x_BVT.device)
+    x_BVSP, mask_BVSP = (a.unflatten(-1, (-1, config.patch)) for a in (x_BVT, mask_BVT))
+    first = mask_BVSP.any(-1).long().argmax(-1)[..., None, None].expand(-1, -1, 1, config.patch)
+    x, w = x_BVSP.gather(2, first).squeeze(2).double(), mask_BVSP.gather(2, first).squeeze(2).double()
+    level = (x.abs() * w).sum(-1) / w.sum(-1).clamp_min(1.0)
+    unit = torch.where(level > 0, level * 1e-4, 1.0)
+    return (x_BVT.double() / unit.unsqueeze(-1)).to(x_BVT.dtype), unit
+
+
+def _toto(model: nn.Module) -> Toto:
+    """The network itself, also from inside a wrapper such as torch.compile's or DDP's."""
+    inner = getattr(model, "module", getattr(model, "_orig_mod", model))
+    if not isinstance(inner, Toto):
+        raise TypeError(f"expected a Toto model, got {type(inner).__name__}")
+    return inner
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"model.weights = {name!r} is no folder: give one that holds config.json and model.safetensors "
+            "(names of the Hugging Face hub are not looked up)."
+        )
+    return folder

@@ -1,0 +1,200 @@
+"""The Toto 1.0 network: scaled patches through time and space attention to a mixture for every next patch.
+
+B series, V variates, T time steps, P steps in a patch, S = T / P patches, E width, M paths while sampling, k components.
+Source: Toto 1.0 (Datadog, arXiv:2407.07874, arXiv:2505.14766), from its shapes and formulas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainers.toto.attention import Rotary, SpaceAttention, TimeAttention, TimeCache, group_mask, rotary_table
+from trainers.toto.config import ModelConfig
+from trainers.toto.head import Folded, MixtureHead, fold, mixture_of
+from trainers.toto.mixture import Mixture
+from trainers.toto.scaler import Seen, patch_statistics, scale_limits
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, x.shape[-1:], self.scale, eps=1e-8)
+
+
+class SwiGLU(nn.Module):
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.w12 = nn.Linear(width, 2 * hidden)
+        self.w3 = nn.Linear(hidden, width)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.w12(x).chunk(2, dim=-1)
+        out = self.w3(F.silu(gate) * value)
+        return F.dropout(out, self.dropout, self.training) if self.dropout else out
+
+
+class Layer(nn.Module):
+    """Pre-norm attention and feed-forward; dropout is on attention weights and on the feed-forward's output only."""
+
+    def __init__(self, config: ModelConfig, space: bool) -> None:
+        super().__init__()
+        kind = SpaceAttention if space else TimeAttention
+        self.norm1 = RMSNorm(config.embed_dim)
+        self.attention = kind(config.embed_dim, config.heads, config.dropout)
+        self.norm2 = RMSNorm(config.embed_dim)
+        self.mlp = SwiGLU(config.embed_dim, config.mlp_dim, config.dropout)
+        self.space = space
+
+    def forward(
+        self, h_BVSE: Tensor, rotary: Rotary, groups: Tensor | None, cache: list[TimeCache] | None = None
+    ) -> Tensor:
+        x = self.norm1(h_BVSE)
+        h_BVSE = h_BVSE + (self.attention(x, groups) if self.space else self.attention(x, rotary, cache))
+        return h_BVSE + self.mlp(self.norm2(h_BVSE))
+
+    def step(self, h_BVME: Tensor, rotary: Rotary, groups: Tensor | None, cache: TimeCache | None) -> Tensor:
+        """One new patch per path; cache is this layer's, None for a space layer."""
+        x = self.norm1(h_BVME)
+        h_BVME = h_BVME + (self.attention(x, groups) if cache is None else self.attention.step(x, rotary, cache))
+        return h_BVME + self.mlp(self.norm2(h_BVME))
+
+
+class PatchEmbedding(nn.Module):
+    def __init__(self, patch: int, width: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(patch, width)
+
+    def forward(self, x_BVSP: Tensor) -> Tensor:
+        return self.projection(x_BVSP)
+
+
+class Transformer(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(config, space) for space in config.space_layers)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What each patch says about the next one: mixture [B,V,S,P,k] in units of that patch's loc and scale [B,V,S]."""
+
+    mixture: Mixture
+    loc: Tensor
+    scale: Tensor
+
+
+@dataclass
+class Past:
+    """What sampling goes on from after the context: sums, bounds, caches and the number of patches so far."""
+
+    seen: Seen
+    limits: tuple[Tensor, Tensor] | None
+    caches: list[TimeCache | None]
+    groups: Tensor | None
+    patches: int
+    centre: int
+    folded: Folded
+
+
+class Toto(nn.Module):
+    """Parameters are named and shaped as in the released files but for wQKV's row order (see weights.py)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbedding(config.patch, config.embed_dim)
+        self.transformer = Transformer(config)
+        self.unembed = nn.Linear(config.embed_dim, config.patch * config.embed_dim)
+        self.output_distribution = MixtureHead(config.embed_dim, config.components)
+
+    def forward(
+        self, x_BVT: Tensor, mask_BVT: Tensor, ids_BVT: Tensor | None = None, targets: int | None = None
+    ) -> Prediction:
+        """Predict every next patch, of the first `targets` variates or of all.
+
+        x_BVT: raw values, finite everywhere, T a multiple of the patch. mask_BVT: True where observed; it steers
+        the scaler only, so what stands at a masked point is fed in like data (fill it, see decode.fill).
+        ids_BVT: variates with equal ids see each other, ids constant within a patch; None: all do.
+        """
+        limits = self._limits(x_BVT, mask_BVT)
+        loc, scale, _ = patch_statistics(x_BVT, mask_BVT, self.config.patch, limits)
+        scaled = self._scaled(x_BVT, loc, scale)
+        h, _ = self._encode(scaled, self._groups(ids_BVT), None)
+        few = slice(targets)
+        return Prediction(self._mixture(h[:, few], scaled[:, few]), loc[:, few], scale[:, few])
+
+    def prefill(self, x_BVT: Tensor, mask_BVT: Tensor, ids_BVT: Tensor | None = None) -> tuple[Prediction, Past]:
+        """The prediction of the last patch only (S = 1), and what `step` needs to go on."""
+        limits = self._limits(x_BVT, mask_BVT)
+        loc, scale, seen = patch_statistics(x_BVT, mask_BVT, self.config.patch, limits)
+        scaled = self._scaled(x_BVT, loc, scale)
+        time_caches: list[TimeCache] = []
+        groups = self._groups(ids_BVT)
+        h, centre = self._encode(scaled, groups, time_caches)
+        folded = fold(self.unembed, self.output_distribution, self.config.patch)
+        caches = iter(time_caches)
+        past = Past(
+            seen=seen,
+            limits=limits,
+            caches=[None if space else next(caches) for space in self.config.space_layers],
+            groups=None if groups is None else groups[:, -1:],
+            patches=scaled.shape[2],
+            centre=centre,
+            folded=folded,
+        )
+        mixture = self._mixture(h[:, :, -1:], scaled[:, :, -1:], folded)
+        return Prediction(mixture, loc[:, :, -1:], scale[:, :, -1:]), past
+
+    def step(self, x_BVMP: Tensor, past: Past) -> Prediction:
+        """One more patch on each of M paths, all points observed; the prediction's S is M. Advances `past`."""
+        paths = x_BVMP.shape[2]
+        if past.seen.count.dim() == 2:
+            past.seen = past.seen.repeated(paths)
+            past.limits = None if past.limits is None else tuple(x.unsqueeze(-1) for x in past.limits)  # type: ignore[assignment]
+        loc, scale, past.seen = patch_statistics(
+            x_BVMP, torch.ones_like(x_BVMP, dtype=torch.bool), self.config.patch, past.limits, past.seen
+        )
+        loc, scale = loc.squeeze(-1), scale.squeeze(-1)
+        scaled = (x_BVMP - loc.unsqueeze(-1)) / scale.unsqueeze(-1)
+        rotary = rotary_table(past.patches, 1, self.config.head_dim, x_BVMP.device, past.centre)
+        groups = None if past.groups is None else past.groups.expand(-1, paths, -1, -1)
+        h = self.patch_embed(scaled)
+        for layer, cache in zip(self.transformer.layers, past.caches, strict=True):
+            h = layer.step(h, rotary, groups, cache)
+        past.patches += 1
+        return Prediction(self._mixture(h, scaled, past.folded), loc, scale)
+
+    def _limits(self, x_BVT: Tensor, mask_BVT: Tensor) -> tuple[Tensor, Tensor] | None:
+        if not self.config.stabilize_with_global:
+            return None
+        return scale_limits(x_BVT, mask_BVT, self.config.scale_factor_exponent)
+
+    def _scaled(self, x_BVT: Tensor, loc_BVS: Tensor, scale_BVS: Tensor) -> Tensor:
+        x_BVSP = x_BVT.unflatten(-1, (-1, self.config.patch))
+        return (x_BVSP - loc_BVS.unsqueeze(-1)) / scale_BVS.unsqueeze(-1)
+
+    def _groups(self, ids_BVT: Tensor | None) -> Tensor | None:
+        if ids_BVT is None:
+            return None
+        return group_mask(ids_BVT.unflatten(-1, (-1, self.config.patch)).amin(-1))
+
+    def _encode(
+        self, scaled_BVSP: Tensor, groups: Tensor | None, caches: list[TimeCache] | None
+    ) -> tuple[Tensor, int]:
+        rotary = rotary_table(0, scaled_BVSP.shape[2], self.config.head_dim, scaled_BVSP.device)
+        h = self.patch_embed(scaled_BVSP)
+        for layer in self.transformer.layers:
+            h = layer(h, rotary, groups, caches)
+        return h, rotary.centre
+
+    def _mixture(self, h: Tensor, scaled_BVSP: Tensor, folded: Folded | None = None) -> Mixture:
+        anchor = scaled_BVSP[..., -1] if self.config.anchor == "last" else None
+        return mixture_of(h, anchor, self.unembed, self.output_distribution, self.config.patch, folded)
