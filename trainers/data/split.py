@@ -215,7 +215,8 @@ def _judge(
             )
             raise DataError(
                 f"too short for {kind}: {wanted} are needed, and the calendar leaves {max(steps, 0)} dates for it "
-                f"with a purge of {config.gap}. Rows: {tell(known)}. Lower data.context or data.horizon, or bring more data."
+                f"with a purge of {config.gap}. Rows: {tell(known)}. "
+                "Lower data.context or data.horizon, or bring more data."
             )
     short = [n for n, windows in held.items() if not windows] + [
         n for n in config.symbols if n in lengths and lengths[n] < need and n not in held
