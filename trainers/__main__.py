@@ -73,9 +73,9 @@ def _resolve(family: str) -> int:
     if not isinstance(asked, dict) or not isinstance(asked.get("set") or {}, dict):
         raise ConfigError('stdin: expected an object like {"preset": null, "set": {"train.lr": "3e-4"}}.')
     config = resolve(family, asked.get("preset"), asked.get("set"))
-    from trainers.family import entry
+    from trainers.family import config_module
 
-    preset = asked.get("preset") or entry(family).default_preset
+    preset = asked.get("preset") or config_module(family).DEFAULT_PRESET
     print(json.dumps({"preset": preset, "config": config.as_dict(), "data_paths": data_paths(config)}))
     return 0
 

@@ -6,7 +6,7 @@
         delta: float = param(0.1, help="Huber delta", low=1e-6, when=("loss", "huber"))
 
 Annotations may be int, float, bool, str, and tuple[int, ...], tuple[float, ...], tuple[str, ...].
-Checks over several fields live in `__post_init__` and raise ValueError, naming the fields with their section.
+Checks over several fields live in `__post_init__` and raise ValueError, starting with a field's name.
 Standard library only: `python -m trainers describe` has to answer at once.
 """
 
@@ -35,7 +35,7 @@ _FALSE = {"false", "no", "off", "0"}
 def param(
     default: Any,
     *,
-    help: str,
+    help: str,  # noqa: A002 - reads well at every field
     low: float | None = None,
     high: float | None = None,
     log: bool = False,
@@ -128,7 +128,8 @@ def build(config: type, values: Mapping[str, Any], section: str) -> Any:
     try:
         return config(**parsed)
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        text = str(error)
+        raise ConfigError(text if text.startswith(f"{section}.") else f"{section}.{text}") from error
 
 
 def without_meaning(config: type, values: Mapping[str, Any]) -> list[str]:

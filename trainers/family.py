@@ -6,7 +6,6 @@ Nothing here imports torch; a family's modules are loaded when they are asked fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -73,36 +72,35 @@ class Family(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Where a family lives. `<package>.config` needs no torch and holds ModelConfig and PRESETS."""
+class Place(NamedTuple):
+    """Where a family lives.
+
+    <package>.config imports no torch and holds TITLE, HELP, ModelConfig, PRESETS (name -> function giving settings
+    by full field name) and DEFAULT_PRESET; <package>.family holds the class.
+    """
 
     package: str
     cls: str
-    title: str
-    help: str
-    default_preset: str
 
 
-FAMILIES: dict[str, Entry] = {
-    "toto": Entry("trainers.toto", "TotoFamily", "Toto 1.0", "decoder-only patch transformer, Student-t mixture",
-                  "small"),
-}  # fmt: skip
+FAMILIES: dict[str, Place] = {
+    "toto": Place("trainers.toto", "TotoFamily"),
+}
 
 
-def entry(name: str) -> Entry:
+def place(name: str) -> Place:
     if name not in FAMILIES:
         raise ConfigError(f"Unknown family '{name}'.{did_you_mean(name, FAMILIES)} Known: {', '.join(FAMILIES)}.")
     return FAMILIES[name]
 
 
 def config_module(name: str) -> Any:
-    """The family's torch-free module: ModelConfig and PRESETS."""
-    return import_module(f"{entry(name).package}.config")
+    """The family's torch-free module."""
+    return import_module(f"{place(name).package}.config")
 
 
 def load(name: str) -> Family:
     """The family itself; imports torch."""
-    found = entry(name)
+    found = place(name)
     family: Family = getattr(import_module(f"{found.package}.family"), found.cls)()
     return family

@@ -82,14 +82,14 @@ def from_dict(family: str, nested: Mapping[str, Any]) -> RunConfig:
 def describe() -> dict[str, Any]:
     """Every family with presets and fields, as `python -m trainers describe` prints it."""
     out = {}
-    for name, found in families.FAMILIES.items():
-        presets = families.config_module(name).PRESETS
+    for name in families.FAMILIES:
+        about = families.config_module(name)
         rows = [row for section, cls in classes(name).items() for row in fields.describe(section, cls)]
         out[name] = {
-            "title": found.title,
-            "help": found.help,
-            "presets": {preset: _first_line(make) for preset, make in presets.items()},
-            "default_preset": found.default_preset,
+            "title": about.TITLE,
+            "help": about.HELP,
+            "presets": {preset: _first_line(make) for preset, make in about.PRESETS.items()},
+            "default_preset": about.DEFAULT_PRESET,
             "fields": rows,
         }
     return {"families": out}
@@ -104,15 +104,14 @@ def data_paths(config: RunConfig) -> list[str]:
     return [os.path.abspath(workspace() / config.data.path)]
 
 
-def _preset(family: str, preset: str | None) -> dict[str, Any]:
-    presets = families.config_module(family).PRESETS
-    name = preset or families.entry(family).default_preset
-    if name not in presets:
-        raise ConfigError(f"Unknown preset '{name}'.{did_you_mean(name, presets)} Known: {', '.join(presets)}.")
-    made = presets[name]()
-    if isinstance(made, Mapping):
-        return dict(made)
-    return {f"model.{key}": value for key, value in fields.as_dict(made).items()}
+def _preset(family: str, preset: str | None) -> Mapping[str, Any]:
+    about = families.config_module(family)
+    name = preset or about.DEFAULT_PRESET
+    if name not in about.PRESETS:
+        near = did_you_mean(name, about.PRESETS)
+        raise ConfigError(f"Unknown preset '{name}' of {family}.{near} Known: {', '.join(about.PRESETS)}.")
+    made: Mapping[str, Any] = about.PRESETS[name]()
+    return made
 
 
 def _first_line(make: Any) -> str:

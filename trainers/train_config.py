@@ -79,9 +79,7 @@ class EvalConfig:
     levels: tuple[float, ...] = param(
         (0.1, 0.25, 0.5, 0.75, 0.9), help="quantile levels that are forecast and scored", low=1e-4, high=0.9999
     )
-    samples: int = param(
-        0, help="sample paths a forecast is made of; 0: as the family prefers", low=0, high=100_000
-    )
+    samples: int = param(0, help="sample paths a forecast is made of; 0: as the family prefers", low=0, high=100_000)
     batch: int = param(64, help="windows forecast at once", low=1, high=1 << 20)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,63 @@
+"""The calendar of a series, read off the series itself: its step, its weekdays, its hours, and so what comes next.
+
+Holidays are not known: a business day after the last row counts even if an exchange was closed on it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+_DAY = 86_400_000_000_000
+_RECENT = 1000  # rows that tell the calendar; older ones may have had other trading hours
+
+
+def future(times: np.ndarray, count: int) -> pd.DatetimeIndex:
+    """The next `count` timestamps after times ([N] int64 ns, ascending, N >= 2).
+
+    The step is the most frequent difference; weekdays and, within a day, hours that the series never has are skipped.
+    Monthly and longer steps move by whole months, and stay at the month's end if the series does.
+    """
+    recent = np.asarray(times[-_RECENT:], dtype=np.int64)
+    differences, counts = np.unique(np.diff(recent), return_counts=True)
+    step = int(differences[np.argmax(counts)])
+    index = pd.DatetimeIndex(recent.astype("datetime64[ns]"))
+    last = index[-1]
+    if step >= 28 * _DAY:
+        months = max(1, round(float(np.median(np.diff(recent))) / (30.44 * _DAY)))
+        at_end = bool(index.is_month_end.all())
+        offset = pd.offsets.MonthEnd if at_end else pd.DateOffset
+        moved = [last + (offset(months * k) if at_end else offset(months=months * k)) for k in range(1, count + 1)]
+        return pd.DatetimeIndex(moved)
+    weekdays = np.zeros(7, bool)
+    weekdays[index.dayofweek] = True
+    if step >= 7 * _DAY or len(recent) < 6:
+        weekdays[:] = True
+    clock = np.unique(recent % _DAY)
+    bounded = _DAY % step == 0 and len(clock) < _DAY // step  # opens and closes within the day
+    out: list[np.ndarray] = []
+    found, at = 0, int(recent[-1])
+    while found < count:
+        block = at + step * np.arange(1, 4 * count + 64, dtype=np.int64)
+        keep = weekdays[pd.DatetimeIndex(block.astype("datetime64[ns]")).dayofweek]
+        if bounded:
+            keep &= np.isin(block % _DAY, clock)
+        out.append(block[keep])
+        found += int(keep.sum())
+        at = int(block[-1])
+    return pd.DatetimeIndex(np.concatenate(out)[:count].astype("datetime64[ns]"))
+
+
+def season(times: np.ndarray) -> int:
+    """Rows of the cycle that a series of this step is likeliest to have: a week of days, a day of hours; else 0."""
+    recent = np.asarray(times[-_RECENT:], dtype=np.int64)
+    if len(recent) < 3:
+        return 0
+    differences, counts = np.unique(np.diff(recent), return_counts=True)
+    step = int(differences[np.argmax(counts)])
+    if step == _DAY:
+        weekdays = pd.DatetimeIndex(recent.astype("datetime64[ns]")).dayofweek
+        return len(np.unique(weekdays))
+    if step < _DAY:
+        return len(np.unique(recent % _DAY))
+    return 12 if 28 * _DAY <= step <= 31 * _DAY else 0

@@ -1,0 +1,200 @@
+"""Scoring a model on every window of a split, beside the forecasts that cost nothing.
+
+Shapes: B windows, V variates (0 is the target), T context + horizon, H horizon, Q levels.
+Forecasts are made in fp32, as the forecaster makes them; only val_loss uses the precision of training.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainers import baselines
+from trainers.calendar import season
+from trainers.data.dataset import Dataset
+from trainers.data.panel import Batch
+from trainers.device import Placement
+from trainers.errors import LossError
+from trainers.family import Family, Forecast
+from trainers.metrics import Metrics
+from trainers.resolve import RunConfig
+
+
+class TrainWindows:
+    """The training split by window number, as the loop takes it."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.starts = dataset.starts("train").cpu()  # the numbers come from the CPU too; one small copy a batch
+        self.device = dataset.panel.values.device
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def gather(self, numbers: Tensor) -> Batch:
+        starts = self.starts[numbers]
+        if self.device.type == "cuda":
+            starts = starts.pin_memory().to(self.device, non_blocking=True)
+        return self.dataset.gather(starts)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Validation metrics of a model, for the loop: {"val_loss": ..., "val_pct_mae": ..., ...}."""
+
+    family: Family
+    config: RunConfig
+    dataset: Dataset
+    placement: Placement
+
+    def __call__(self, model: nn.Module, step: int, stop: Callable[[], bool]) -> dict[str, float] | None:
+        """Over every validation window. None when asked to stop half-way."""
+        metrics = _metrics(self.config, self.dataset)
+        loss_sum: Tensor | float = 0.0
+        count = 0
+        horizon = self.config.data.horizon
+        for batch, groups, forecast in forecasts(self.family, model, self.config, self.dataset, "val"):
+            if stop():
+                return None
+            _update(metrics, batch, groups, forecast.point_BH, forecast.quantiles_BHQ, horizon, step)
+            with torch.inference_mode(), self.placement.autocast():
+                loss_sum = loss_sum + self.family.loss(model, batch, horizon).detach() * len(batch)
+            count += len(batch)
+        values = {f"val_{k}": v for k, v in metrics.values().items() if math.isfinite(v)}
+        return {"val_loss": float(loss_sum) / count, **values}
+
+
+def forecasts(
+    family: Family, model: nn.Module, config: RunConfig, dataset: Dataset, split: str
+) -> Iterator[tuple[Batch, Tensor, Forecast]]:
+    """All windows of a split in order: the batch, the number of its origin dates, the forecast of its horizon."""
+    context = config.data.context
+    for batch, groups in dataset.batches(split, config.eval.batch):
+        with torch.inference_mode():
+            made = family.forecast(
+                model,
+                batch.values[..., :context],
+                batch.mask[..., :context],
+                config.data.horizon,
+                config.eval.levels,
+                config.train.seed,
+                config.eval.samples or None,
+            )
+        yield batch, groups, made
+
+
+def write(
+    family: Family,
+    model: nn.Module,
+    config: RunConfig,
+    dataset: Dataset,
+    split: str,
+    step: int,
+    folder: Path,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, float] | None:
+    """Write evaluation/<split>.json and <split>_forecasts.parquet; the metrics, prefixed and finite ones only.
+
+    None, and nothing written, when asked to stop half-way.
+    """
+    horizon, context = config.data.horizon, config.data.context
+    metrics = _metrics(config, dataset)
+    length = season(dataset.panel.times[: int(dataset.panel.offsets[1])].numpy())
+    free: dict[str, Callable[[Tensor], Tensor]] = {"drift": lambda x_BT: baselines.drift(x_BT, horizon)}
+    if 1 < length <= context:
+        free["seasonal_naive"] = lambda x_BT: baselines.seasonal_naive(x_BT, horizon, length)
+    others = {name: Metrics(dataset.symbols, lags=metrics.lags) for name in free}
+    parts: list[dict[str, np.ndarray]] = []
+    for batch, groups, made in forecasts(family, model, config, dataset, split):
+        if stop():
+            return None
+        _update(metrics, batch, groups, made.point_BH, made.quantiles_BHQ, horizon, step)
+        for name, forecast in free.items():
+            _update(others[name], batch, groups, forecast(batch.values[:, 0, :context]), None, horizon, step)
+        parts.append(_columns(batch, made, dataset, context))
+    report = metrics.report(split, step, horizon)
+    report["baselines"] = {
+        name: {k: v if math.isfinite(v) else None for k, v in other.values().items() if "naive" not in k}
+        for name, other in others.items()
+    }
+    report["season"] = length
+    report["synthetic"] = dataset.synthetic
+    target = folder / "evaluation"
+    target.mkdir(exist_ok=True)
+    _write_parquet(target / f"{split}_forecasts.parquet", parts, dataset, config)
+    beside = target / f".{split}.json.{os.getpid()}"
+    beside.write_text(json.dumps(report, indent=1))
+    beside.rename(target / f"{split}.json")
+    found: dict[str, float] = {k: v for k, v in report["metrics"].items() if v is not None}
+    return found
+
+
+def _metrics(config: RunConfig, dataset: Dataset) -> Metrics:
+    stride = config.eval.stride or config.data.horizon
+    return Metrics(dataset.symbols, config.eval.levels, lags=math.ceil(config.data.horizon / stride) - 1)
+
+
+def _update(
+    metrics: Metrics, batch: Batch, groups: Tensor, point: Tensor, quantiles: Tensor | None, horizon: int, step: int
+) -> None:
+    values, mask = batch.values[:, 0], batch.mask[:, 0]
+    try:
+        metrics.update(
+            context=values[:, :-horizon],
+            target=values[:, -horizon:],
+            point=point,
+            symbols=batch.symbols,
+            origins=groups,
+            context_mask=mask[:, :-horizon],
+            target_mask=mask[:, -horizon:],
+            quantiles=quantiles,
+        )
+    except ValueError as error:
+        raise LossError(f"Scoring at step {step}: {error} Lower train.lr, or look at the data.") from error
+
+
+def _columns(batch: Batch, made: Forecast, dataset: Dataset, context: int) -> dict[str, np.ndarray]:
+    """What goes into the Parquet file, one entry a window: [B] or [B, H] or [B, H, Q]."""
+    values, mask = batch.values[:, 0].double().cpu(), batch.mask[:, 0].cpu()
+    target = torch.where(mask[:, context:], values[:, context:], math.nan)
+    return {
+        "symbol": batch.symbols.cpu().numpy(),
+        "origin": dataset.origins(batch.starts).numpy(),
+        "target": target.numpy(),
+        "naive": values[:, context - 1 : context].expand_as(target).numpy(),
+        "mean": made.mean_BH.double().cpu().numpy(),
+        "quantiles": made.quantiles_BHQ.double().cpu().numpy(),
+    }
+
+
+def _write_parquet(path: Path, parts: list[dict[str, np.ndarray]], dataset: Dataset, config: RunConfig) -> None:
+    """One row for each window and step: symbol, origin, step, target, naive, mean, and a column for each level."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    windows, horizon = joined["target"].shape
+    symbols = pa.DictionaryArray.from_arrays(
+        pa.array(np.repeat(joined["symbol"], horizon), pa.int32()), pa.array(dataset.symbols)
+    )
+    columns = {
+        "symbol": symbols,
+        "origin": pa.array(np.repeat(joined["origin"], horizon), pa.timestamp("ns")),
+        "step": pa.array(np.tile(np.arange(1, horizon + 1, dtype=np.int32), windows)),
+        **{name: pa.array(joined[name].reshape(-1)) for name in ("target", "naive", "mean")},
+        **{
+            f"p{100 * level:g}": pa.array(joined["quantiles"][..., q].reshape(-1))
+            for q, level in enumerate(config.eval.levels)
+        },
+    }
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(pa.table(columns), beside, compression="zstd")
+    beside.rename(path)

@@ -1,0 +1,147 @@
+"""Forecasting with a checkpoint: a data frame of that kind of data in, quantiles in its own prices out.
+
+    from trainers import load_forecaster
+    f = load_forecaster()                      # what .best_model_path of the workspace names
+    f.predict(frame, horizon=64, levels=[.1, .5, .9])
+
+Shapes: B series, V variates (0 is the target), T time, H horizon, Q levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from trainers import checkpoint
+from trainers import family as families
+from trainers.calendar import future
+from trainers.data.series import Series, key, series_from_frame
+from trainers.device import place
+from trainers.errors import ConfigError, DataError
+from trainers.resolve import from_dict, workspace
+
+SHORTEST = 16
+"""Rows below which a series is refused; between this and the model's context it is padded and masked on the left."""
+
+_AT_ONCE = 64
+
+
+class Forecaster:
+    """A trained model with what it needs to know of its data: column names, context, target."""
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        about = checkpoint.about(path)
+        self.path = path
+        self.family = families.load(about["family"])
+        self.config = from_dict(about["family"], about["config"])
+        self.variates: tuple[str, ...] = tuple(about["variates"])
+        self.target: str = about["target"]
+        self.metrics: dict[str, float] = about.get("metrics", {})
+        self.placement = place(device, "fp32")
+        self.model = self.family.load(path, self.placement.device)
+        self.model.eval()
+
+    def predict(
+        self,
+        frame: pd.DataFrame,
+        horizon: int = 64,
+        levels: Sequence[float] = (0.1, 0.5, 0.9),
+        *,
+        seed: int = 0,
+        samples: int | None = None,
+    ) -> pd.DataFrame:
+        """Forecast the `horizon` steps after the last row of each series in the frame.
+
+        frame: the model's columns in any case and order, with a date column or index; several series with a symbol
+        column. Missing cells are masked; a missing column is an error. A horizon beyond the trained one is forecast
+        on the model's own forecasts.
+        Returns columns symbol (if the frame has several), timestamp, step (from 1), mean, and one named after each
+        level, in the units of the target. Raises DataError, ConfigError.
+        """
+        several = series_from_frame(frame, self.variates, "the frame")
+        out = self.predict_series(several, horizon, levels, seed=seed, samples=samples)
+        return out if len(several) > 1 else out.drop(columns="symbol")
+
+    def predict_series(
+        self,
+        series: Sequence[Series],
+        horizon: int = 64,
+        levels: Sequence[float] = (0.1, 0.5, 0.9),
+        *,
+        seed: int = 0,
+        samples: int | None = None,
+    ) -> pd.DataFrame:
+        """As `predict`, for series as trainers.data reads them; the symbol column is always there."""
+        wanted = _levels(levels)
+        if not 1 <= horizon <= 8192:
+            raise ConfigError(f"horizon = {horizon}: out of range [1, 8192].")
+        parts = []
+        for start in range(0, len(series), _AT_ONCE):
+            some = series[start : start + _AT_ONCE]
+            windows = [self._window(one) for one in some]
+            values = torch.from_numpy(np.stack([v for v, _ in windows])).to(self.placement.device)
+            mask = torch.from_numpy(np.stack([m for _, m in windows])).to(self.placement.device)
+            with torch.inference_mode(), torch.random.fork_rng([]):
+                made = self.family.forecast(self.model, values, mask, horizon, wanted, seed, samples)
+            mean = made.mean_BH.double().cpu().numpy()
+            quantiles = made.quantiles_BHQ.double().cpu().numpy()
+            for i, one in enumerate(some):
+                rows = {
+                    "symbol": one.symbol,
+                    "timestamp": future(one.times, horizon),
+                    "step": np.arange(1, horizon + 1),
+                }
+                rows["mean"] = mean[i]
+                rows.update({f"{level:g}": quantiles[i, :, q] for q, level in enumerate(wanted)})
+                parts.append(pd.DataFrame(rows))
+        return pd.concat(parts, ignore_index=True)
+
+    def _window(self, series: Series) -> tuple[np.ndarray, np.ndarray]:
+        """values [V, T] float32 and mask [V, T] of the last `context` rows; filled as training windows are."""
+        context = self.config.data.context
+        rows = np.stack([series.columns[name] for name in map(key, self.variates)])[:, -context:]
+        seen = np.isfinite(rows)
+        shortest = min(SHORTEST, context)
+        if seen[0].sum() < shortest:
+            raise DataError(
+                f"{series.symbol}: {int(seen[0].sum())} values of {self.target} are too short a history; "
+                f"give at least {shortest}, better {context}."
+            )
+        for name, any_seen in zip(self.variates, seen.any(axis=1), strict=True):
+            if not any_seen:
+                raise DataError(f"{series.symbol}: column '{name}' holds no number in its last {rows.shape[1]} rows.")
+        filled = pd.DataFrame(rows.T).ffill().bfill().to_numpy().T
+        pad = context - rows.shape[1]
+        values = np.concatenate([np.repeat(filled[:, :1], pad, axis=1), filled], axis=1)
+        mask = np.concatenate([np.zeros((len(rows), pad), bool), seen], axis=1)
+        return values.astype(np.float32), mask
+
+
+def load_forecaster(path: str | Path | None = None, device: str = "auto") -> Forecaster:
+    """The forecaster of a checkpoint folder; without a path, of the one that .best_model_path names.
+
+    That file lies in ENGINE_HOME, else in the current directory; relative paths in it start there.
+    path may also name such a file. Raises DataError when there is none, ConfigError when it is not ours.
+    """
+    home = workspace()
+    given = Path(path) if path is not None else home / ".best_model_path"
+    if given.is_dir():
+        return Forecaster(given, device)
+    if not given.exists():
+        hint = "`engine export best` writes it." if path is None else "Give a checkpoint folder or a .best_model_path."
+        raise DataError(f"{given}: not there. {hint}")
+    line = given.read_text().strip()
+    if not line or "\n" in line:
+        raise DataError(f"{given}: expected one line with the path of a checkpoint folder. `engine export` writes it.")
+    return Forecaster(given.parent / line, device)
+
+
+def _levels(levels: Sequence[float]) -> tuple[float, ...]:
+    wanted = tuple(float(level) for level in levels)
+    if not wanted or any(not 0 < level < 1 for level in wanted) or len(set(wanted)) < len(wanted):
+        raise ConfigError(f"levels = {','.join(f'{v:g}' for v in wanted)}: expected different numbers between 0 and 1.")
+    return tuple(sorted(wanted))

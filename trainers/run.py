@@ -1,0 +1,225 @@
+"""One run from its folder: read spec.json, load data, train, score the best weights, and end with a code that says why.
+
+This is the edge of the process: what went wrong becomes one line on stderr, a `failed` event and an exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine import runlog
+from trainers import checkpoint, evaluate, optim
+from trainers import family as families
+from trainers.data.dataset import Dataset
+from trainers.data.dataset import load as load_data
+from trainers.device import Placement, place
+from trainers.errors import ConfigError, OutOfMemoryError, TrainerError
+from trainers.loop import Loop, Progress, total_steps
+from trainers.resolve import RunConfig, from_dict, workspace
+
+
+class Stop:
+    """Set by SIGTERM or Ctrl-C; the loop asks once a step, saves a checkpoint, and ends."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._ask)
+            signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+def run(family: str, folder: str | Path) -> int:
+    """Train what the folder says; the process's exit code."""
+    stop = Stop()
+    folder = Path(folder)
+    spec = _spec(folder, family)
+    runlog.open(folder)
+    try:
+        return _train(family, folder, spec, stop)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        memory = _memory(error)
+        if memory is None:
+            raise
+        runlog.event("oom", **memory)
+        return _fail(OutOfMemoryError(f"Out of memory: {_first_line(error)} Lower train.batch, raise "
+                                      "train.accumulate, or choose a smaller model."))  # fmt: skip
+    except TrainerError as error:
+        return _fail(error)
+
+
+def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Stop) -> int:
+    config = from_dict(family_name, spec.get("config") or {})
+    if checkpoint.all_in(folder):
+        raise ConfigError(f"{folder} holds checkpoints already: a run folder is trained once; resume into a new one.")
+    placement = place(config.train.device, config.train.precision, config.train.threads)
+    torch.manual_seed(config.train.seed)
+    runlog.event("phase", name="load")
+    dataset = load_data(config.data, workspace(), config.eval.stride).to(placement.device)
+    for note in dataset.notes:
+        runlog.event("warning", code="data", text=note)
+        _say(f"data: {note}")
+    family = families.load(family_name)
+    model = family.build(config, len(dataset.variates), config.train.seed).to(placement.device)
+    about = {
+        "family": family_name,
+        "config": config.as_dict(),
+        "variates": list(dataset.variates),
+        "target": config.data.target,
+        "run": spec.get("id"),
+        "synthetic": dataset.synthetic,
+    }
+    windows = evaluate.TrainWindows(dataset)
+    score = evaluate.Scorer(family, config, dataset, placement)
+    loop = Loop(family, model, config, windows, score, folder, about, placement, stop, _say)
+    _tell_plan(config, dataset, model, placement, len(windows), family)
+    if spec.get("resume_from"):
+        _resume(loop, folder, str(spec["resume_from"]), config)
+    runlog.event("phase", name="train")
+    why = loop.run()
+    if why != "stopped":
+        _final(loop, folder, config, dataset, stop)
+        why = "stopped" if stop() else why
+    runlog.event("finished", step=loop.progress.step, why=why)
+    _say(f"{why} at step {loop.progress.step}")
+    return 143 if why == "stopped" else 0
+
+
+def _final(loop: Loop, folder: Path, config: RunConfig, dataset: Dataset, stop: Stop) -> None:
+    """Score the best checkpoint, read back from its folder, on every split there is."""
+    best = loop.progress.best[0]
+    path = folder / "checkpoints" / best["name"]
+    model = loop.family.load(path, loop.placement.device).eval()
+    runlog.event("phase", name="evaluate")
+    for split in ("val", "test", "unseen"):
+        if not dataset.windows()[split]:
+            continue
+        metrics = evaluate.write(loop.family, model, config, dataset, split, best["step"], folder, stop)
+        if metrics is None:
+            return
+        shown = {"metrics": metrics} if split == "val" else {}  # the others stay closed until the run is promoted
+        runlog.event("evaluation", split=split, path=f"evaluation/{split}.json", **shown)
+        again = metrics.get(config.eval.metric)
+        if split == "val" and again is not None and abs(again - best["value"]) > 1e-3 * abs(best["value"]) + 1e-9:
+            text = f"the best weights, read back, give {config.eval.metric} {again:g} instead of {best['value']:g}"
+            runlog.event("warning", code="evaluation", text=text)
+            _say(f"warning: {text}")
+
+
+def _resume(loop: Loop, folder: Path, run_id: str, config: RunConfig) -> None:
+    old = folder.resolve().parent / run_id
+    if os.path.basename(run_id) != run_id or not old.is_dir():
+        raise ConfigError(f"resume_from = {run_id!r}: there is no such run folder beside {folder.name}.")
+    if checkpoint.newest_with_state(old) is None:
+        text = f"{run_id} ended before its first checkpoint: starting from the beginning"
+        runlog.event("warning", code="resume", text=text)
+        _say(text)
+        return
+    checkpoint.adopt(old, folder)
+    path = checkpoint.newest_with_state(folder)
+    assert path is not None
+    before, now = checkpoint.about(path)["config"], config.as_dict()
+    for section in ("model", "data"):
+        for name in sorted(before[section].keys() | now[section].keys()):
+            was, is_ = before[section].get(name), now[section].get(name)
+            if was != is_:
+                raise ConfigError(f"{section}.{name} = {is_} cannot go on from {run_id}, trained with {was}.")
+    for name in ("seed", "ema"):
+        was, is_ = before["train"][name], now["train"][name]
+        if was != is_:
+            raise ConfigError(f"train.{name} = {is_} cannot go on from {run_id}, trained with {was}.")
+    windows = loop.progress.windows
+    loop.resume(path)
+    if loop.progress.windows != windows:
+        raise ConfigError(
+            f"The data changed: {run_id} had {loop.progress.windows} training windows, now there are {windows}. "
+            "Start a new run."
+        )
+    _tell_resumed(loop.progress, run_id, config)
+
+
+def _tell_resumed(progress: Progress, run_id: str, config: RunConfig) -> None:
+    for entry in progress.best[:1]:
+        runlog.event("best", step=entry["step"], path=f"checkpoints/{entry['name']}", metric=config.eval.metric,
+                     value=entry["value"])  # fmt: skip
+    _say(f"resumed {run_id} at step {progress.step}")
+
+
+def _tell_plan(
+    config: RunConfig, dataset: Dataset, model: torch.nn.Module, placement: Placement, windows: int, family: Any
+) -> None:
+    steps = total_steps(config, windows)
+    count = sum(p.numel() for p in model.parameters())
+    runlog.event("plan", steps=steps, epochs=steps * config.train.batch / windows, windows=dataset.windows(),
+                 symbols=len(dataset.symbols), parameters=count)  # fmt: skip
+    runlog.event("used", device=placement.name(), precision=placement.precision, evaluation_precision="fp32",
+                 optimizer=optim.NAME, threads=torch.get_num_threads(), torch=str(torch.__version__),
+                 flops_per_window=family.flops_per_window(config, len(dataset.variates)),
+                 **({"attention": model.attention} if isinstance(getattr(model, "attention", None), str) else {}),
+                 )  # fmt: skip
+    _say(f"{count:,} parameters, {steps} steps of {config.train.batch} windows, {windows} to train on, "
+         f"{dataset.windows()['val']} to validate, {placement.name()} {placement.precision}")  # fmt: skip
+
+
+def _spec(folder: Path, family: str) -> dict[str, Any]:
+    path = folder / "spec.json"
+    try:
+        spec = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: not there. `engine run {family}` makes run folders.") from None
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}).") from None
+    if not isinstance(spec, dict):
+        raise ConfigError(f"{path}: expected a JSON object.")
+    if spec.get("family", family) != family:
+        raise ConfigError(f"{path} is for family '{spec['family']}', but '{family}' was asked for.")
+    return spec
+
+
+def _fail(error: TrainerError) -> int:
+    text = str(error).replace("\n", " ")
+    runlog.event("failed", cause=text)
+    sys.stdout.flush()
+    print(text, file=sys.stderr, flush=True)
+    return error.code
+
+
+def _memory(error: BaseException) -> dict[str, int | None] | None:
+    """The `oom` event's fields if the error means that memory ran out, else None."""
+    import re
+
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        free, total = torch.cuda.mem_get_info() if torch.cuda.is_available() else (None, None)
+        asked = re.search(r"Tried to allocate ([\d.]+) (\w+)", text)
+        units = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+        requested = int(float(asked[1]) * units.get(asked[2], 1)) if asked else None
+        return {"requested": requested, "free": free, "total": total}
+    asked = re.search(r"can't allocate memory: you tried to allocate (\d+) bytes", text)
+    if asked or isinstance(error, MemoryError):
+        pages, size = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        total = os.sysconf("SC_PHYS_PAGES") * size
+        return {"requested": int(asked[1]) if asked else None, "free": pages * size, "total": total}
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
