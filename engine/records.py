@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.devices import DeviceSample, HostSample
+from engine.devices import Sample
 from engine.provenance import DataPrint, Git
 
 VERSION = 1
@@ -34,6 +34,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, dict[str, object]] = {}
     """The resolved config by section; empty for exec."""
     preset: str = ""
+    changed: dict[str, object] = {}
+    """What was set by hand, over the preset."""
     seed: int | None = None
     gpus: int | None = None
     """Devices asked; None is one GPU where the box has one, else a CPU slot; 0 is a CPU slot."""
@@ -117,16 +119,6 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The best checkpoint, relative to the run folder."""
     dirty: bool = False
     commit: str = ""
-
-
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """What the box did at one moment."""
-
-    t: float
-    devices: tuple[DeviceSample, ...] = ()
-    host: HostSample | None = None
-    why_none: str = ""
-    """Why there are no devices, when there are none."""
 
 
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,128 @@
+"""Talk to the workspace's engine: one question, one answer; or watch what changes. Starts the engine when asked to."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from engine.errors import EngineDown, EngineError, by_name
+from engine.records import Changed, Failed, Hello, Reply, Request, Snapshot, Watch, decode_reply, encode
+from engine.workspace import Workspace
+
+PATIENCE = 20.0
+"""Seconds a new engine has until it answers."""
+
+
+class Client:
+    """A connection. Not for use from several threads at once; a watch needs one of its own."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._file = sock.makefile("rb", buffering=1 << 16)
+
+    def call(self, request: Request) -> Reply:
+        """Ask and wait. Raises what the engine raised (a class of engine.errors), EngineDown if it went away."""
+        try:
+            self._sock.sendall(encode(request))
+            line = self._file.readline()
+        except OSError as error:
+            raise EngineDown(f"The engine went away ({error.strerror or error}). Try again.") from None
+        return self._read(line)
+
+    def watch(self, every: float = 0.25) -> Iterator[Snapshot | Changed]:
+        """Give everything once, then what changes, until the engine ends (EngineDown)."""
+        first = self.call(Watch(every))
+        while isinstance(first, Snapshot | Changed):
+            yield first
+            try:
+                first = self._read(self._file.readline())
+            except OSError as error:
+                raise EngineDown(f"The engine went away ({error.strerror or error}).") from None
+
+    def _read(self, line: bytes) -> Reply:
+        if not line.endswith(b"\n"):
+            raise EngineDown("The engine went away in the middle of an answer. Try again.")
+        reply = decode_reply(line)
+        if isinstance(reply, Failed):
+            raise by_name(reply.error)(reply.text)
+        return reply
+
+    def close(self) -> None:
+        """Hang up; a watch in another thread then ends with EngineDown."""
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._file.close()
+        self._sock.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def connect(workspace: Workspace, *, start: bool = True) -> Client:
+    """Reach the engine of a workspace, starting it if need be. Raises EngineDown, or why it could not start."""
+    client = _try(workspace)
+    if client is None and start:
+        client = _start(workspace)
+    if client is None:
+        raise EngineDown(f"No engine runs in {workspace.root}. `engine up` starts it.")
+    return client
+
+
+def _try(workspace: Workspace) -> Client | None:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(os.fspath(workspace.socket))
+    except OSError:
+        sock.close()
+        return None
+    return Client(sock)
+
+
+def _start(workspace: Workspace) -> Client | None:
+    """Start a daemon and wait until it answers. Two clients may do so at once: the second daemon gives way."""
+    workspace.prepare()
+    env = {name: value for name, value in os.environ.items() if name != "ENGINE_RUN"}
+    with open(workspace.log, "ab") as log:
+        begin = log.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine.daemon", "--home", str(workspace.root)],
+            env=env,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        if (client := _try(workspace)) is not None:
+            client.call(Hello())
+            return client
+        code = process.poll()
+        if code not in (None, 0, EngineDown.exit_code):
+            raise _why(workspace, begin, code)
+        time.sleep(0.01)
+    return None
+
+
+def _why(workspace: Workspace, begin: int, code: int | None) -> EngineError:
+    with open(workspace.log, "rb") as log:
+        log.seek(begin)
+        lines = log.read().decode(errors="replace").strip().splitlines()
+    said = [line for line in lines if line.startswith("engine: ")]
+    text = said[-1].removeprefix("engine: ") if said else f"The engine could not start; see {workspace.log}."
+    kinds = [EngineError]
+    for kind in kinds:
+        if kind.exit_code == code and kind is not EngineError:
+            return kind(text)
+        kinds += kind.__subclasses__()
+    return EngineError(text)

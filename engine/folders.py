@@ -1,0 +1,103 @@
+"""Run folders as the engine makes and finds them: created whole or not at all, read whatever their state."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from engine import rundir
+from engine.errors import WorkspaceError
+from engine.records import Spec, decode_spec, encode
+from engine.state import RUN_ID, Seen
+from engine.tail import Tail, last_line
+from engine.workspace import Workspace
+
+RECENT = 64 << 10
+"""Bytes of metrics.jsonl from its end that a restart reads: enough for the last numbers, whatever the run's length."""
+EVENTS_RECENT = 1 << 20
+
+
+def create(workspace: Workspace, spec: Spec, patch: str) -> None:
+    """Make the folder of a new run beside and rename it. Raises WorkspaceError and leaves nothing if it can't."""
+    final, beside = workspace.run(spec.id), workspace.runs / f".new-{spec.id}"
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(mode=0o700)
+        if patch:
+            rundir.write_new(beside / rundir.PATCH, patch.encode(errors="surrogateescape"))
+        rundir.write_new(beside / rundir.SPEC, msgspec.json.format(encode(spec), indent=1))
+        os.rename(beside, final)
+        _sync(workspace.runs)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise WorkspaceError(
+            f"{spec.id} was not queued: {workspace.runs} can't be written ({error.strerror}). "
+            "Free some space or make it writable, then submit again."
+        ) from None
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def scan(workspace: Workspace) -> Iterator[str]:
+    """Give the ids of all run folders. A name that is no id, a link or a file is not a run."""
+    with os.scandir(workspace.runs) as entries:
+        for entry in entries:
+            if RUN_ID.match(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield entry.name
+
+
+def load(folder: Path) -> tuple[Spec, list[rundir.Line]] | None:
+    """Read spec and orders of a run; None if its spec.json is missing, not a plain file, or not a spec."""
+    try:
+        if not stat.S_ISREG(os.lstat(folder / rundir.SPEC).st_mode):
+            return None
+        spec = decode_spec((folder / rundir.SPEC).read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if spec.id != folder.name:
+        return None  # a copied folder must not answer for another run
+    return spec, rundir.read(folder / rundir.ORDERS)
+
+
+def look(folder: Path) -> Seen:
+    """Read lifecycle and probe both locks.
+
+    The lifecycle is read last: a run that ends meanwhile is seen with its `exited` line, never as lost. Where the locks
+    disagree the run may just have begun or ended, so the trainer's is probed once more.
+    """
+    trainer = rundir.held(folder / rundir.TRAINER_LOCK)
+    supervisor = rundir.held(folder / rundir.SUPERVISOR_LOCK)
+    if trainer != supervisor:
+        trainer = rundir.held(folder / rundir.TRAINER_LOCK)
+    return Seen(rundir.read(folder / rundir.LIFECYCLE), supervisor, trainer)
+
+
+class Follower:
+    """The tails of one run's own files, and the end of its log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.metrics = Tail(folder / rundir.METRICS, last=RECENT)
+        self.events = Tail(folder / rundir.EVENTS, last=EVENTS_RECENT)
+
+    def read(self) -> tuple[list[rundir.Line], list[rundir.Line]]:
+        """Give the new lines of metrics and of events."""
+        return self.metrics.read(), self.events.read()
+
+    @property
+    def behind(self) -> bool:
+        return self.metrics.behind or self.events.behind
+
+    def last_words(self) -> str:
+        return last_line(self.folder / rundir.LOG)

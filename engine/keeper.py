@@ -1,0 +1,115 @@
+"""When runs.duckdb is brought up to date: in a thread, only when there is news, at most every second or two."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import TypedDict
+
+from engine.errors import EngineError
+from engine.workspace import Workspace
+
+EVERY = 1.5
+"""Seconds between two bursts while runs go on; the end of a run is written at once."""
+RETRY = 1.0
+"""Seconds until the next try when somebody else holds the file."""
+log = logging.getLogger("engine")
+
+
+class StoreStatus(TypedDict):
+    store_backlog: int
+    store_holder: str
+    store_error: str
+    store_at: float | None
+    database: int
+
+
+class Keeper:
+    """Owns the store. Whatever happens to the database, runs and lists go on: it is only a reading of the folders."""
+
+    def __init__(self, workspace: Workspace, told: Callable[[], None]) -> None:
+        """told: called when the status changed."""
+        from engine.store import Store
+
+        self.workspace = workspace
+        self.store = Store(workspace)
+        self.told = told
+        self.state = StoreStatus(store_backlog=0, store_holder="", store_error="", store_at=None, database=0)
+        self._wanted = asyncio.Event()
+        self._busy = asyncio.Lock()
+        self._last = 0.0
+        self._urgent = False
+        self._task: asyncio.Task[None] | None = None
+
+    def news(self, *, urgent: bool = False) -> None:
+        """Say that a folder has changed; urgent: a run ended, write it now."""
+        self._urgent = self._urgent or urgent
+        self._wanted.set()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._forever())
+
+    def status(self) -> StoreStatus:
+        return self.state
+
+    async def sync(self) -> StoreStatus:
+        """Bring the database up to date and say how that went."""
+        await self._burst()
+        return self.state
+
+    async def rebuild(self) -> int:
+        """Make the database anew from the folders; the rows it has then. Raises StoreError."""
+        async with self._busy:
+            report = await asyncio.to_thread(self.store.rebuild)
+        await self._burst()
+        return report.rows
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._burst()
+
+    async def _forever(self) -> None:
+        while True:
+            await self._wanted.wait()
+            pause = self._last + EVERY - time.monotonic()
+            if pause > 0 and not self._urgent:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._until_urgent(), pause)
+            self._wanted.clear()
+            self._urgent = False
+            await self._burst()
+            if self.state["store_holder"] or self.state["store_error"]:
+                self._wanted.set()  # there is still something to write
+                await asyncio.sleep(RETRY)
+
+    async def _until_urgent(self) -> None:
+        while not self._urgent:
+            await asyncio.sleep(0.1)
+
+    async def _burst(self) -> None:
+        before = dict(self.state)
+        async with self._busy:
+            self._last = time.monotonic()
+            try:
+                report = await asyncio.to_thread(self.store.catch_up)
+            except EngineError as error:
+                self.state["store_error"] = str(error)
+            except OSError as error:
+                self.state["store_error"] = f"{self.workspace.database}: {error.strerror}"
+            else:
+                self.state["store_backlog"] = report.backlog
+                self.state["store_holder"] = report.holder
+                self.state["store_error"] = report.error
+                if not report.holder and not report.error:
+                    self.state["store_at"] = time.time()
+            with contextlib.suppress(OSError):
+                self.state["database"] = self.workspace.database.stat().st_size
+        if self.state["store_error"] and self.state["store_error"] != before["store_error"]:
+            log.warning("store: %s", self.state["store_error"])
+        if self.state != before:
+            self.told()

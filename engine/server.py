@@ -1,0 +1,222 @@
+"""The engine's socket: one JSON line a message, answered in order; watchers are sent what changed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.devices import Sample
+from engine.errors import EngineError, StoreError, UsageError
+from engine.records import (
+    VERSION,
+    Changed,
+    Down,
+    EngineStatus,
+    Failed,
+    GetSample,
+    GetStatus,
+    Hello,
+    ListRuns,
+    Note,
+    Ok,
+    Order,
+    Queued,
+    Rebuild,
+    Reply,
+    Request,
+    Retry,
+    Rows,
+    RunRow,
+    SampleReply,
+    ShowRun,
+    Snapshot,
+    StatusReply,
+    Submit,
+    Sync,
+    Watch,
+    decode_request,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from engine.daemon import Daemon
+
+LIMIT = 64 << 20
+"""Bytes of the longest request line: a spec with its patch."""
+
+
+class Watcher:
+    """What one watching client has not been told yet."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, RunRow] = {}
+        self.sample: Sample | None = None
+        self.status: EngineStatus | None = None
+        self.news = asyncio.Event()
+
+    def take(self) -> Changed:
+        message = Changed(rows=tuple(self.rows.values()), sample=self.sample, status=self.status)
+        self.rows, self.sample, self.status = {}, None, None
+        self.news.clear()
+        return message
+
+
+class Server:
+    """Listens on the workspace's socket; the daemon decides, this only speaks."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.watchers: set[Watcher] = set()
+        self.talks: set[asyncio.Task[None]] = set()
+        self.listening: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        path = self.daemon.workspace.socket
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()  # left by an engine that was killed; we hold the lock
+        mask = os.umask(0o177)
+        try:
+            self.listening = await asyncio.start_unix_server(self.accept, path, limit=LIMIT, backlog=256)
+        finally:
+            os.umask(mask)
+
+    async def stop(self) -> None:
+        if self.listening is not None:
+            self.listening.close()
+        for talk in self.talks:
+            talk.cancel()
+        await asyncio.gather(*self.talks, return_exceptions=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.daemon.workspace.socket.unlink()
+
+    def push(self, *, sample: Sample | None = None, status: EngineStatus | None = None) -> None:
+        """Give every watcher the news; it is sent when its turn comes."""
+        if not self.watchers:
+            return
+        rows = self.daemon.news()
+        if not rows and sample is None and status is None:
+            return
+        if rows and status is None:
+            status = self.daemon.status()
+        for watcher in self.watchers:
+            watcher.rows.update((row.id, row) for row in rows)
+            watcher.sample = sample or watcher.sample
+            watcher.status = status or watcher.status
+            watcher.news.set()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self.talks.add(task)
+            task.add_done_callback(self.talks.discard)
+        try:
+            if foreign_user(writer):
+                return
+            await self.talk(reader, writer)
+        except (ConnectionError, asyncio.LimitOverrunError, ValueError, asyncio.CancelledError):
+            pass  # the client is gone, or sent no line of ours
+        finally:
+            writer.close()
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            try:
+                request = decode_request(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                writer.write(encode(Failed("UsageError", f"The engine does not understand this request: {error}")))
+                await writer.drain()
+                continue
+            if isinstance(request, Watch):
+                await self.stream(request, writer)
+                return
+            writer.write(encode(await self.answer(request)))
+            await writer.drain()
+            if isinstance(request, Down):
+                self.daemon.over.set()
+
+    async def stream(self, watch: Watch, writer: asyncio.StreamWriter) -> None:
+        daemon, watcher = self.daemon, Watcher()
+        writer.write(
+            encode(
+                Snapshot(
+                    rows=daemon.all_rows(),
+                    sample=daemon.sample,
+                    history=tuple(daemon.history),
+                    status=daemon.status(),
+                )
+            )
+        )
+        self.watchers.add(watcher)
+        try:
+            await writer.drain()
+            while True:
+                await watcher.news.wait()
+                writer.write(encode(watcher.take()))
+                await writer.drain()
+                await asyncio.sleep(max(0.02, watch.every))
+                for run_id in [*daemon.world.live]:
+                    if daemon.follow(daemon.world.runs[run_id]):
+                        daemon.stale.add(run_id)
+                self.push()
+        finally:
+            self.watchers.discard(watcher)
+
+    async def answer(self, request: Request) -> Reply:
+        try:
+            return await self._answer(request)
+        except EngineError as error:
+            return Failed(type(error).__name__, str(error))
+
+    async def _answer(self, request: Request) -> Reply:
+        daemon = self.daemon
+        match request:
+            case Hello():
+                if request.version > VERSION:
+                    raise UsageError("The engine that runs is older than this program: `engine down`, then try again.")
+                return StatusReply(daemon.status())
+            case Submit():
+                return Queued(daemon.submit(request))
+            case Retry():
+                return Queued(daemon.retry(request))
+            case Order():
+                return Queued(daemon.order(request))
+            case ListRuns():
+                return Rows(daemon.all_rows())
+            case ShowRun():
+                return daemon.detail(request.run)
+            case GetStatus():
+                return StatusReply(daemon.status())
+            case GetSample():
+                return SampleReply(daemon.sample)
+            case Sync():
+                state = await daemon.keeper.sync()
+                if state["store_error"]:
+                    raise StoreError(state["store_error"])
+                return Ok(f"held by {state['store_holder']}" if state["store_holder"] else "")
+            case Rebuild():
+                return Ok(f"{await daemon.keeper.rebuild():,} rows")
+            case Note():
+                daemon.note(request)
+                return Ok()
+            case Down():
+                live = len(daemon.world.live)
+                if request.stop_runs:
+                    await daemon.drain()
+                    return Ok(f"{live} stopped")
+                return Ok(f"{live} go on")
+        raise UsageError("A watch is answered on a connection of its own.")
+
+
+def foreign_user(writer: asyncio.StreamWriter) -> bool:
+    """Tell whether the other end belongs to another user (the folder is private; this is the second lock)."""
+    sock = writer.get_extra_info("socket")
+    if not hasattr(socket, "SO_PEERCRED"):
+        return False
+    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return uid not in (0, os.getuid())

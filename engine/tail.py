@@ -1,0 +1,84 @@
+"""Follow a growing jsonl file: the finished lines since the last look, a bounded amount at a time."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from engine.rundir import MAX_LINE, Line
+
+_decode = msgspec.json.Decoder().decode
+CHUNK = 1 << 20
+"""Bytes read at most in one look."""
+
+
+class Tail:
+    """One file, from an offset on. The file may not exist yet, and may shrink (then it is read anew)."""
+
+    def __init__(self, path: str | os.PathLike[str], *, last: int | None = None) -> None:
+        """last: begin at most this many bytes before the end, at the next whole line."""
+        self.path = os.fspath(path)
+        self.offset = 0
+        if last is not None:
+            self._skip(last)
+
+    def _skip(self, last: int) -> None:
+        size = self.size()
+        if size > last:
+            with open(self.path, "rb") as file:
+                file.seek(size - last - 1)
+                head = file.read(MAX_LINE)
+            self.offset = size - last + head.find(b"\n") if b"\n" in head else size
+
+    def size(self) -> int:
+        try:
+            return os.stat(self.path).st_size
+        except OSError:
+            return 0
+
+    def read(self) -> list[Line]:
+        """Give the new finished lines, up to CHUNK bytes; damaged ones are passed over."""
+        size = self.size()
+        if size < self.offset:
+            self.offset = 0
+        if size == self.offset:
+            return []
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                data = file.read(CHUNK)
+        except OSError:
+            return []
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) == CHUNK:
+            end = len(data)  # no line of ours is that long: pass over it
+        self.offset += end
+        found: list[Line] = []
+        for raw in data[:end].split(b"\n"):
+            if not raw:
+                continue
+            try:
+                line = _decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            if isinstance(line, dict):
+                found.append(line)
+        return found
+
+    @property
+    def behind(self) -> bool:
+        """Tell whether there is more to read than the last look took."""
+        return self.size() > self.offset + CHUNK
+
+
+def last_line(path: str | os.PathLike[str]) -> str:
+    """Give the last line of a log that says something, cut to 200 characters."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1][:200] if said else ""

@@ -1,0 +1,137 @@
+"""What every test may use: a workspace of its own, a real engine in it, and a way to wait for a condition."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.client import Client, connect
+from engine.errors import EngineDown
+from engine.records import ENDED, Down, GetStatus, ListRuns, RunRow, ShowRun, Spec, Submit
+from engine.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def wait_for(condition: Callable[[], Any], what: str = "", seconds: float = 20.0) -> Any:
+    """Wait until the condition gives something true and give that; fail with `what` after some seconds."""
+    give_up = time.monotonic() + seconds
+    while True:
+        if found := condition():
+            return found
+        if time.monotonic() > give_up:
+            pytest.fail(f"waited {seconds} s in vain {what or condition}")
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """An empty workspace that ENGINE_HOME points at."""
+    home = tmp_path / "w"
+    home.mkdir()
+    monkeypatch.setenv("ENGINE_HOME", str(home))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("ENGINE_RUN", raising=False)
+    monkeypatch.delenv("ENGINE_SOCKET", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return Workspace(home)
+
+
+class Box:
+    """A real engine in a workspace, started when first asked, and stopped with its runs at the end."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            self._client = connect(self.workspace)
+        return self._client
+
+    def submit(self, *command: str, **fields: Any) -> RunRow:
+        hold = fields.pop("hold", False)
+        spec = Spec(family="exec", command=command, cwd=str(self.workspace.root), **fields)
+        return self.client.call(Submit(spec=spec, hold=hold, environment=dict(os.environ))).row
+
+    def python(self, code: str, **fields: Any) -> RunRow:
+        return self.submit(sys.executable, "-c", code, **fields)
+
+    def row(self, run_id: str) -> RunRow:
+        return self.client.call(ShowRun(run_id)).row
+
+    def rows(self) -> dict[str, RunRow]:
+        return {row.id: row for row in self.client.call(ListRuns()).rows}
+
+    def state(self, run_id: str, *states: str, seconds: float = 20.0) -> RunRow:
+        """Wait until the run is in one of the states."""
+        return wait_for(
+            lambda: row if (row := self.row(run_id)).state in states else None, f"for {run_id} {states}", seconds
+        )
+
+    def ended(self, run_id: str) -> RunRow:
+        return self.state(run_id, *ENDED)
+
+    def call(self, request: Any) -> Any:
+        return self.client.call(request)
+
+    def lines(self, run_id: str, name: str) -> list[dict[str, Any]]:
+        from engine import rundir
+
+        return rundir.read(self.workspace.run(run_id) / name)
+
+    @property
+    def pid(self) -> int:
+        return self.client.call(GetStatus()).status.pid
+
+    def crash(self) -> None:
+        """Kill -9 the engine; the next call starts another."""
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not alive(pid), "for the engine's death")
+        self.client.close()
+        self._client = None
+
+    def close(self) -> None:
+        try:
+            client = connect(self.workspace, start=self.workspace.runs.exists())
+            pid = client.call(GetStatus()).status.pid
+            for row in client.call(ListRuns()).rows:
+                if row.pid and row.state not in ENDED:
+                    try:
+                        os.killpg(row.pid, signal.SIGKILL)
+                    except (ProcessLookupError, PermissionError):
+                        pass
+            client.call(Down(stop_runs=True))
+            wait_for(lambda: not alive(pid), "for the engine to end")
+            client.close()
+        except EngineDown:
+            pass
+        if self._client is not None:
+            self._client.close()
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process lives; a zombie, which nobody has reaped yet, does not."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def box(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
+    """A real engine with two CPU slots."""
+    monkeypatch.setenv("ENGINE_CPU_SLOTS", "2")
+    made = Box(workspace)
+    yield made
+    made.close()

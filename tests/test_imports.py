@@ -1,0 +1,102 @@
+"""Imports point one way, and what must start fast imports nothing heavy: looked up in real processes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+ALLOWED = {
+    "engine": {"engine"},
+    "sweeps": {"engine", "sweeps"},
+    "tui": {"engine", "sweeps", "tui"},
+    "trainers": {"trainers"},
+}
+TRAINERS_MAY = {"engine", "engine.runlog"}
+DUCKDB = "engine/store"
+STDLIB_ONLY = ("engine/rundir.py", "engine/supervisor.py")
+HEAVY = {"torch", "pandas", "duckdb", "textual", "git", "rich", "pyarrow", "numpy", "psutil", "pynvml", "asyncio"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Every module a file imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_imports_point_one_way(package):
+    for path in modules(package):
+        for name in imports(path):
+            top = name.split(".")[0]
+            if package == "trainers" and top == "engine":
+                assert name in TRAINERS_MAY, f"{path}: trainers may import engine.runlog only, not {name}"
+            elif top in ALLOWED:
+                assert top in ALLOWED[package], f"{path}: {package} may not import {name}"
+
+
+def test_only_the_store_imports_duckdb():
+    for package in ALLOWED:
+        for path in modules(package):
+            if not str(path.relative_to(ROOT)).startswith(DUCKDB):
+                assert "duckdb" not in imports(path), f"{path}: ask engine.store instead of importing duckdb"
+
+
+def test_engine_sweeps_and_tui_never_import_torch():
+    for package in ("engine", "sweeps", "tui"):
+        for path in modules(package):
+            assert "torch" not in {name.split(".")[0] for name in imports(path)}, path
+
+
+def test_the_supervisor_needs_the_standard_library_only():
+    for name in STDLIB_ONLY:
+        for module in imports(ROOT / name):
+            top = module.split(".")[0]
+            assert top in sys.stdlib_module_names or top in ("engine",), f"{name} imports {module}"
+    loaded = loaded_by("import engine.supervisor")
+    assert not {name for name in loaded if name.split(".")[0] in ("msgspec", "numpy", "asyncio", "subprocess")}
+
+
+def test_packages_are_empty():
+    for package in ("engine", "sweeps", "tui"):
+        assert (ROOT / package / "__init__.py").read_text().strip() == ""
+
+
+def loaded_by(code: str) -> set[str]:
+    out = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return set(out.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "may"),
+    [
+        ("import engine.client", set()),
+        ("import engine.runlog", set()),
+        ("import engine.cli.main", set()),
+        ("import trainers.__main__", set()),
+        ("import tui.app", {"textual", "rich", "asyncio"}),
+    ],
+)
+def test_start_up_imports_nothing_heavy(code, may):
+    heavy = {name.split(".")[0] for name in loaded_by(code)} & HEAVY - may
+    assert not heavy, f"{code} loads {sorted(heavy)}"
