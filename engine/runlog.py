@@ -18,8 +18,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-_encode_into = msgspec.json.Encoder().encode_into
-_encode = msgspec.json.encode
+_encode = msgspec.json.Encoder().encode
 _now = time.time
 _write = os.write
 
@@ -30,7 +29,6 @@ class Writer:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = os.fspath(folder)
         self.lost = 0
-        self._buffer = bytearray(256)
         self._metrics = self._open("metrics.jsonl")
         self._events = self._open("events.jsonl")
 
@@ -49,26 +47,31 @@ class Writer:
         """
         scalars["step"] = step
         scalars["t"] = _now()
-        self._put(self._metrics, scalars)
+        if not self.lost:  # the usual way, without one more call
+            data = _encode(scalars) + b"\n"
+            try:
+                if _write(self._metrics, data) == len(data):
+                    return
+            except OSError:
+                pass  # a full or broken disk is told by the count, training goes on
+            self.lost = 1
+        else:
+            self._put(self._metrics, scalars)
 
     def event(self, kind: str, **fields: object) -> None:
         """Append one line that says what happened: a checkpoint, a phase, a warning."""
         self._put(self._events, {"t": _now(), "event": kind, **fields})
 
     def _put(self, fd: int, line: Mapping[str, object]) -> None:
-        buffer = self._buffer
-        if self.lost:
-            buffer[:] = b"\n"  # the last write may have stopped in the middle of a line
-            buffer += _encode({**line, "lost_lines": self.lost})
-        else:
-            _encode_into(line, buffer)
-        buffer += b"\n"
+        data = _encode(line) + b"\n"
+        if self.lost:  # the last write may have stopped in the middle of a line
+            data = b"\n" + _encode({**line, "lost_lines": self.lost}) + b"\n"
         try:
-            if _write(fd, buffer) == len(buffer):
+            if _write(fd, data) == len(data):
                 self.lost = 0
                 return
         except OSError:
-            pass  # a full or broken disk is told by the count, training goes on
+            pass
         self.lost += 1
 
     def close(self) -> None:

@@ -199,6 +199,8 @@ def adopt(folder: str, started: dict[str, object]) -> None:
 def main(argv: list[str]) -> None:
     folder = argv[1]
     ready = int(argv[3]) if argv[2:3] == ["--ready"] else None
+    if ready is not None:
+        os.set_inheritable(ready, False)
     if rundir.take(os.path.join(folder, rundir.SUPERVISOR_LOCK)) is None:
         return  # somebody supervises it already
     lifecycle = rundir.read(os.path.join(folder, rundir.LIFECYCLE))
