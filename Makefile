@@ -1,0 +1,55 @@
+# Paddock. `make demo` and `make test` need nothing but Python 3.11 or newer; everything goes into .venv.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PARTS  := engine sweeps trainers tui tests bench docs
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help install demo test check format lint types tui bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Paddock needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.developing: pyproject.toml $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## a venv with Paddock in it
+
+demo: $(VENV)/.installed ## sample data, three small Totos through the queue, the best exported and used
+	$(BIN)/engine demo
+
+test: $(VENV)/.developing ## the tests
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.developing format lint types test ## all that a change must pass
+
+format: $(VENV)/.developing
+	$(BIN)/ruff format --check $(PARTS)
+
+lint: $(VENV)/.developing
+	$(BIN)/ruff check $(PARTS)
+
+types: $(VENV)/.developing
+	$(BIN)/mypy
+
+tui: $(VENV)/.installed ## the screens
+	$(BIN)/tui
+
+bench: $(VENV)/.installed ## every figure of the README
+	@for part in runlog queue store data loop cli tui; do echo "== bench/$$part.py"; $(BIN)/python bench/$$part.py; done
+
+clean: ## everything that was installed or built; runs, database and data stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(PARTS) -name __pycache__ -type d -prune -exec rm -rf {} +
