@@ -46,7 +46,7 @@ def _run(argv: list[str]) -> int:
     if command == "data":
         from trainers.data.cli import main as data_main  # pandas: 0.3 s
 
-        return data_main(rest)
+        return int(data_main(rest))
     if command == "forecast":
         from trainers.forecast_cli import main as forecast_main  # torch and pandas
 
@@ -58,9 +58,12 @@ def _run(argv: list[str]) -> int:
         raise ConfigError(f"Unknown command or family '{command}'.{did_you_mean(command, known)} "
                           f"Known: {', '.join(known)}.")  # fmt: skip
     _no_more(command, rest, 1)
-    from trainers.run import run  # torch
+    from trainers.stop import Stop
 
-    return run(command, rest[0])
+    with Stop() as stop:  # before torch is loaded, which takes a second or two
+        from trainers.run import run
+
+        return run(command, rest[0], stop)
 
 
 def _resolve(family: str) -> int:

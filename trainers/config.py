@@ -69,6 +69,10 @@ def kind(f: Any) -> str:
     return _KINDS[name]
 
 
+def names(config: type) -> list[str]:
+    return [f.name for f in fields(config)]
+
+
 def describe(section: str, config: type) -> list[dict[str, Any]]:
     """The fields of one config class as plain JSON values, in order of declaration."""
     rows = []

@@ -20,7 +20,7 @@ class Ema:
         self.decay = decay
         self.updates = 0
         self.names = [name for name, p in model.named_parameters() if p.requires_grad]
-        self._live = [p for p in model.parameters() if p.requires_grad]
+        self._live: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self._mean = [p.detach().clone() for p in self._live]
 
     @torch.no_grad()

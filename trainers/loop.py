@@ -124,13 +124,13 @@ class Loop:
         numbers = self.sampler.take(train.batch)
         part_size = train.batch // train.accumulate
         loss_sum: Tensor | None = None
-        for part in numbers.split(part_size):
+        for part in torch.split(numbers, part_size):
             batch = self.windows.gather(part)
             with self.placement.autocast():
                 loss = self.family.loss(self.model, batch, self.config.data.horizon)
             if train.accumulate > 1:
                 loss = loss / train.accumulate
-            loss.backward()
+            torch.autograd.backward(loss)
             loss_sum = loss.detach() if loss_sum is None else loss_sum + loss.detach()
         assert loss_sum is not None
         norm = optim.clip(self.parameters, train.clip)

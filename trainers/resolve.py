@@ -57,7 +57,7 @@ def resolve(family: str, preset: str | None = None, sets: Mapping[str, Any] | No
     for name, value in (sets or {}).items():
         section, _, field = name.partition(".")
         if section not in known or not field:
-            every = [f"{s}.{f}" for s, cls in known.items() for f in cls.__dataclass_fields__]
+            every = [f"{s}.{f}" for s, cls in known.items() for f in fields.names(cls)]
             by_field = [full for full in every if full.partition(".")[2] == name]
             near = f" Did you mean '{by_field[0]}'?" if by_field else did_you_mean(name, every)
             raise ConfigError(f"Unknown field '{name}'.{near} `engine config {family}` shows all.")

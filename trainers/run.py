@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +25,8 @@ from trainers.loop import Loop, Progress, total_steps
 from trainers.resolve import RunConfig, from_dict, workspace
 
 
-class Stop:
-    """Set by SIGTERM or Ctrl-C; the loop asks once a step, saves a checkpoint, and ends."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._ask)
-            signal.signal(signal.SIGINT, self._ask)
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-    def __call__(self) -> bool:
-        return self.asked
-
-
-def run(family: str, folder: str | Path) -> int:
-    """Train what the folder says; the process's exit code."""
-    stop = Stop()
+def run(family: str, folder: str | Path, stop: Callable[[], bool] = lambda: False) -> int:
+    """Train what the folder says; the process's exit code. stop: see `trainers.stop`."""
     folder = Path(folder)
     spec = _spec(folder, family)
     runlog.open(folder)
@@ -61,7 +43,7 @@ def run(family: str, folder: str | Path) -> int:
         return _fail(error)
 
 
-def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Stop) -> int:
+def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[[], bool]) -> int:
     config = from_dict(family_name, spec.get("config") or {})
     if checkpoint.all_in(folder):
         raise ConfigError(f"{folder} holds checkpoints already: a run folder is trained once; resume into a new one.")
@@ -98,7 +80,7 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Stop) -> 
     return 143 if why == "stopped" else 0
 
 
-def _final(loop: Loop, folder: Path, config: RunConfig, dataset: Dataset, stop: Stop) -> None:
+def _final(loop: Loop, folder: Path, config: RunConfig, dataset: Dataset, stop: Callable[[], bool]) -> None:
     """Score the best checkpoint, read back from its folder, on every split there is."""
     best = loop.progress.best[0]
     path = folder / "checkpoints" / best["name"]

@@ -1,0 +1,13 @@
+"""The trainers' commands with the toy family among them, in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.trainers.toy import register
+
+if __name__ == "__main__":
+    register()
+    from trainers.__main__ import main
+
+    sys.exit(main(sys.argv[1:]))
