@@ -101,7 +101,9 @@ def _csv(file: Path, text: str) -> Table:
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
-        names = next(row for row in reader if any(cell.strip() for cell in row))
+        names = next((row for row in reader if any(cell.strip() for cell in row)), [])
+        if not names:
+            raise DataError("empty file", file=file)
         width = len(names)
         for row in reader:
             if len(row) != width:
