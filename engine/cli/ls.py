@@ -1,0 +1,161 @@
+"""`engine ls`: the runs, one a line. It is asked for all the time, so a usual call does without typer as well."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.cli import table, talk, words
+from engine.records import ENDED, LIVE, WAITING, ListRuns, Rows, RunRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RECENT = 20
+"""Ended runs that are listed unless --all or --limit says otherwise."""
+STATES = tuple(sorted(WAITING | LIVE | ENDED))
+COLOURS = {"running": "32", "failed": "31", "lost": "31", "orphaned": "33", "stopping": "33", "held": "33", "ok": "36"}
+
+
+class Asked(NamedTuple):
+    """What to list. state: states or the words waiting, live, ended; a run that has any of them is listed."""
+
+    every: bool = False
+    state: tuple[str, ...] = ()
+    family: str = ""
+    tag: tuple[str, ...] = ()
+    limit: int | None = None
+    json: bool = False
+
+
+def quick(args: Sequence[str]) -> Asked | None:
+    """Read the options of a usual call; None for anything else, which typer then reads or explains."""
+    every = as_json = False
+    family = ""
+    limit: int | None = None
+    lists: dict[str, list[str]] = {"--state": [], "--tag": []}
+    words_ = iter(args)
+    for word in words_:
+        name, equals, value = word.partition("=")
+        if word in ("--all", "-a"):
+            every = True
+        elif word == "--json":
+            as_json = True
+        elif name in ("--state", "--tag", "--family", "--limit"):
+            value = value if equals else next(words_, "")
+            if not value or value.startswith("-"):
+                return None
+            if name == "--family":
+                family = value
+            elif name == "--limit":
+                if not value.isdecimal():
+                    return None
+                limit = int(value)
+            else:
+                lists[name].append(value)
+        else:
+            return None
+    return Asked(every, tuple(lists["--state"]), family, tuple(lists["--tag"]), limit, as_json)
+
+
+def show(asked: Asked) -> None:
+    """List the runs that are asked for, in the order: what ended, what lives, what waits."""
+    rows = talk.ask(ListRuns(), Rows).rows
+    chosen = choose(rows, asked)
+    ended = [row for row in chosen if row.state in ENDED]
+    limit = asked.limit if asked.limit is not None else None if asked.every or asked.state else RECENT
+    left_out = 0 if limit is None else max(0, len(ended) - limit)
+    kept = {row.id for row in ended[left_out:]}
+    shown = [row for row in chosen if row.state not in ENDED or row.id in kept]
+    if asked.json:
+        talk.json_out(shown)
+    elif shown:
+        talk.out(table.render(columns(time.time()), shown, limit=table.width(), colour=talk.colour()))
+    if left_out:
+        talk.say(f"{left_out} older runs are not listed; `engine ls --all` lists them.")
+    elif not shown and not asked.json:
+        talk.say(f"none of {len(rows)} runs is like that." if rows else "no runs yet: `engine run toto` queues one.")
+
+
+def choose(rows: Sequence[RunRow], asked: Asked) -> list[RunRow]:
+    """Filter, then order: ended by their end, live by their start, waiting by their place in the queue."""
+    states = _states(asked.state)
+    if asked.family and asked.family not in (families := {row.family for row in rows}):
+        from engine.errors import UnknownFamily, did_you_mean
+
+        raise UnknownFamily(f"No run of a family '{asked.family}'.{did_you_mean(asked.family, families)}")
+    chosen = [
+        row
+        for row in rows
+        if (not states or row.state in states)
+        and (not asked.family or row.family == asked.family)
+        and all(tag in row.tags for tag in asked.tag)
+    ]
+    return sorted(chosen, key=_order)
+
+
+def _states(asked: Sequence[str]) -> set[str]:
+    groups = {"waiting": WAITING, "live": LIVE, "ended": ENDED}
+    found: set[str] = set()
+    for word in ",".join(asked).split(",") if asked else ():
+        if word in groups:
+            found |= groups[word]
+        elif word in STATES:
+            found.add(word)
+        else:
+            from engine.errors import UsageError, did_you_mean
+
+            known = (*STATES, *groups)
+            raise UsageError(f"No state '{word}'.{did_you_mean(word, known)} States: {', '.join(known)}.")
+    return found
+
+
+def _order(row: RunRow) -> tuple[int, float, float]:
+    if row.state in ENDED:
+        return 0, row.ended or row.since, row.submitted
+    if row.state in LIVE:
+        return 1, row.started or row.since, row.submitted
+    return 2, row.place if row.place is not None else 1e9, row.submitted
+
+
+def columns(now: float) -> tuple[table.Column, ...]:
+    column = table.Column
+    return (
+        column("RUN", lambda r: r.id, keep=True),
+        column("STATE", lambda r: r.state, style=lambda r: COLOURS.get(r.state, ""), keep=True),
+        column("NAME", lambda r: r.name, shrink=True),
+        column("ON", lambda r: ",".join(r.labels) if r.state in LIVE else ""),
+        column("DONE", done, right=True),
+        column("LOSS", lambda r: words.number(r.loss), right=True),
+        column("MAE%", lambda r: words.number(r.best if r.best is not None else r.metric), right=True),
+        column("SKILL", lambda r: "" if r.skill is None else f"{r.skill:+.3f}", right=True),
+        column("ETA", lambda r: words.span(r.eta) if r.state in LIVE else "", right=True),
+        column("TIME", lambda r: taken(r, now), right=True),
+        column("TAGS", lambda r: ",".join(r.tags), shrink=True),
+        column("WHAT", told, shrink=True),
+    )
+
+
+def done(row: RunRow) -> str:
+    if row.step is None:
+        return row.phase
+    if not row.steps:
+        return f"step {row.step}"
+    return f"{100 * row.step / row.steps:.0f}%"
+
+
+def taken(row: RunRow, now: float) -> str:
+    """How long it ran, or has been waiting."""
+    if row.state in WAITING:
+        return words.span(now - row.submitted)
+    return words.span((row.ended or now) - row.started) if row.started else ""
+
+
+def told(row: RunRow) -> str:
+    """Why it waits or failed, else what it is."""
+    if row.state in WAITING:
+        place = f"{row.place}. " if row.place else ""
+        return f"{place}{row.reason}" or row.what
+    if row.reason:
+        return f"{row.reason} · {row.what}" if row.what else row.reason
+    return row.warning or row.what

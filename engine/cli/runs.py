@@ -1,0 +1,92 @@
+"""Commands that look at runs: ls, show, logs, follow, wait."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.cli import talk
+
+Runs = Annotated[list[str] | None, typer.Argument(help="Runs; none means all that have not ended.", metavar="[RUN]...")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+def ls(
+    every: Annotated[bool, typer.Option("--all", "-a", help="Every run, not only the last 20 that ended.")] = False,
+    state: Annotated[list[str] | None, typer.Option(help="Only these states; also waiting, live, ended.")] = None,
+    family: Annotated[str, typer.Option(help="Only this family.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="Only runs with this tag; may be given several times.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many ended runs.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List runs: those that ended last, those that run, and those that wait with their place and reason.
+
+    MAE% is the best validation error in per cent of the price (pct_mae), SKILL how much better than the naive forecast.
+    """
+    from engine.cli import ls as listing
+    from engine.errors import UsageError
+
+    if limit is not None and limit < 0:
+        raise UsageError(f"--limit {limit} is out of range: 0 or more.")
+    listing.show(listing.Asked(every, tuple(state or ()), family, tuple(tag or ()), limit, as_json))
+
+
+def show(run: Annotated[str, typer.Argument(help="A run.")], as_json: Json = False) -> None:
+    """Tell everything about a run: what it was asked to be, what was used, how it went, its files."""
+    from engine.cli import detail
+    from engine.records import RunDetail, ShowRun
+
+    found = talk.ask(ShowRun(run), RunDetail)
+    if as_json:
+        talk.json_out(found)
+    else:
+        talk.out(detail.text(found))
+
+
+def logs(
+    run: Annotated[str, typer.Argument(help="A run.")],
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until it ends; then its outcome is the exit code.")
+    ] = False,
+    lines: Annotated[int | None, typer.Option("--lines", "-n", help="Only the last so many lines.")] = None,
+) -> None:
+    """Print what a run wrote to stdout and stderr."""
+    from engine.cli import logs as reading
+    from engine.errors import UsageError
+
+    if lines is not None and lines < 0:
+        raise UsageError(f"--lines {lines} is out of range: 0 or more.")
+    raise typer.Exit(reading.show(run, follow, lines))
+
+
+def follow(runs: Runs = None, as_json: Json = False) -> None:
+    """Watch runs until they end, with progress on stderr; the worst outcome is the exit code."""
+    from engine.cli import follow as following
+
+    code, rows = following.follow(_ids(runs))
+    if as_json:
+        talk.json_out(rows)
+    raise typer.Exit(code)
+
+
+def wait(runs: Runs = None, as_json: Json = False) -> None:
+    """Wait in silence until runs have ended; the worst outcome is the exit code."""
+    from engine.cli import follow as following
+
+    ids = _ids(runs)
+    rows = following.watch(ids, lambda _: None) if ids else []
+    if as_json:
+        talk.json_out(rows)
+    raise typer.Exit(following.worst(rows))
+
+
+def _ids(runs: list[str] | None) -> list[str]:
+    """Whole ids of what a person named, or of all that have not ended."""
+    from engine.records import ENDED, ListRuns, Rows, RunDetail, ShowRun
+
+    with talk.engine() as client:
+        if runs:
+            found = [talk.expect(client.call(ShowRun(word)), RunDetail).row.id for word in runs]
+            return list(dict.fromkeys(found))
+        return [row.id for row in talk.expect(client.call(ListRuns()), Rows).rows if row.state not in ENDED]

@@ -1,0 +1,94 @@
+"""How commands talk: data on stdout, everything else on stderr, and quietly when nobody reads on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from engine.workspace import Workspace, find
+
+if TYPE_CHECKING:
+    from engine.client import Client
+    from engine.records import Reply, Request
+
+R = TypeVar("R")
+
+BROKEN_PIPE = 141
+"""What a shell shows for a program that SIGPIPE ended."""
+
+
+def out(text: str) -> None:
+    """Write data, whole lines, at once."""
+    try:
+        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        quiet_end()
+
+
+def quiet_end() -> NoReturn:
+    """End because the reader of stdout went away (`engine ls | head`)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+    raise SystemExit(BROKEN_PIPE)
+
+
+def say(text: str) -> None:
+    """Say something to the person, as one line on stderr."""
+    try:
+        sys.stderr.write(f"engine: {text}\n")
+    except BrokenPipeError:
+        pass
+
+
+def json_out(value: Any) -> None:
+    """Write a value as JSON: one line, or indented for a person at a terminal. Structs keep all their fields."""
+    import msgspec
+
+    data = msgspec.json.encode(plain(value))
+    if sys.stdout.isatty():
+        data = msgspec.json.format(data, indent=2)
+    out(data.decode())
+
+
+def plain(value: Any) -> Any:
+    """Turn structs into dicts with every field, those at their default too: scripts want the same keys each time."""
+    import msgspec
+
+    if isinstance(value, msgspec.Struct):
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def colour() -> bool:
+    """Whether stdout takes colours: a terminal, and NO_COLOR (no-color.org) is not set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def workspace() -> Workspace:
+    return find()
+
+
+def engine(*, start: bool = True) -> Client:
+    """Reach the engine of this workspace, starting it if need be."""
+    from engine.client import connect
+
+    return connect(workspace(), start=start)
+
+
+def ask(request: Request, reply: type[R], *, start: bool = True) -> R:
+    """Ask the engine one thing."""
+    with engine(start=start) as client:
+        return expect(client.call(request), reply)
+
+
+def expect(reply: Reply, kind: type[R]) -> R:
+    if not isinstance(reply, kind):
+        from engine.errors import EngineError
+
+        raise EngineError(f"The engine answered {type(reply).__name__}, not {kind.__name__}; `engine down`, try again.")
+    return reply
