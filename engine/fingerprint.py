@@ -43,14 +43,14 @@ def fingerprint(paths: Sequence[Path], cache: Path | None = None) -> DataPrint:
     kept: dict[str, list[object]] = {}
     whole = hashlib.blake2b(digest_size=16)
     files = size = 0
-    synthetic = False
+    made_up = False
     for path in paths:
         try:
             root = path.resolve(strict=True)
-            synthetic = synthetic or _synthetic(root if root.is_dir() else root.parent)
+            made_up = made_up or synthetic(root if root.is_dir() else root.parent)
             for name, file in _files(root):
                 if file.name == MARKER:
-                    synthetic = synthetic or _synthetic(file.parent)
+                    made_up = made_up or synthetic(file.parent)
                     continue
                 bytes_, digest = _digest(root, file, known, kept)
                 whole.update(f"{name}\0{bytes_}\0".encode(errors="surrogateescape") + digest)
@@ -67,7 +67,7 @@ def fingerprint(paths: Sequence[Path], cache: Path | None = None) -> DataPrint:
         fingerprint=whole.hexdigest(),
         files=files,
         bytes=size,
-        synthetic=synthetic,
+        synthetic=made_up,
     )
 
 
@@ -92,7 +92,7 @@ def _raise(error: OSError) -> None:
 def _digest(root: Path, file: Path, known: dict[str, list[object]], kept: dict[str, list[object]]) -> tuple[int, bytes]:
     if file.is_symlink():
         target = Path(os.path.realpath(file))
-        if target.is_dir() or root not in target.parents:
+        if not target.is_file() or root not in target.parents:
             away = target.stat().st_size if target.is_file() else 0
             text = f"-> {os.readlink(file)} {away}"
             return away, hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).digest()
@@ -114,7 +114,8 @@ def _digest(root: Path, file: Path, known: dict[str, list[object]], kept: dict[s
     return state.st_size, digest
 
 
-def _synthetic(folder: Path) -> bool:
+def synthetic(folder: Path) -> bool:
+    """Tell whether a folder has the marker of made up data; a damaged one counts."""
     marker = folder / MARKER
     try:
         value = json.loads(marker.read_bytes())

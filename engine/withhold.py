@@ -8,13 +8,13 @@ from itertools import pairwise
 
 KEPT_PREFIXES = (
     "CUDA_", "CUBLAS_", "CUDNN_", "NVIDIA_", "NCCL_", "GLOO_", "UCX_", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "GOMP_",
-    "NUMEXPR_", "MALLOC_", "PYTHON", "TORCH", "PYTORCH_", "TRITON_", "HF_", "TRANSFORMERS_", "TOKENIZERS_", "XLA_",
+    "NUMEXPR_", "MALLOC_", "PYTHON", "TORCH", "PYTORCH_", "TRITON_", "HF_", "TRANSFORMERS_", "XLA_",
     "JAX_", "TF_", "RAY_", "SLURM_", "CONDA_", "UV_", "LC_", "ENGINE_", "PADDOCK_",
 )  # fmt: skip
 KEPT = frozenset({
     "PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", "LANG", "LANGUAGE", "TZ", "SHELL", "USER", "LOGNAME",
     "HOSTNAME", "TMPDIR", "CI", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
-    "XDG_CACHE_HOME",
+    "XDG_CACHE_HOME", "TOKENIZERS_PARALLELISM",
 })  # fmt: skip
 HARMLESS = frozenset({"TOKENIZERS_PARALLELISM", "PYTHONPATH", "PATH"})
 """Names that hold a bad word by accident."""
@@ -45,7 +45,8 @@ _KNOWN_IDS = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|(?<=/nix/store/)[0-9a-z]{32}(?=-)",
     re.IGNORECASE,
 )
-_SEGMENT = re.compile(r"[A-Za-z0-9+_-]{20,}")
+# The second holds base64 whole; paths, which it finds too, change less between kinds of characters.
+_SEGMENTS = (re.compile(r"[A-Za-z0-9+_-]{20,}"), re.compile(r"[A-Za-z0-9+/]{32,}"))
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 
 
@@ -86,19 +87,25 @@ def looks_secret(value: str) -> bool:
     """
     if SECRET_VALUE.search(value):
         return True
-    return any(_by_chance(segment) for segment in _SEGMENT.findall(_KNOWN_IDS.sub("", value)))
+    plain = _KNOWN_IDS.sub("", value)
+    return any(_by_chance(segment) for pattern in _SEGMENTS for segment in pattern.findall(plain))
 
 
 def _by_chance(segment: str) -> bool:
     if _HEX.search(segment):
         return True
-    if any(_changes(run, fine=False) >= 3 for run in re.findall(r"[A-Za-z0-9]{24,}", segment)):
+    if any(_changes(run, "ld", "dl") >= 3 for run in re.findall(r"[A-Za-z0-9]{24,}", segment)):
         return True
     plain = re.sub(r"[^A-Za-z0-9]", "", segment)
-    return len(plain) >= 20 and _changes(plain, fine=True) >= len(plain) / 4
+    # A capital after a small letter begins a word of a CamelCaseName; names have fewer than one in five.
+    return len(plain) >= 20 and _changes(plain, "lu", "ld", "ud", "dl", "du") >= len(plain) / 5
 
 
-def _changes(text: str, *, fine: bool) -> int:
-    """Count the changes between letters and digits; fine: also those between capitals and small letters."""
-    kinds = ["d" if c.isdigit() else "l" if not fine or c.islower() else "u" for c in text]
-    return sum(a != b for a, b in pairwise(kinds))
+def _changes(text: str, *pairs: str) -> int:
+    """Count the neighbours whose kinds are one of the pairs: d a digit, l a small letter, u a capital.
+
+    Where no pair has a capital, capitals are letters like any other.
+    """
+    capitals = any("u" in pair for pair in pairs)
+    kinds = ["d" if c.isdigit() else "u" if capitals and c.isupper() else "l" for c in text]
+    return sum(a + b in pairs for a, b in pairwise(kinds))
