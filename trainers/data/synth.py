@@ -1,13 +1,13 @@
 """Invented prices that behave like stocks, with a known small part that can be forecast.
 
 log price = fair value + deviation. The fair value is a random walk with a common and an own part, volatility that
-clusters (GARCH(1,1) driving both) and rare jumps; it cannot be forecast. The deviation is an Ornstein-Uhlenbeck
-process around it (see REVERSION): from a price alone it can be seen only dimly, and it decays within some days. That
+clusters (GARCH(1,1)) and rare jumps; it cannot be forecast. The deviation is an Ornstein-Uhlenbeck
+process around it (see REVERSION) with the same volatility: from a price alone it can be seen only dimly, and it decays within some days. That
 is what there is to learn.
 
 How much: a ridge regression on the last 64 log returns, fitted on the training windows of all symbols, beats the
-naive forecast at horizon 16 by a skill of 0.092 on the validation windows and 0.049 on the test windows (seed 7, the
-defaults; seeds 1 to 3: 0.08 to 0.11 and 0.08 to 0.09). `python bench/data.py --learnable` measures it. It marks what
+naive forecast at horizon 16 by a skill of 0.082 on the validation windows and 0.053 on the test windows (seed 7, the
+defaults; seeds 1 to 3: 0.08 to 0.10 and 0.08 to 0.09). `python bench/data.py --learnable` measures it. It marks what
 a good small model can reach.
 """
 
@@ -53,7 +53,8 @@ def make(symbols: int, days: int, seed: int) -> dict[str, dict[str, np.ndarray]]
         change = DAILY * (beta * common + np.sqrt(1 - beta**2) * own)
         jumps = rng.random(days) < 0.004
         change += np.where(jumps, rng.normal(0, 0.06, days), 0.0)
-        shocks = DEVIATION * np.sqrt(1 - REVERSION**2) * rng.standard_normal(days)
+        activity = np.sqrt(beta**2 * spread**2 + (1 - beta**2) * own_spread**2)
+        shocks = activity * DEVIATION * np.sqrt(1 - REVERSION**2) * rng.standard_normal(days)
         deviation = np.empty(days)
         deviation[0] = DEVIATION * rng.standard_normal()
         for t in range(1, days):
@@ -61,7 +62,6 @@ def make(symbols: int, days: int, seed: int) -> dict[str, dict[str, np.ndarray]]
         # scales from cents to thousands, spread evenly over the symbols
         scale = np.exp(np.log(0.8) + (np.log(2000) - np.log(0.8)) * (number + 0.5 * rng.random()) / max(symbols - 1, 1))
         close = np.clip(scale * np.exp(np.cumsum(change) + deviation), 0.05, 1e6)
-        activity = np.sqrt(beta**2 * spread**2 + (1 - beta**2) * own_spread**2)
         out[f"SYN{number + 1:02d}"] = _bars(rng, dates, close, activity, jumps, late=number % 6 == 5)
     return out
 
