@@ -14,11 +14,8 @@ import msgspec
 import pytest
 
 from engine.devices import DeviceSample, ProcessSample, Sample, foreign
-
-sys.path.insert(0, str(Path(__file__).parent))  # whatever way pytest imports tests
-
-from nvml_stub import fixture as stub
-from nvml_stub.fixture import GIB, StubGpu
+from tests.engine.nvml_stub import fixture as stub
+from tests.engine.nvml_stub.fixture import GIB, StubGpu
 
 MIB = 1 << 20
 A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"
