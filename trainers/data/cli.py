@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _between(low: int, high: int) -> object:
+def _between(low: int, high: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         try:
             value = int(text)

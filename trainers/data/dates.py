@@ -47,8 +47,8 @@ def parse(cells: Any) -> tuple[np.ndarray, str]:
         return _slashed(text)
     if text[0][0].isdigit() and not re.match(r"\d{1,2}[- ][A-Za-z]", text[0]):
         text = [c.replace("/", "-") if c[4:5] == "/" else c for c in text]
-        if any(map(_OFFSET.search, text)):
-            return _aware(_each(text, "ISO8601", utc=False), text)
+        if _offsets(text):
+            return _aware(_each(text, "ISO8601"), text)
         return _ns(_each(text, "ISO8601")), ""
     for form in _WORDS:
         stamps = pd.to_datetime(pd.Series(text), format=form, errors="coerce")
@@ -57,12 +57,16 @@ def parse(cells: Any) -> tuple[np.ndarray, str]:
     raise BadDate(0, f"'{text[0]}' is not a date (wanted such as 2024-01-31)")
 
 
-def _each(text: list[str], form: str, utc: bool = False) -> pd.Series:
+def _offsets(text: list[str]) -> bool:
+    """Whether any stamp has an offset; most columns are told by their letters, without a search in every cell."""
+    return not set("+-zZUG").isdisjoint("".join([c[10:] for c in text])) and any(map(_OFFSET.search, text))
+
+
+def _each(text: list[str], form: str) -> pd.Series:
     series = pd.Series(text, dtype="object")
     try:
         # stamps of both sides of a change to summer time have two offsets; UTC takes both
-        mixed = pd.to_datetime(series, format=form, utc=utc or any(map(_OFFSET.search, text)))
-        return mixed
+        return pd.to_datetime(series, format=form, utc=_offsets(text))
     except (ValueError, OverflowError):
         for row, cell in enumerate(text):
             try:

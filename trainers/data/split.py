@@ -116,12 +116,12 @@ def cut(
             name, rows, (place[rows + config.context] - origin) // (config.stride if name == "train" else step)
         )
 
-    found = {
+    splits = {
         name: split(name, at) for name, at in (("train", 0), ("val", val_at), ("test", test_at), ("unseen", val_at))
     }
     notes = _judge(symbols, offsets, starts, unseen, config, calendar, (val_at, test_at))
     return Splits(
-        **found,
+        **splits,
         val_from=int(calendar[val_at]),
         test_from=int(calendar[test_at]) if test_at < len(calendar) else None,
         train_end=train_end,

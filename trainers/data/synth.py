@@ -1,9 +1,9 @@
 """Invented prices that behave like stocks, with a known small part that can be forecast.
 
 log price = fair value + deviation. The fair value is a random walk with a common and an own part, volatility that
-clusters (GARCH(1,1)) and rare jumps; it cannot be forecast. The deviation is an Ornstein-Uhlenbeck
-process around it (see REVERSION) with the same volatility: from a price alone it can be seen only dimly, and it decays within some days. That
-is what there is to learn.
+clusters (GARCH(1,1)) and rare jumps; it cannot be forecast. The deviation is an Ornstein-Uhlenbeck process around it
+(see REVERSION) with the same volatility: from a price alone it can be seen only dimly, and it decays within some
+days. That is what there is to learn.
 
 How much: a ridge regression on the last 64 log returns, fitted on the training windows of all symbols, beats the
 naive forecast at horizon 16 by a skill of 0.082 on the validation windows and 0.053 on the test windows (seed 7, the

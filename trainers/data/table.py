@@ -52,7 +52,8 @@ def find(path: Path) -> tuple[list[Path], list[Path]]:
         if path.suffix.lower() not in SUFFIXES:
             raise DataError(f"unknown kind of file; known are {', '.join(sorted(SUFFIXES))}", file=path)
         return [path], []
-    known, other = [], []
+    known: list[Path] = []
+    other: list[Path] = []
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
@@ -98,25 +99,27 @@ def _csv(file: Path, text: str) -> Table:
     first = text.lstrip().split("\n", 1)[0]
     delimiter = max(",;\t|", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[list[str]] = []
-    lines: list[int] = []
     try:
-        names = next((row for row in reader if any(cell.strip() for cell in row)), [])
-        if not names:
-            raise DataError("empty file", file=file)
-        width = len(names)
-        for row in reader:
-            if len(row) != width:
-                if not any(cell.strip() for cell in row):
-                    continue
-                raise DataError(f"{len(row)} cells where the header has {width}", file=file, line=reader.line_num)
-            rows.append(row)
-            lines.append(reader.line_num)
+        rows = list(reader)
     except csv.Error as error:
         raise DataError(f"not a CSV file ({error})", file=file, line=reader.line_num) from None
+    if reader.line_num == len(rows):
+        lines = np.arange(1, len(rows) + 1)
+    else:  # cells that hold line breaks: read again, counting
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = np.array([reader.line_num for _ in reader])
+    filled = [i for i, row in enumerate(rows) if row and (row[0].strip() or any(cell.strip() for cell in row))]
+    if not filled:
+        raise DataError("empty file", file=file)
+    names, *rows = [rows[i] for i in filled]
+    head, lines = int(lines[filled[0]]), lines[filled[1:]]
     if not rows:
-        raise DataError("a header and no rows", file=file, line=1)
-    return Table(file, names, [list(c) for c in zip(*rows, strict=True)], np.array(lines))
+        raise DataError("a header and no rows", file=file, line=head)
+    width = len(names)
+    for at, row in enumerate(rows):
+        if len(row) != width:
+            raise DataError(f"{len(row)} cells where the header has {width}", file=file, line=int(lines[at]))
+    return Table(file, names, [list(c) for c in zip(*rows, strict=True)], lines)
 
 
 def _json(file: Path, text: str) -> Table:
