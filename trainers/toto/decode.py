@@ -13,15 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.toto.mixture import Mixture
 from trainers.toto.model import Prediction, Toto
 
 DRAWS = 512
 """Draws behind a sampled quantile, at least: with M paths each is asked for DRAWS / M values of a point. The paths cost
 a pass through the network, the values do not; 512 leave a median with a standard error of 0.055 deviations."""
 
-_CHUNK = 1 << 24
-"""Numbers in the largest tensor of one chunk of series, about 64 MB in float32."""
+_CHUNK = 1 << 22
+"""Numbers in the largest tensor of one chunk of series, 16 MB in float32: larger ones were slower on a CPU."""
 
 
 def fill(x_BVT: Tensor, mask_BVT: Tensor, patch: int) -> Tensor:
@@ -53,17 +52,19 @@ def rollout(
     patches: int,
     draw: Callable[[Prediction], Tensor],
     ids_BVT: Tensor | None = None,
+    targets: int | None = None,
 ) -> Iterator[Prediction]:
     """The predictions of one patch after another: S = 1 for the first, S = M paths after it.
 
+    targets: how many variates the last prediction is wanted for; those before it need all, to go on.
     draw: from a prediction to the values [B,V,M,P], in raw units, that each path goes on with.
     """
-    prediction, past = model.prefill(x_BVT, mask_BVT, ids_BVT)
+    prediction, past = model.prefill(x_BVT, mask_BVT, ids_BVT, targets if patches == 1 else None)
     yield prediction
-    for _ in range(patches - 1):
+    for to_come in range(patches - 2, -1, -1):
         x = draw(prediction)
         sane = x.isfinite() & (x.abs() < torch.finfo(x.dtype).max / 2)
-        prediction = model.step(torch.where(sane, x, 0.0), past)
+        prediction = model.step(torch.where(sane, x, 0.0), past, None if to_come else targets)
         yield prediction
 
 
@@ -90,7 +91,9 @@ def forecast(
     for x, mask in zip(x_BVT.split(max(1, _CHUNK // wide)), mask_BVT.split(max(1, _CHUNK // wide)), strict=True):
         parts = [
             _summary(_of(prediction, targets), levels, generator)
-            for prediction in rollout(model, x, mask, patches, lambda p: _paths(p, paths, generator))
+            for prediction in rollout(
+                model, x, mask, patches, lambda p: _paths(p, paths, generator), targets=targets
+            )
         ]
         means.append(torch.cat([mean for mean, _ in parts], dim=2)[:, :, :horizon])
         quantiles.append(torch.cat([q for _, q in parts], dim=2)[:, :, :horizon])
@@ -112,9 +115,8 @@ def _paths(prediction: Prediction, paths: int, generator: torch.Generator) -> Te
 
 
 def _of(prediction: Prediction, targets: int) -> Prediction:
-    m = prediction.mixture
-    few = Mixture(m.df[:, :targets], m.loc[:, :targets], m.scale[:, :targets], m.log_weight[:, :targets])
-    return Prediction(few.double(), prediction.loc[:, :targets].double(), prediction.scale[:, :targets].double())
+    few = prediction.mixture.map(lambda p: p[:, :, :targets].double())
+    return Prediction(few, prediction.loc[:, :targets].double(), prediction.scale[:, :targets].double())
 
 
 def _summary(prediction: Prediction, levels: tuple[float, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -76,18 +76,23 @@ class TotoFamily:
         toto = _toto(model)
         x, mask = decode.align(values_BVT, mask_BVT, toto.config.patch)
         x, unit = in_units(x, mask, toto.config)
+        asked = tuple(sorted({*levels, 0.5}))
         was_training = toto.training
         toto.eval()
         try:
             mean, quantiles = decode.forecast(
-                toto, x, mask, horizon, (*levels, 0.5), samples or toto.config.samples,
+                toto, x, mask, horizon, asked, samples or toto.config.samples,
                 torch.Generator(x.device).manual_seed(seed),
             )  # fmt: skip
         finally:
             toto.train(was_training)
         unit_B1 = unit[:, :1]
         quantiles_BHQ = quantiles[:, 0] * unit_B1.unsqueeze(-1)
-        return Forecast(quantiles_BHQ[..., -1], mean[:, 0] * unit_B1, quantiles_BHQ[..., :-1])
+        return Forecast(
+            point_BH=quantiles_BHQ[..., asked.index(0.5)],
+            mean_BH=mean[:, 0] * unit_B1,
+            quantiles_BHQ=quantiles_BHQ[..., [asked.index(level) for level in levels]],
+        )
 
     def parameter_groups(self, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         """Matrices decay; biases and norm scales do not (upstream's fine-tuning decays all alike)."""

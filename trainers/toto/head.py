@@ -40,19 +40,24 @@ def fold(unembed: nn.Linear, head: MixtureHead, patch: int) -> Folded:
     return folded_weight, folded_bias
 
 
+def worth_folding(patches: int, outputs: int) -> bool:
+    """Composing costs as many operations as sending `outputs` = 4k patches through unembed."""
+    return patches >= outputs
+
+
 def mixture_of(
     h: Tensor, anchor: Tensor | None, unembed: nn.Linear, head: MixtureHead, patch: int, folded: Folded | None = None
 ) -> Mixture:
-    """States h [...,E] -> Mixture with parameters [...,P,k].
+    """States h [...,E] -> Mixture with parameters [k,...,P].
 
     anchor [...]: a location added to all steps of the patch, or None. folded: from `fold`, to compose once for many
     calls; without it, composed here when there are at least 4k patches.
     """
     weight, bias = head.stacked()
-    if folded is None and h.shape[:-1].numel() >= bias.numel():
+    if folded is None and worth_folding(h.shape[:-1].numel(), bias.numel()):
         folded = fold(unembed, head, patch)
     if folded is None:
         raw = F.linear(unembed(h).unflatten(-1, (patch, -1)), weight, bias)
     else:
         raw = F.linear(h, *folded).unflatten(-1, (patch, -1))
-    return Mixture.from_raw(raw, None if anchor is None else anchor.unsqueeze(-1))
+    return Mixture.from_raw(raw.movedim(-1, 0).contiguous(), None if anchor is None else anchor.unsqueeze(-1))

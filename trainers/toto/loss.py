@@ -24,7 +24,7 @@ def next_patch_loss(
     upstream takes one mean over all points. Returns a scalar, 0 where nothing is valid. Source: Toto 1.0; Barron 2019 for alpha = 0.
     """
     mixture = prediction.mixture
-    y_BVSP = y_BVT.unflatten(-1, mixture.loc.shape[-3:-1])
+    y_BVSP = y_BVT.unflatten(-1, mixture.loc.shape[-2:])
     valid = valid_BVT.view(y_BVSP.shape)
     loc, scale = prediction.loc.unsqueeze(-1), prediction.scale.unsqueeze(-1)
     eps = torch.finfo(y_BVT.dtype).eps

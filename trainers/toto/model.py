@@ -84,7 +84,7 @@ class Transformer(nn.Module):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What each patch says about the next one: mixture [B,V,S,P,k] in units of that patch's loc and scale [B,V,S]."""
+    """What each patch says about the next one: mixture [k,B,V,S,P] in units of that patch's loc and scale [B,V,S]."""
 
     mixture: Mixture
     loc: Tensor
@@ -131,7 +131,9 @@ class Toto(nn.Module):
         few = slice(targets)
         return Prediction(self._mixture(h[:, few], scaled[:, few]), loc[:, few], scale[:, few])
 
-    def prefill(self, x_BVT: Tensor, mask_BVT: Tensor, ids_BVT: Tensor | None = None) -> tuple[Prediction, Past]:
+    def prefill(
+        self, x_BVT: Tensor, mask_BVT: Tensor, ids_BVT: Tensor | None = None, targets: int | None = None
+    ) -> tuple[Prediction, Past]:
         """The prediction of the last patch only (S = 1), and what `step` needs to go on."""
         limits = self._limits(x_BVT, mask_BVT)
         loc, scale, seen = patch_statistics(x_BVT, mask_BVT, self.config.patch, limits)
@@ -150,10 +152,11 @@ class Toto(nn.Module):
             centre=centre,
             folded=folded,
         )
-        mixture = self._mixture(h[:, :, -1:], scaled[:, :, -1:], folded)
-        return Prediction(mixture, loc[:, :, -1:], scale[:, :, -1:]), past
+        few, last = slice(targets), slice(-1, None)
+        mixture = self._mixture(h[:, few, last], scaled[:, few, last], folded)
+        return Prediction(mixture, loc[:, few, last], scale[:, few, last]), past
 
-    def step(self, x_BVMP: Tensor, past: Past) -> Prediction:
+    def step(self, x_BVMP: Tensor, past: Past, targets: int | None = None) -> Prediction:
         """One more patch on each of M paths, all points observed; the prediction's S is M. Advances `past`."""
         paths = x_BVMP.shape[2]
         if past.seen.count.dim() == 2:
@@ -170,7 +173,8 @@ class Toto(nn.Module):
         for layer, cache in zip(self.transformer.layers, past.caches, strict=True):
             h = layer.step(h, rotary, groups, cache)
         past.patches += 1
-        return Prediction(self._mixture(h, scaled, past.folded), loc, scale)
+        few = slice(targets)
+        return Prediction(self._mixture(h[:, few], scaled[:, few], past.folded), loc[:, few], scale[:, few])
 
     def _limits(self, x_BVT: Tensor, mask_BVT: Tensor) -> tuple[Tensor, Tensor] | None:
         if not self.config.stabilize_with_global:
