@@ -1,0 +1,42 @@
+"""`tui`: the workspace of the current folder, or of ENGINE_HOME, on one screen."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# Textual takes most of the time until the first frame: not for --help, and nothing heavier before it.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="tui",
+        description="Watch and steer the training runs of a workspace. q leaves; training goes on.",
+        epilog="Inside, ? shows every key. The workspace is the current folder, or ENGINE_HOME.",
+    )
+    parser.add_argument("--readonly", action="store_true", help="look only: nothing can be started or stopped")
+    parser.add_argument("--workspace", metavar="FOLDER", help="another folder than the current one")
+    options = parser.parse_args(argv)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print("tui needs a terminal. `engine ls` and `engine show RUN` say the same as text.", file=sys.stderr)
+        return 2
+    if options.workspace:
+        folder = Path(options.workspace).expanduser().absolute()
+        if not folder.is_dir():
+            print(f"tui: there is no folder {folder}.", file=sys.stderr)
+            return 2
+        os.environ["ENGINE_HOME"] = str(folder)
+
+    from engine import workspace
+    from tui.app import PaddockApp
+
+    app = PaddockApp(workspace.find(), readonly=options.readonly)
+    app.run()
+    return app.return_code or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

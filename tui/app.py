@@ -1,0 +1,213 @@
+"""The program: keeps the World, hands it to the screen on top, and sends what people ask for to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from engine.errors import EngineError
+from engine.records import Reply, Request
+from engine.workspace import Workspace
+from tui.feed import Feed, ask
+from tui.keys import EVERYWHERE, KEYS, bindings
+from tui.reader import Reader, Reading
+from tui.screens.base import BaseScreen
+from tui.screens.dashboard import DashboardScreen
+from tui.screens.run import RunScreen
+from tui.status import leaving
+from tui.theme import DARK, LIGHT, Palette
+from tui.world import World
+
+
+class PaddockApp(App[None]):
+    """tui: starts drawing at once; feed and reader come in from their threads as messages."""
+
+    TITLE = "paddock"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(EVERYWHERE)]
+
+    class Told(Message):
+        """The engine told something, or the connection changed."""
+
+        bubble = False
+
+        def __init__(self, world: World) -> None:
+            self.world = world
+            super().__init__()
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, PaddockApp.Told)
+
+    class Read(Message):
+        """Curves or log lines of the run that is looked at were read."""
+
+        bubble = False
+
+        def __init__(self, reading: Reading) -> None:
+            self.reading = reading
+            super().__init__()
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, PaddockApp.Read)
+
+    def __init__(self, workspace: Workspace, *, readonly: bool = False) -> None:
+        super().__init__()
+        self.workspace = workspace
+        self.readonly = readonly
+        self.world = World()
+        self.reading: Reading | None = None
+        self.x_axis, self.smooth, self.log_scale = "step", False, False
+        self.feed = Feed(workspace, lambda world: self._post(self.Told(world)), may_start=not readonly)
+        self.reader = Reader(workspace.runs, lambda reading: self._post(self.Read(reading)))
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+        self._palette: Palette | None = None
+
+    def _post(self, message: Message) -> None:
+        if self.is_running:
+            self.post_message(message)
+
+    @property
+    def palette(self) -> Palette:
+        if self._palette is None:
+            self._palette = Palette(self.theme_variables)
+        return self._palette
+
+    def _watch_theme(self, theme_name: str) -> None:
+        self._palette = None
+        super()._watch_theme(theme_name)
+
+    def get_default_screen(self) -> Screen[None]:
+        return DashboardScreen()
+
+    def on_mount(self) -> None:
+        # After the first frame: nobody should wait for an engine to see the screen.
+        self.call_after_refresh(self._begin)
+        self.set_interval(1.0, self._tick)
+
+    def _begin(self) -> None:
+        # A fault of these threads is one of ours: it ends the program with its traceback instead of a dead screen.
+        self.run_worker(self.feed.run, name="feed", group="feed", thread=True)
+        self.run_worker(self.reader.run, name="reader", group="reader", thread=True)
+
+    def on_unmount(self) -> None:
+        self.feed.stop()
+        self.reader.stop()
+
+    def on_paddock_app_told(self, event: Told) -> None:
+        self.world = event.world
+        if (screen := self._ready_screen()) is not None:
+            screen.show(self.world)
+
+    def on_paddock_app_read(self, event: Read) -> None:
+        self.reading = event.reading
+        if (screen := self._ready_screen()) is not None:
+            screen.read(event.reading)
+
+    def _tick(self) -> None:
+        if (screen := self._ready_screen()) is not None:
+            screen.tick()
+
+    def _ready_screen(self) -> BaseScreen | None:
+        """The screen on top, if it is one of ours that has its widgets already."""
+        screen = self.screen if self.screen_stack else None
+        return screen if isinstance(screen, BaseScreen) and screen.is_mounted else None
+
+    # -- asking the engine ---------------------------------------------------------------------------------------
+
+    def refuse(self) -> bool:
+        """Say so when nothing may be changed."""
+        if self.readonly:
+            self.notify("This is tui --readonly: nothing can be changed here.", severity="warning")
+        return self.readonly
+
+    def send(self, request: Request, said: str) -> None:
+        """Send an order; the screen changes when the engine tells that it has happened."""
+        self.ask(request, lambda _: self.notify(said, timeout=3))
+
+    def ask(self, request: Request, then: Callable[[Reply], None]) -> None:
+        """Ask the engine in a worker; `then` gets the answer here, a refusal is shown."""
+        self.in_worker(partial(ask, self.workspace, request), then)
+
+    def in_worker(self, work: Callable[[], Reply], then: Callable[[Reply], None]) -> None:
+        def run() -> None:
+            try:
+                reply = work()
+            except EngineError as error:
+                self._back(partial(self.notify, str(error), severity="error", timeout=8))
+            else:
+                self._back(partial(then, reply))
+
+        self.run_worker(run, group="asks", thread=True)
+
+    def _back(self, call: Callable[[], object]) -> None:
+        if self.is_running:
+            self.call_from_thread(call)
+
+    # -- places --------------------------------------------------------------------------------------------------
+
+    def open_run(self, run: str, tab: str = "charts") -> None:
+        if isinstance(self.screen, RunScreen) and self.screen.run_id == run:
+            self.screen.action_go(tab)
+            return
+        self.action_dashboard()
+        self.push_screen(RunScreen(run, tab))
+
+    def action_open_chosen(self) -> None:
+        if isinstance(self.screen, BaseScreen) and (row := self.screen.target()) is not None:
+            self.open_run(row.id)
+        else:
+            self.notify("No run is chosen yet.", timeout=3)
+
+    def action_dashboard(self) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def action_new_run(self) -> None:
+        if self.refuse():
+            return
+        from tui.screens.new import NewRunScreen
+
+        if not isinstance(self.screen, NewRunScreen):
+            self.push_screen(NewRunScreen())
+
+    def action_keys(self) -> None:
+        from tui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen())
+
+    def action_start_engine(self) -> None:
+        if not self.refuse():
+            self.feed.start_engine()
+
+    def action_switch_theme(self) -> None:
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+
+    def action_leave(self) -> None:
+        self.exit(message=leaving(self.world) if self.world.known else None)
+
+    async def action_quit(self) -> None:
+        self.action_leave()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every key's action by name, then Textual's own (themes, screenshot)."""
+        where = getattr(screen, "WHERE", EVERYWHERE)
+        for key in KEYS:
+            if key.action and key.made_by == "screen" and ({where, EVERYWHERE} & set(key.where)):
+                if key.action == "app.command_palette" or (key.changes and self.readonly):
+                    continue
+                run = partial(self.run_action, key.action, screen)
+                yield SystemCommand(key.text.capitalize(), f"key {key.label}", run)
+        for command in super().get_system_commands(screen):
+            if command.title in ("Theme", "Screenshot"):
+                yield command

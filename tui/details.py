@@ -1,0 +1,168 @@
+"""What there is to say about one run, as lines: facts, configuration, events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from engine.records import ENDED, WAITING, RunDetail, RunRow
+from tui import present
+from tui.present import NONE, Cell, Part
+from tui.widgets.strips import width_of
+
+
+def facts(row: RunRow, width: int, now: float) -> list[list[Part]]:
+    """Two or three lines: state and progress, then result, then what is wrong."""
+    sign, role = present.MARKS.get(row.state, ("·", "rest"))
+    first: list[Part] = [(f"{sign} {row.state}", role), ("  ", "text"), (row.family, "rest")]
+    if row.name:
+        first.append((f"  {row.name}", "strong"))
+    if row.labels:
+        first += [("  on ", "rest"), (present.where(row), "text")]
+    if row.state in WAITING:
+        first += [("   ", "text"), *present.reason(row)]
+    else:
+        done = present.progress(row)
+        if done is not None and row.state not in ENDED:
+            first += [("   ", "text"), *present.bar(done, 20 if width >= 100 else 12)]
+            first.append((f" {present.percent(row)}", "text"))
+        first += [("   step ", "rest"), (present.steps(row), "text")]
+        if row.epoch is not None:
+            first += [("  ", "text"), (present.epochs(row), "rest")]
+        first += [
+            ("   took " if row.ended else "   for ", "rest"),
+            (present.duration(present.elapsed(row, now)), "text"),
+        ]
+        if row.eta is not None and row.state not in ENDED:
+            first += [("   ETA ", "rest"), (present.duration(row.eta), "strong")]
+    return [first, _result(row, width), _end(row)]
+
+
+def _result(row: RunRow, width: int) -> list[Part]:
+    parts: list[Part] = []
+
+    def add(label: str, cell: Cell) -> None:
+        if width_of(parts) + len(label) + width_of(cell) + 4 <= width:
+            if parts:
+                parts.append(("   ", "text"))
+            parts.append((f"{label} ", "rest"))
+            parts.extend(cell)
+
+    if row.loss is not None:
+        add("loss", ((present.number(row.loss), "text"),))
+    if row.metric is not None:
+        add("val_pct_mae", ((present.metric(row.metric), "text"),))
+        add("naive", ((present.metric(row.naive), "attention"),))
+        add("vs naive", present.skill_cell(row.skill))
+    if row.best is not None:
+        add("best", ((present.metric(row.best), "good bold"),))
+    if row.steps_per_s is not None:
+        add("steps/s", ((present.rate(row.steps_per_s), "text"),))
+    if row.windows_per_s is not None:
+        add("windows/s", ((present.rate(row.windows_per_s), "text"),))
+    if row.device_memory is not None:
+        add("GPU memory", ((present.size(row.device_memory), "text"),))
+    if row.memory is not None:
+        add("peak memory" if row.ended else "memory", ((present.size(row.memory), "text"),))
+    if row.commit:
+        add("commit", ((row.commit[:9] + ("*" if row.dirty else ""), "text"),))
+    return parts or list(present.what(row))
+
+
+def _end(row: RunRow) -> list[Part]:
+    if row.warning:
+        return [(f"▲ {row.warning}", "attention")]
+    if row.state in ENDED and row.state != "ok":
+        return list(present.cause(row))
+    return [(text, "rest" if role == "text" else role) for text, role in present.what(row)]
+
+
+def config(detail: RunDetail) -> list[list[Part]]:
+    """The whole configuration by section, what was set by hand marked; then where the run came from."""
+    spec = detail.spec
+    lines: list[list[Part]] = []
+    for section, values in spec.config.items():
+        lines.append([(section, "title")])
+        for name, value in values.items():
+            by_hand = f"{section}.{name}" in spec.changed
+            lines.append(
+                [
+                    ("  ● " if by_hand else "    ", "ours"),
+                    (f"{name:<22}", "rest"),
+                    (_value(value), "ours bold" if by_hand else "text"),
+                ]
+            )
+        lines.append([])
+    lines.append([("run", "title")])
+    lines += [[("    ", "text"), (f"{name:<22}", "rest"), (text, "text")] for name, text in _about(detail) if text]
+    if spec.changed:
+        lines.append([("    ● set by hand, over the preset", "rest")])
+    return lines
+
+
+def _about(detail: RunDetail) -> list[tuple[str, str]]:
+    spec, row = detail.spec, detail.row
+    git, data = spec.git, spec.data
+    made_up = " (synthetic)" if data is not None and data.synthetic else ""
+    return [
+        ("family", spec.family + (f" ({spec.preset})" if spec.preset else "")),
+        ("command", " ".join(spec.command)),
+        ("folder", detail.folder),
+        ("submitted", moment(spec.submitted) + (f" by {spec.user}@{spec.host}" if spec.user else "")),
+        ("seed", "" if spec.seed is None else str(spec.seed)),
+        ("GPUs", present.needs(row)),
+        ("priority", str(row.priority)),
+        ("after", ", ".join(spec.after)),
+        ("resumed from", spec.resume_from or ""),
+        ("tags", ", ".join(row.tags)),
+        ("note", row.note),
+        ("git", f"{git.commit[:12]} on {git.branch}{', with uncommitted changes' if git.dirty else ''}" if git else ""),
+        ("data", f"{data.path}, {data.files} files, {present.size(data.bytes)}{made_up}" if data else ""),
+        ("data fingerprint", data.fingerprint if data else ""),
+        ("best checkpoint", row.checkpoint),
+        ("packages", ", ".join(f"{k} {v}" for k, v in sorted(spec.packages.items()))),
+    ]
+
+
+def events(detail: RunDetail) -> list[list[Part]]:
+    """Orders, lifecycle and what the trainer told, in the order it happened."""
+    found: list[tuple[float, list[Part]]] = []
+    for line in detail.orders:
+        found.append(_event(line, "order", f"order {line.get('order', '')}", "second"))
+    for line in detail.lifecycle:
+        found.append(_event(line, "event", str(line.get("event", "")), "ours"))
+    roles = {"best": "good", "finished": "good", "warning": "attention", "oom": "trouble", "failed": "trouble"}
+    for line in detail.events:
+        kind = str(line.get("event", ""))
+        found.append(_event(line, "event", kind, roles.get(kind, "text")))
+    lines = [parts for _, parts in sorted(found, key=lambda pair: pair[0])]
+    if len(detail.events) >= 500:
+        lines.insert(0, [("the last 500 events; all are in events.jsonl", "rest")])
+    return lines or [[("nothing has happened yet", "rest")]]
+
+
+def _event(line: Mapping[str, object], kind: str, name: str, role: str) -> tuple[float, list[Part]]:
+    t = line.get("t")
+    at = float(t) if isinstance(t, int | float) else 0.0
+    fields = [
+        f"{key}={_value(value)}"
+        for key, value in line.items()
+        if key not in ("t", kind) and value not in (None, "", [])
+    ]
+    return at, [(moment(at) + "  ", "rest"), (f"{name:<13}", role), ("  ".join(fields), "text")]
+
+
+def moment(t: float) -> str:
+    return time.strftime("%m-%d %H:%M:%S", time.localtime(t)) if t else NONE
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return " ".join(f"{k}:{_value(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ",".join(_value(v) for v in value)
+    return "" if value is None else str(value)

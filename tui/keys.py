@@ -1,0 +1,118 @@
+"""Every key of the program, once: bindings, footer, help and palette are made from this table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+EVERYWHERE, DASHBOARD, RUN, FORM, LIST, LOG = "everywhere", "dashboard", "run", "form", "list", "log"
+PLACES = {
+    DASHBOARD: "Dashboard",
+    RUN: "A run",
+    LIST: "In a list",
+    LOG: "In a log",
+    FORM: "New run",
+    EVERYWHERE: "Everywhere",
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """keys: as Textual names them, the first is shown. foot: the word in the footer, "" keeps it out of there.
+
+    changes: not available with --readonly. made_by: "widget" when the list or log binds it itself.
+    """
+
+    where: tuple[str, ...]
+    keys: str
+    action: str
+    text: str
+    foot: str = ""
+    changes: bool = False
+    priority: bool = False
+    shown: str = ""
+    made_by: str = "screen"
+
+    @property
+    def label(self) -> str:
+        return self.shown or _label(self.keys.split(",")[0])
+
+    @property
+    def label_while_typing(self) -> str:
+        """The first key that is no letter or sign; empty if there is none."""
+        safe = [key for key in self.keys.split(",") if len(key) > 1 and key not in _LABELS]
+        return self.shown or (_label(safe[0]) if safe else "")
+
+
+_LABELS = {"question_mark": "?", "slash": "/", "colon": ":", "left_square_bracket": "[", "right_square_bracket": "]"}
+
+
+def _label(key: str) -> str:
+    return _LABELS.get(key, key.replace("escape", "esc"))
+
+
+D, R = (DASHBOARD,), (RUN,)
+BOTH = (DASHBOARD, RUN)
+
+KEYS: tuple[Key, ...] = (
+    Key(BOTH, "n", "app.new_run", "queue a new run from a form", "new run", changes=True),
+    Key(D, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(BOTH, "l", "log", "the log of the run", "log"),
+    Key(BOTH, "x", "stop", "stop the run: SIGTERM, then SIGKILL after its grace", "stop", changes=True),
+    Key(BOTH, "X", "kill", "kill the run at once, without a last checkpoint", changes=True),
+    Key(BOTH, "R", "retry", "queue the run again, from its last checkpoint", "retry", changes=True),
+    Key(BOTH, "h", "hold", "hold a waiting run back, or release it", "hold", changes=True),
+    Key(BOTH, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
+    Key(BOTH, "e", "smooth", "smooth the curves, or not"),
+    Key(BOTH, "b", "log_scale", "logarithmic loss, or linear"),
+    Key(BOTH, "i", "x_axis", "x axis: step, epoch, time"),
+    Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
+    Key(R, "right_square_bracket", "tab(1)", "next tab", "tabs", shown="[ ]"),
+    Key(R, "left_square_bracket", "tab(-1)", "tab before"),
+    Key(R, "escape", "back", "back to where you came from", "back"),
+    Key((LIST,), "up,k", "", "up; past the first row into the list above", made_by="widget", shown="↑ k"),
+    Key((LIST,), "down,j", "", "down; past the last row into the list below", made_by="widget", shown="↓ j"),
+    Key((LIST,), "g,home", "", "first row", made_by="widget", shown="g home"),
+    Key((LIST,), "G,end", "", "last row", made_by="widget", shown="G end"),
+    Key((LIST,), "tab", "", "next list, shift+tab the one before", made_by="widget"),
+    Key((LOG,), "f", "", "follow the end again", made_by="widget"),
+    Key((LOG,), "g,home", "", "its start", made_by="widget", shown="g home"),
+    Key((FORM,), "ctrl+s,f5", "submit", "queue the run", "queue", priority=True, shown="ctrl+s"),
+    Key((FORM,), "ctrl+f", "find", "filter the fields", "filter fields", priority=True),
+    Key((FORM,), "ctrl+r", "reset", "give the field its default again", "default", priority=True),
+    Key((FORM,), "escape", "back", "back without queueing; esc in the filter clears it first", "cancel"),
+    Key((EVERYWHERE,), "1", "app.dashboard", "dashboard"),
+    Key((EVERYWHERE,), "3", "app.open_chosen", "the chosen run"),
+    Key((EVERYWHERE,), "E", "app.start_engine", "start the engine when it is away", changes=True),
+    Key((EVERYWHERE,), "colon,ctrl+p", "app.command_palette", "every command, by name", "command"),
+    Key((EVERYWHERE,), "question_mark,f1", "app.keys", "this help", "help"),
+    Key((EVERYWHERE,), "ctrl+t", "app.switch_theme", "dark or light"),
+    Key((EVERYWHERE,), "q", "app.leave", "leave; training goes on", "leave"),
+    Key((EVERYWHERE,), "ctrl+q", "app.leave", "leave, from anywhere", priority=True),
+)
+
+
+def bindings(where: str) -> list[Binding]:
+    """What a screen binds (or the app, for EVERYWHERE)."""
+    return [
+        Binding(key.keys, key.action, key.text, show=bool(key.foot), priority=key.priority)
+        for key in KEYS
+        if where in key.where and key.action and key.made_by == "screen"
+    ]
+
+
+def footer(where: str, *, readonly: bool) -> list[tuple[str, Key]]:
+    """What the last line shows, in order, with the key as it works there: in a form letters are text."""
+    found = []
+    for key in KEYS:
+        label = key.label_while_typing if where == FORM else key.label
+        if key.foot and label and {where, EVERYWHERE} & set(key.where) and not (readonly and key.changes):
+            found.append((label, key))
+    return found
+
+
+def help_places(wheres: Iterable[str]) -> list[tuple[str, list[Key]]]:
+    """(title, keys) for the help screen."""
+    return [(PLACES[where], [key for key in KEYS if where in key.where]) for where in wheres]

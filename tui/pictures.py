@@ -1,0 +1,89 @@
+"""Which curves make which chart: the loss, the error beside the naive forecast's, speed and learning rate."""
+
+from __future__ import annotations
+
+from tui.reader import Reading
+from tui.widgets.chart import Curve, Picture
+
+# Names that a chart of its own shows, or that say little as a curve.
+_KNOWN = {"loss", "val_loss", "val_pct_mae", "val_naive_pct_mae", "epoch", "t", "step"}
+_X_NAMES = {"step": "step", "epoch": "epoch", "time": "seconds"}
+
+
+def loss(reading: Reading, *, log: bool) -> Picture:
+    """Train and validation loss; for a run that logs neither, its first value."""
+    names = ["loss", "val_loss"] if _has(reading, "loss") or _has(reading, "val_loss") else other(reading)[:1]
+    labels = {"loss": "train", "val_loss": "val"}
+    title = "loss" if names[:1] == ["loss"] or not names else names[0]
+    return _picture(reading, title, [(name, labels.get(name, name)) for name in names], log=log)
+
+
+def error(reading: Reading) -> Picture:
+    """val_pct_mae, with the naive forecast's as a level; for a run without it, its second value."""
+    if not _has(reading, "val_pct_mae"):
+        names = other(reading)
+        skip = 0 if _has(reading, "loss") or _has(reading, "val_loss") else 1
+        pick = names[skip : skip + 1]
+        if pick and not _has(reading, "loss"):
+            return _picture(reading, pick[0], [(pick[0], pick[0])])
+        return Picture("val pct_mae", empty="no validation yet", version=_version(reading))
+    curves = _curves(reading, [("val_pct_mae", "model")], ["good"])
+    if _has(reading, "val_naive_pct_mae"):
+        xs, ys = reading.curves["val_naive_pct_mae"]
+        if len(xs) == 1 and curves:  # one validation: a level as wide as the chart
+            ends = [x for c in curves for x in (c.xs[0], c.xs[-1])]
+            xs, ys = [min(ends), max(ends)], [ys[0], ys[0]]
+        curves.insert(0, Curve("naive", xs, ys, "attention", dotted=True))
+        curves = [curves[1], curves[0]] if len(curves) > 1 else curves
+    return Picture("val pct_mae", tuple(curves), _X_NAMES[reading.wish.x], version=_version(reading))
+
+
+def speed(reading: Reading) -> Picture:
+    name = "windows_per_s" if _has(reading, "windows_per_s") else "steps_per_s"
+    return _picture(reading, name.replace("_per_s", "/s"), [(name, "")], roles=["spark"])
+
+
+def rates(reading: Reading) -> Picture:
+    """The learning rate and, where there is no such thing, whatever else was logged."""
+    for name in ("grad_norm", "lr", *other(reading)[2:]):
+        if _has(reading, name):
+            return _picture(reading, name, [(name, "")], roles=["second"])
+    return Picture("grad_norm", version=_version(reading))
+
+
+def other(reading: Reading) -> list[str]:
+    """The names that no chart of ours is made for."""
+    ours = _KNOWN | {"lr", "grad_norm", "windows_per_s", "steps_per_s"}
+    return [n for n in reading.curves if n not in ours and not n.endswith("~") and _has(reading, n)]
+
+
+def _has(reading: Reading, name: str) -> bool:
+    return bool(reading.curves.get(name, ([], []))[0])
+
+
+def _version(reading: Reading) -> object:
+    return (reading.wish, reading.version)
+
+
+def _picture(
+    reading: Reading, title: str, names: list[tuple[str, str]], *, log: bool = False, roles: list[str] | None = None
+) -> Picture:
+    curves = _curves(reading, names, roles or ["ours", "second", "spark"])
+    version = (_version(reading), log)
+    return Picture(title, tuple(curves), _X_NAMES[reading.wish.x], log=log, version=version)
+
+
+def _curves(reading: Reading, names: list[tuple[str, str]], roles: list[str]) -> list[Curve]:
+    """Where a smoothed curve exists it is the one with the name, and the raw one stays behind it, quiet."""
+    behind: list[Curve] = []
+    found: list[Curve] = []
+    for (name, label), role in zip(names, roles, strict=False):
+        if not _has(reading, name):
+            continue
+        smooth = reading.curves.get(name + "~")
+        if smooth is None:
+            found.append(Curve(label, *reading.curves[name], role))
+        else:
+            behind.append(Curve(label, *reading.curves[name], "faint", quiet=True))
+            found.append(Curve(label, *smooth, role))
+    return [*behind, *found]

@@ -1,0 +1,127 @@
+"""Reads the curves and the log of the run that is looked at, in a thread, straight from its folder."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tui.logs import LogTail
+
+EVERY = 0.4
+"""Seconds between two looks at a folder."""
+POINTS = 2000
+"""Most buckets of a curve that are handed to a chart; more than any terminal has dots."""
+
+Points = tuple[list[float], list[float]]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to read. x: step, epoch or time. smooth: also give exponential means of the noisy curves."""
+
+    run: str = ""
+    x: str = "step"
+    smooth: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read: curves by name, smoothed ones by name + "~", and the end of the log."""
+
+    wish: Wish
+    version: int
+    curves: Mapping[str, Points] = field(default_factory=dict)
+    log: tuple[str, ...] = ()
+    log_left_out: bool = False
+    trouble: str = ""
+
+
+class Reader:
+    """Calls `publish` in its thread whenever there is something new; run() in a thread, the rest from any."""
+
+    def __init__(self, runs: Path, publish: Callable[[Reading], None]) -> None:
+        self._runs = runs
+        self._publish = publish
+        self._wish = Wish()
+        self._news = threading.Event()
+        self._stopped = False
+        self._series: Any = None
+        self._log: LogTail | None = None
+        self._done: Wish | None = None
+        self._version = 0
+
+    def look_at(self, wish: Wish) -> None:
+        if wish != self._wish:
+            self._wish = wish
+            self._news.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._news.set()
+
+    def run(self) -> None:
+        while not self._stopped:
+            behind = self._series is not None and self._series.behind
+            self._news.wait(0.0 if behind else EVERY if self._wish.run else None)
+            self._news.clear()
+            wish = self._wish
+            if wish.run and not self._stopped:
+                reading = self._read(wish)
+                if reading is not None:
+                    self._publish(reading)
+
+    def _read(self, wish: Wish) -> Reading | None:
+        # numpy comes with the series and takes 0.1 s: not before the first frame.
+        from engine.series import Series
+
+        folder = self._runs / wish.run
+        fresh = self._done is None or wish != self._done
+        if self._done is None or wish.run != self._done.run:
+            self._series = Series(folder)
+            self._log = LogTail(folder / "log.txt")
+        assert self._log is not None
+        try:
+            news = self._series.refresh()
+            more = self._log.refresh()
+        except OSError as error:
+            self._done = wish
+            self._version += 1
+            return Reading(wish, self._version, trouble=f"{error.strerror}: {error.filename}")
+        self._done = wish
+        if not (news or more or fresh):
+            return None
+        self._version += 1
+        return Reading(wish, self._version, self._curves(wish), tuple(self._log.lines), self._log.left_out)
+
+    def _curves(self, wish: Wish) -> dict[str, Points]:
+        from engine.series import decimate
+
+        found: dict[str, Points] = {}
+        for name in self._series.names():
+            xs, ys = self._series.points(name, wish.x)
+            if wish.smooth and len(ys) > 10:
+                found[name + "~"] = _lists(*decimate(xs, mean(ys), POINTS))
+            found[name] = _lists(*decimate(xs, ys, POINTS))
+        return found
+
+
+def _lists(xs: Any, ys: Any) -> Points:
+    return [float(x) for x in xs], [float(y) for y in ys]
+
+
+def mean(ys: Sequence[float], weight: float = 0.9) -> list[float]:
+    """Exponential mean without a bias at the start; gaps stay gaps. weight: how much of the past is kept."""
+    found: list[float] = []
+    total, sum_of_weights = 0.0, 0.0
+    for y in ys:
+        if not math.isfinite(y):
+            found.append(math.nan)
+            continue
+        total = weight * total + (1 - weight) * float(y)
+        sum_of_weights = weight * sum_of_weights + (1 - weight)
+        found.append(total / sum_of_weights)
+    return found

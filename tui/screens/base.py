@@ -1,0 +1,167 @@
+"""What all screens share: the top and bottom line, and orders to the run that is meant."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, cast
+
+from textual.screen import Screen
+
+from engine.records import ENDED, LIVE, WAITING, Order, OrderKind, Request, Retry, RunRow
+from tui import status
+from tui.pictures import error, loss
+from tui.reader import Reading, Wish
+from tui.screens.confirm import ConfirmScreen
+from tui.widgets.chart import Chart
+from tui.widgets.lines import Lines
+from tui.world import World
+
+if TYPE_CHECKING:
+    from tui.app import PaddockApp
+
+X_AXES = ("step", "epoch", "time")
+
+
+class BaseScreen(Screen[None]):
+    """A screen that is told the World; subclasses say which run is meant and fill their panes."""
+
+    WHERE = ""
+    NAME = ""
+
+    @property
+    def paddock(self) -> PaddockApp:
+        return cast("PaddockApp", self.app)
+
+    def target(self) -> RunRow | None:
+        """The run that keys act on."""
+        raise NotImplementedError
+
+    def show(self, world: World) -> None:
+        """Take a new world. Called at most some times a second, always in the app's thread."""
+        raise NotImplementedError
+
+    def read(self, reading: Reading) -> None:
+        """Take what was read from the folder of the run that was wished for."""
+
+    def on_screen_resume(self) -> None:
+        if self.is_mounted:
+            self.show(self.paddock.world)
+
+    def tick(self) -> None:
+        """Once a second: what changes with the clock."""
+        self.show_frame(self.paddock.world)
+
+    def on_resize(self) -> None:
+        if self.is_mounted:
+            self.show(self.paddock.world)
+
+    def show_frame(self, world: World) -> None:
+        """The first and the last line."""
+        row = self.target()
+        width = self.app.size.width
+        readonly = self.paddock.readonly
+        top, links = status.top_line(world, self.NAME, width, readonly=readonly, run=row.id if row else "")
+        self.query_one("#top", Lines).show([top], links)
+        foot, links = status.foot_line(self.WHERE, width, readonly=readonly)
+        away = status.away_line(world, time.time())
+        self.query_one("#foot", Lines).show([away or foot], [] if away else links)
+
+    # -- the run that is looked at ---------------------------------------------------------------------------------
+
+    def wish(self, run: str) -> None:
+        """Have the curves and the log of a run read from now on."""
+        self.paddock.reader.look_at(Wish(run, self.paddock.x_axis, self.paddock.smooth))
+
+    def begin(self) -> None:
+        """Show what is known already; called at the end of on_mount."""
+        self.show(self.paddock.world)
+        if (reading := self.paddock.reading) is not None:
+            self.read(reading)
+
+    def show_charts(self, reading: Reading) -> None:
+        for chart in self.query(Chart):
+            if chart.id == "loss":
+                chart.show(loss(reading, log=self.paddock.log_scale))
+            elif chart.id == "error":
+                chart.show(error(reading))
+
+    def action_smooth(self) -> None:
+        self.paddock.smooth = not self.paddock.smooth
+        self._rewish("curves smoothed" if self.paddock.smooth else "curves as they are")
+
+    def action_x_axis(self) -> None:
+        after = X_AXES.index(self.paddock.x_axis) + 1
+        self.paddock.x_axis = X_AXES[after % len(X_AXES)]
+        self._rewish(f"x axis: {self.paddock.x_axis}")
+
+    def action_log_scale(self) -> None:
+        self.paddock.log_scale = not self.paddock.log_scale
+        if (reading := self.paddock.reading) is not None:
+            self.read(reading)
+
+    def _rewish(self, text: str) -> None:
+        if (row := self.target()) is not None:
+            self.wish(row.id)
+        self.notify(text, timeout=2)
+
+    # -- orders ----------------------------------------------------------------------------------------------------
+
+    def _meant(self, states: frozenset[str], can: str) -> RunRow | None:
+        """The run that is meant if it is in one of these states; else say why nothing happens."""
+        if self.paddock.refuse():
+            return None
+        row = self.target()
+        if row is None:
+            self.notify("No run is chosen.", severity="warning")
+        elif row.state not in states:
+            self.notify(f"{row.id} is {row.state}: {can}.", severity="warning")
+        else:
+            return row
+        return None
+
+    def _order(self, row: RunRow, order: OrderKind, said: str) -> None:
+        self.paddock.send(Order(run=row.id, order=order, why="asked in the TUI"), said)
+
+    def action_stop(self) -> None:
+        row = self._meant(LIVE | WAITING, "only what runs or waits can be stopped")
+        if row is None:
+            return
+        if row.state in WAITING:
+            question = ConfirmScreen(f"Take {row.id} out of the queue?", "R queues it again.", "yes, take it out")
+        else:
+            detail = "It gets SIGTERM and saves a checkpoint; R goes on from there."
+            question = ConfirmScreen(f"Stop {row.id}?", detail, "yes, stop it")
+        self._confirm(question, Order(run=row.id, order="stop", why="asked in the TUI"), f"{row.id} is asked to stop")
+
+    def action_kill(self) -> None:
+        row = self._meant(LIVE, "only what runs can be killed")
+        if row is not None:
+            detail = "SIGKILL to its whole group: what it learned since its last checkpoint is lost."
+            question = ConfirmScreen(f"Kill {row.id} at once?", detail, "yes, kill it", trouble=True)
+            self._confirm(question, Order(run=row.id, order="kill", why="asked in the TUI"), f"{row.id} is killed")
+
+    def _confirm(self, question: ConfirmScreen, request: Request, said: str) -> None:
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.paddock.send(request, said)
+
+        self.app.push_screen(question, answered)
+
+    def action_retry(self) -> None:
+        row = self._meant(ENDED, "only what has ended can be queued again")
+        if row is not None:
+            self.paddock.send(Retry(run=row.id, environment=dict(os.environ)), f"{row.id} is queued again")
+
+    def action_hold(self) -> None:
+        row = self._meant(WAITING, "only what waits can be held back")
+        if row is not None and row.state == "held":
+            self._order(row, "release", f"{row.id} is released")
+        elif row is not None:
+            self._order(row, "hold", f"{row.id} is held back; h releases it")
+
+    def action_copy(self) -> None:
+        row = self.target()
+        if row is not None:
+            self.app.copy_to_clipboard(row.id)
+            self.notify(f"{row.id} is in the clipboard", timeout=2)

@@ -1,0 +1,254 @@
+"""The dashboard: is anything wrong, what runs, what is next, what came out; and the chosen run up close."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.geometry import Size
+from textual.widgets import Input
+
+from engine.records import RunRow
+from tui import devices
+from tui.columns import FINISHED, QUEUE, RUNNING
+from tui.keys import DASHBOARD, bindings
+from tui.layout import Plan, plan
+from tui.present import Cell, cell
+from tui.reader import Reading
+from tui.screens.base import BaseScreen
+from tui.widgets.chart import Chart
+from tui.widgets.filterline import FilterLine
+from tui.widgets.lines import Lines
+from tui.widgets.logview import LogView
+from tui.widgets.runtable import RunTable
+from tui.world import AWAY, World
+
+TABLES = ("running", "queue", "finished")
+NOTHING: dict[str, Cell] = {
+    "running": (("Nothing runs yet. Press ", "rest"), ("n", "key"), (" to queue a run, or: ", "rest"),
+                ("engine run toto", "ours")),
+    "queue": (("Nothing waits. ", "rest"), ("n", "key"), (" queues a run.", "rest")),
+    "finished": cell("Nothing has ended yet; what ends comes here, newest first.", "rest"),
+}  # fmt: skip
+
+
+class DashboardScreen(BaseScreen):
+    """Screen 1. The cursor stays on its run, even when the run moves to another list."""
+
+    WHERE = DASHBOARD
+    NAME = "dashboard"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(DASHBOARD)]
+    AUTO_FOCUS = "#running"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run: str | None = None
+        self._plan: Plan | None = None
+        self._filter = ""
+        self._touched = False
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="top")
+        yield Lines(id="devices", classes="pane")
+        yield RunTable(RUNNING, cell(""), id="running")
+        with Horizontal(id="lists"):
+            yield RunTable(QUEUE, cell(""), id="queue")
+            yield RunTable(FINISHED, cell(""), id="finished")
+        with Horizontal(id="detail"):
+            yield Chart("loss", id="loss")
+            yield Chart("val pct_mae", id="error")
+            yield LogView("", id="log")
+        yield FilterLine(id="filter", placeholder="part of id, family, tag or cause; esc clears", compact=True)
+        yield Lines(id="foot")
+
+    def on_mount(self) -> None:
+        for name, title, keys in (
+            ("devices", "Devices", ""),
+            ("running", "Running", "enter open   l log   x stop"),
+            ("queue", "Queue", "h hold   x take out"),
+            ("finished", "Finished", "/ filter   R retry"),
+            ("loss", "", "e smooth   b log   i x axis"),
+            ("error", "", ""),
+            ("log", "log", "following"),
+        ):
+            pane = self.query_one(f"#{name}")
+            pane.add_class("pane")
+            pane.border_title = f" {title} " if title else ""
+            pane.border_subtitle = f" {keys} " if keys else ""
+        self.query_one("#filter").display = False
+        self.begin()
+
+    def table(self, name: str) -> RunTable:
+        return self.query_one(f"#{name}", RunTable)
+
+    def target(self) -> RunRow | None:
+        return self.paddock.world.rows.get(self._run) if self._run else None
+
+    # -- what the engine says ------------------------------------------------------------------------------------
+
+    def show(self, world: World) -> None:
+        now = time.time()
+        finished = self._filtered(world)
+        self._arrange(world)
+        shown = {"running": world.running, "queue": world.queue, "finished": finished}
+        for name, rows in shown.items():
+            self.table(name).show(rows, now, self._empty(name, world))
+        self._follow_run(world)
+        title = f" Finished · {len(finished)} of {len(world.finished)} with “{self._filter}” "
+        self.table("finished").border_title = title if self._filter else " Finished "
+        panel = self.query_one("#devices", Lines)
+        panel.show(devices.lines(world, panel.size.width, max(1, panel.size.height)))
+        self.show_frame(world)
+
+    def _empty(self, name: str, world: World) -> Cell:
+        if not world.known:
+            away = world.link.state == AWAY
+            said = "No engine answers. " if away else "Asking the engine for its runs…"
+            more: Cell = (("E", "key"), (" starts one.", "rest")) if away else ()
+            return ((said, "rest"), *more) if name == "running" else ()
+        if name == "running" and world.rows:
+            return (("Nothing runs. ", "rest"), ("n", "key"), (" queues a run.", "rest"))
+        if name == "finished" and self._filter:
+            return cell(f"No finished run has “{self._filter}” in it; esc in the filter clears it.", "rest")
+        return NOTHING[name]
+
+    def _filtered(self, world: World) -> tuple[RunRow, ...]:
+        words = self._filter.lower().split()
+        if not words:
+            return world.finished
+        return tuple(
+            row
+            for row in world.finished
+            if all(
+                word in " ".join((row.id, row.family, row.name, row.note, row.what, row.reason, row.state, *row.tags))
+                .lower()
+                for word in words
+            )
+        )  # fmt: skip
+
+    def _follow_run(self, world: World) -> None:
+        """Keep the cursor on its run wherever it went; else begin with the first run there is."""
+        if not isinstance(self.focused, RunTable):
+            return
+        if self._run is None or self._run not in world.rows or not self._touched:
+            first = next((self.table(name) for name in TABLES if self.table(name).rows), None)
+            if first is not None and (self._run is None or self._run not in world.rows):
+                first.focus()
+                self._choose(first.chosen)
+            return
+        if self.focused.chosen == self._run:
+            return
+        home = next((self.table(name) for name in TABLES if self.table(name).choose(self._run)), None)
+        if home is not None:
+            home.focus()
+        else:
+            self._choose(self.focused.chosen)
+
+    # -- the chosen run ------------------------------------------------------------------------------------------
+
+    @on(RunTable.Chosen)
+    def _chosen(self, event: RunTable.Chosen) -> None:
+        event.stop()
+        if event.table.has_focus and event.run is not None:
+            self._choose(event.run)
+
+    def _choose(self, run: str | None) -> None:
+        if run is None or run == self._run:
+            return
+        self._run = run
+        self._touched = True
+        self.query_one("#loss").border_title = f" {run} "
+        self.wish(run)
+        self.show_frame(self.paddock.world)
+
+    def read(self, reading: Reading) -> None:
+        if reading.wish.run != self._run:
+            return
+        self.show_charts(reading)
+        row = self.target()
+        waits = row is not None and row.state in ("queued", "held", "starting")
+        log = self.query_one("#log", LogView)
+        log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
+
+    @on(LogView.Follows)
+    def _follows(self, event: LogView.Follows) -> None:
+        event.view.border_subtitle = " following " if event.follows else " f follows again "
+
+    @on(RunTable.Opened)
+    def _opened(self, event: RunTable.Opened) -> None:
+        self.paddock.open_run(event.run)
+
+    @on(RunTable.Edge)
+    def _edge(self, event: RunTable.Edge) -> None:
+        """Pushed past its end, the cursor goes on in the next list that has rows."""
+        order = TABLES[TABLES.index(event.table.id or "") + event.way :: event.way] if event.way > 0 else (
+            TABLES[: TABLES.index(event.table.id or "")][::-1]
+        )  # fmt: skip
+        for name in order:
+            table = self.table(name)
+            if table.rows:
+                table.action_edge(-event.way)
+                table.focus()
+                return
+
+    def action_log(self) -> None:
+        if (row := self.target()) is not None:
+            self.paddock.open_run(row.id, tab="log")
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        if self._run and self.is_mounted:
+            self.wish(self._run)
+            if (reading := self.paddock.reading) is not None:
+                self.read(reading)
+
+    # -- the filter ----------------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        line = self.query_one("#filter", FilterLine)
+        line.display = True
+        line.focus()
+
+    @on(Input.Changed, "#filter")
+    def _typed(self, event: Input.Changed) -> None:
+        self._filter = event.value.strip()
+        self.show(self.paddock.world)
+
+    @on(Input.Submitted, "#filter")
+    @on(FilterLine.Left)
+    def _leave_filter(self) -> None:
+        self.query_one("#filter").display = bool(self._filter)
+        self.table("finished").focus()
+
+    # -- places --------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        super().tick()
+        now = time.time()
+        for name in TABLES:
+            self.table(name).tick(now)
+
+    def _arrange(self, world: World) -> None:
+        size: Size = self.app.size
+        made = plan(
+            size.width, size.height, devices.amount(world), len(world.running), len(world.queue), len(world.finished)
+        )
+        if made == self._plan:
+            return
+        self._plan = made
+        self.set_class(made.frame == 1, "-tight")
+        lists, detail = self.query_one("#lists"), self.query_one("#detail")
+        lists.set_class(not made.beside, "-stacked")
+        self.query_one("#devices").styles.height = made.devices
+        self.table("running").styles.height = made.running
+        self.table("queue").styles.height = made.queue
+        self.table("finished").styles.height = made.finished
+        lists.styles.height = made.queue if made.beside else made.queue + made.finished
+        detail.display = made.detail > 0
+        detail.styles.height = made.detail or 1
+        self.query_one("#error").display = made.columns > 1
+        self.query_one("#log").display = made.columns > 2

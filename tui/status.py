@@ -1,0 +1,106 @@
+"""The lines above and below every screen: where one is, how the engine is, what can be pressed."""
+
+from __future__ import annotations
+
+from tui import present
+from tui.keys import Key, footer
+from tui.present import Part
+from tui.widgets.strips import fill, width_of
+from tui.world import AWAY, CONNECTED, World
+
+Link = tuple[int, int, int, str]
+
+# (digit, name, action) of the screens there are; 2 runs, 4 compare, 5 best, 6 sweeps and 7 sql are to come.
+SCREENS = (("1", "dashboard", "app.dashboard"), ("3", "run", "app.open_chosen"))
+
+
+def top_line(world: World, here: str, width: int, *, readonly: bool, run: str = "") -> tuple[list[Part], list[Link]]:
+    """Program, screens, counts, the best run and the engine, in what fits."""
+    left: list[Part] = [(" paddock ", "badge")]
+    links: list[Link] = []
+    if readonly:
+        left.append((" read only ", "badge attention"))
+    for digit, name, action in SCREENS:
+        active = name == here
+        text = f"{name} {run}" if active and name == "run" and run else name
+        start = width_of(left) + 2
+        left += [("  ", "text"), (digit, "key" if active else "rest"), (f" {text}", "strong" if active else "rest")]
+        links.append((0, start, width_of(left), action))
+    right = engine_parts(world)
+    room = width - width_of(left) - width_of(right)
+    if (best := best_parts(world)) and width_of(best) + 40 < room:
+        right = [*best, ("   ", "text"), *right]
+        room = width - width_of(left) - width_of(right)
+    counts = count_parts(world, short=room < 62)
+    middle: list[Part] = [("   ", "text"), *counts] if world.known and width_of(counts) + 5 < room else []
+    return [*left, *fill(tuple(middle), max(0, room - 1)), *right, (" ", "text")], links
+
+
+def count_parts(world: World, *, short: bool) -> list[Part]:
+    parts: list[Part] = []
+    looks = (("running", "●", "good"), ("queued", "○", "ours"), ("done", "✓", "rest"), ("failed", "✗", "trouble"))
+    for name, sign, role in looks:
+        amount = world.counts[name]
+        quiet = amount == 0 or name == "done"
+        parts += [
+            (f"{sign} ", role if amount else "faint"),
+            (f"{amount}" if short else f"{amount} {name}", "rest" if quiet else "text"),
+            ("  " if short else "   ", "text"),
+        ]
+    return parts
+
+
+def best_parts(world: World) -> list[Part]:
+    best = world.best
+    if best is None:
+        return []
+    return [("best val_pct_mae ", "rest"), (present.metric(best.best), "good bold"), (f" {best.id}", "rest")]
+
+
+def engine_parts(world: World) -> list[Part]:
+    """How the connection is; what is wrong stands in the message line of the dashboard."""
+    if world.link.state == CONNECTED:
+        return [("◆", "good"), (" engine", "rest")]
+    if world.link.state == AWAY:
+        return [("◇ engine away", "attention bold")]
+    return [("◇ engine …", "ours")]
+
+
+def away_line(world: World, now: float) -> list[Part]:
+    """Why the engine does not answer and what happens next; empty when all is well."""
+    if world.link.state != AWAY:
+        return []
+    wait = max(0, round(world.link.retry_at - now))
+    parts: list[Part] = [("▲ ", "attention"), (world.link.why, "attention")]
+    return [*parts, (f"   trying again in {wait}s   ", "rest"), ("E", "key"), (" starts the engine", "rest")]
+
+
+def foot_line(where: str, width: int, *, readonly: bool) -> tuple[list[Part], list[Link]]:
+    """As many keys as fit; help, command and leave always."""
+    keys = footer(where, readonly=readonly)
+    last = [pair for pair in keys if pair[1].action in ("app.command_palette", "app.keys", "app.leave")]
+    first = [pair for pair in keys if pair not in last]
+    parts: list[Part] = []
+    links: list[Link] = []
+    room = width - 1 - sum(_key_width(*pair) for pair in last)
+    for label, key in [*first, *last]:
+        size = _key_width(label, key)
+        if (label, key) in first and width_of(parts) + size > room:
+            continue
+        start = width_of(parts) + 1
+        parts += [(f" {label}", "key"), (f" {key.foot}  ", "rest")]
+        links.append((0, start, start + size - 2, key.action))
+    return parts, links
+
+
+def _key_width(label: str, key: Key) -> int:
+    return len(label) + len(key.foot) + 4
+
+
+def leaving(world: World) -> str:
+    """What the shell shows after `q`."""
+    running, queued = world.counts["running"], world.counts["queued"]
+    if not running and not queued:
+        return "Nothing runs and nothing waits. `tui` shows it all again."
+    runs = f"{running} running" + (f", {queued} queued" if queued else "")
+    return f"Training goes on: {runs}. `tui` shows it all again, `engine ls` in one line each."

@@ -1,0 +1,172 @@
+"""What colours mean: every piece of text has a role, and a theme gives each role its style.
+
+Blue is ours, purple second, green good, amber wants attention, red is trouble, grey is the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from rich.style import Style
+from textual.color import Color, ColorParseError
+from textual.theme import Theme
+from textual.widget import Widget
+
+DARK = Theme(
+    name="paddock",
+    dark=True,
+    primary="#7aa2f7",
+    secondary="#c792ea",
+    success="#8bd5a0",
+    warning="#e5c07b",
+    error="#e8707a",
+    accent="#56b6c2",
+    foreground="#c9d3e0",
+    background="#11151c",
+    surface="#161b24",
+    panel="#1b212c",
+    variables={
+        "rest": "#77839a",
+        "faint": "#48536a",
+        "track": "#1e2531",
+        "line": "#2a3342",
+        "cursor": "#232f44",
+        "cursor-faint": "#1a212d",
+        "strong": "#eef2f8",
+        "border": "#7aa2f7",
+        "border-blurred": "#2a3342",
+        "input-cursor-background": "#7aa2f7",
+        "input-selection-background": "#7aa2f7 35%",
+        "scrollbar": "#2a3342",
+        "scrollbar-hover": "#3a465b",
+        "scrollbar-active": "#7aa2f7",
+        "scrollbar-background": "#11151c",
+        "scrollbar-background-hover": "#11151c",
+        "scrollbar-background-active": "#11151c",
+        "scrollbar-corner-color": "#11151c",
+    },
+)
+
+LIGHT = Theme(
+    name="paddock-light",
+    dark=False,
+    primary="#2f5fd0",
+    secondary="#8a3fc0",
+    success="#1f7a43",
+    warning="#9a6400",
+    error="#c0303c",
+    accent="#0f7f8c",
+    foreground="#2b3442",
+    background="#f7f8fa",
+    surface="#eceff4",
+    panel="#e4e8ef",
+    variables={
+        "rest": "#667085",
+        "faint": "#a3acbb",
+        "track": "#dfe4ec",
+        "line": "#cdd4df",
+        "cursor": "#d5e0f8",
+        "cursor-faint": "#e8edf6",
+        "strong": "#10151d",
+        "border": "#2f5fd0",
+        "border-blurred": "#cdd4df",
+        "scrollbar": "#cdd4df",
+        "scrollbar-hover": "#b5bfce",
+        "scrollbar-active": "#2f5fd0",
+        "scrollbar-background": "#f7f8fa",
+        "scrollbar-background-hover": "#f7f8fa",
+        "scrollbar-background-active": "#f7f8fa",
+        "scrollbar-corner-color": "#f7f8fa",
+    },
+)
+
+# Role -> (foreground variable, background variable or "", bold). Names after "$" in app.tcss are the same ones.
+ROLES: dict[str, tuple[str, str, bool]] = {
+    "text": ("foreground", "", False),
+    "strong": ("strong", "", True),
+    "rest": ("rest", "", False),
+    "faint": ("faint", "", False),
+    "line": ("line", "", False),
+    "ours": ("primary", "", False),
+    "second": ("secondary", "", False),
+    "good": ("success", "", False),
+    "attention": ("warning", "", False),
+    "trouble": ("error", "", False),
+    "spark": ("accent", "", False),
+    "key": ("primary", "", True),
+    "head": ("rest", "", False),
+    "title": ("primary", "", True),
+    "ours bold": ("primary", "", True),
+    "good bold": ("success", "", True),
+    "attention bold": ("warning", "", True),
+    "trouble bold": ("error", "", True),
+    "spark bold": ("accent", "", True),
+    "second bold": ("secondary", "", True),
+    "badge": ("background", "primary", True),
+    "badge attention": ("background", "warning", True),
+    # Bars: the last cell can be part bar, part track.
+    "bar": ("primary", "track", False),
+    "bar second": ("secondary", "track", False),
+    "bar rest": ("rest", "track", False),
+    "bar attention": ("warning", "track", False),
+    "bar good": ("success", "track", False),
+    "bar second on first": ("secondary", "primary", False),
+    "track": ("track", "track", False),
+}
+
+# Where another theme (Textual's own, chosen in the palette) says nothing of ours.
+FALLBACK = {
+    "rest": "text-muted",
+    "faint": "text-disabled",
+    "track": "surface-lighten-1",
+    "line": "surface-lighten-2",
+    "cursor": "primary-muted",
+    "cursor-faint": "surface-lighten-1",
+    "strong": "foreground",
+}
+
+
+class Palette:
+    """The styles of one theme. Made anew when the theme changes; equal only to itself, so a part of cache keys."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._colors = {name: self._color(variables, name) for name in {"cursor", "cursor-faint"}}
+        self.styles = {
+            role: Style(
+                color=self._color(variables, fore),
+                bgcolor=self._color(variables, back) if back else None,
+                bold=bold or None,
+            )
+            for role, (fore, back, bold) in ROLES.items()
+        }
+        self.cursor = Style(bgcolor=self._colors["cursor"])
+        self.cursor_faint = Style(bgcolor=self._colors["cursor-faint"])
+
+    def __getitem__(self, role: str) -> Style:
+        return self.styles[role]
+
+    @staticmethod
+    def _color(variables: Mapping[str, str], name: str) -> str:
+        for key in (name, FALLBACK.get(name, ""), "foreground"):
+            if key not in variables:
+                continue
+            try:
+                color = _parse(variables[key])
+            except ColorParseError:  # "auto 60%" and the like need a background to be a colour
+                continue
+            background = _parse(variables.get("background", "#000000")) if color.a < 1 else color
+            return (background.blend(color.with_alpha(1), color.a) if color.a < 1 else color).hex6
+        return "#808080"
+
+
+def palette_of(widget: Widget) -> Palette:
+    """The palette of the app a widget lives in."""
+    palette = getattr(widget.app, "palette", None)
+    assert isinstance(palette, Palette)
+    return palette
+
+
+@lru_cache(maxsize=512)
+def _parse(text: str) -> Color:
+    return Color.parse(text)

@@ -1,0 +1,108 @@
+"""A log that follows its end until somebody scrolls away, and says which of both it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Resize
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.logs import colored
+from tui.theme import palette_of
+from tui.widgets.strips import strip, width_of
+
+
+class LogView(ScrollView, can_focus=True):
+    """Shows the lines it is given, without wrapping; scrolls both ways."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "down", show=False),
+        Binding("k", "scroll_up", "up", show=False),
+        Binding("f", "follow", "follow", show=False),
+        Binding("G,end", "follow", "end", show=False),
+        Binding("g,home", "scroll_home", "start", show=False),
+    ]
+
+    class Follows(Message):
+        """It began or ceased to follow the end."""
+
+        def __init__(self, view: LogView, follows: bool) -> None:
+            self.view, self.follows = view, follows
+            super().__init__()
+
+        @property
+        def control(self) -> LogView:
+            return self.view
+
+    def __init__(self, empty: str, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._empty = empty
+        self._lines: tuple[str, ...] = ()
+        self._follows = True
+        self._strips: dict[str, Strip] = {}
+        self._strips_for: tuple[object, ...] = ()
+
+    @property
+    def follows(self) -> bool:
+        return self._follows
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return self._lines
+
+    def show(self, lines: Sequence[str], empty: str | None = None) -> None:
+        self._empty = self._empty if empty is None else empty
+        if tuple(lines) == self._lines:
+            return
+        self._lines = tuple(lines)
+        self._measure()
+        self.refresh()
+
+    def _measure(self) -> None:
+        widest = max((len(line) for line in self._lines[-500:]), default=0) if self._scrolls_x else 0
+        self.virtual_size = Size(max(widest, self.scrollable_content_region.width), len(self._lines))
+        if self._follows:
+            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+
+    @property
+    def _scrolls_x(self) -> bool:
+        return bool(self.styles.overflow_x == "auto")
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        follows = new_value >= self.max_scroll_y
+        if follows != self._follows and (follows or new_value < old_value):
+            self._follows = follows
+            self.post_message(self.Follows(self, follows))
+
+    def action_follow(self) -> None:
+        self._follows = True
+        self.scroll_to(y=self.max_scroll_y, animate=False)
+        self.post_message(self.Follows(self, True))
+
+    def on_resize(self, _: Resize) -> None:
+        self._measure()
+
+    def render_line(self, y: int) -> Strip:
+        palette = palette_of(self)
+        width, base = self.scrollable_content_region.width, self.rich_style
+        place = self.scroll_offset.y + y
+        if not self._lines:
+            return strip(((self._empty if y == 0 else "", "rest"),), palette, width, base)
+        if place >= len(self._lines):
+            return Strip.blank(width, base)
+        if self._strips_for != (width, palette, base) or len(self._strips) > 4000:
+            self._strips_for, self._strips = (width, palette, base), {}
+        line = self._lines[place]
+        drawn = self._strips.get(line)
+        if drawn is None:
+            parts = colored(line)
+            # Where the line can be scrolled sideways nothing is cut; elsewhere an ellipsis says that it is.
+            drawn = strip(parts, palette, max(width, width_of(parts)) if self._scrolls_x else width, base)
+            self._strips[line] = drawn
+        return drawn.crop_extend(self.scroll_offset.x, self.scroll_offset.x + width, base)

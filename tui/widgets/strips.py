@@ -1,0 +1,57 @@
+"""Parts of text with roles become Strips: cut to a width, padded, styled by the palette."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from tui.present import Cell, Part
+from tui.theme import Palette
+
+ELLIPSIS = "…"
+
+
+def width_of(parts: Iterable[Part]) -> int:
+    return sum(cell_len(text) for text, _ in parts)
+
+
+def cut(parts: Cell, width: int) -> Cell:
+    """Cut to at most `width` cells; what is cut ends in an ellipsis, so that it shows."""
+    if width_of(parts) <= width:
+        return parts
+    kept: list[Part] = []
+    left = width - 1
+    for text, role in parts:
+        size = cell_len(text)
+        if size > left:
+            kept.append((set_cell_size(text, max(0, left)) + ELLIPSIS if width > 0 else "", role))
+            break
+        kept.append((text, role))
+        left -= size
+    return tuple(kept)
+
+
+def fill(parts: Cell, width: int, *, right: bool = False) -> list[Part]:
+    """Cut or pad to exactly `width` cells."""
+    kept = list(cut(parts, width))
+    space = width - width_of(kept)
+    if space > 0:
+        kept.insert(0 if right else len(kept), (" " * space, "text"))
+    return kept
+
+
+def strip(parts: Sequence[Part], palette: Palette, width: int, base: Style) -> Strip:
+    """Exactly `width` cells; base lies under the roles' own colours: the widget's background, or a cursor line."""
+    styles = palette.styles
+    segments = [Segment(text, base + styles[role]) for text, role in fill(tuple(parts), width) if text]
+    return Strip(segments, width)
+
+
+def spread(left: Cell, right: Cell, width: int) -> list[Part]:
+    """left ..... right; when both don't fit the left one is cut."""
+    space = width - width_of(right)
+    return [*fill(left, max(0, space)), *cut(right, width)]
