@@ -1,0 +1,430 @@
+"""Run folders into rows: one function for each file, and all of it inside the one transaction of `ingest`.
+
+The same code catches up after a second and rebuilds from nothing: it reads each file from the offset the database
+has for it. A file that is another one than was read, or shrank, makes its run be read anew.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.rundir import EVENTS, LIFECYCLE, MAX_LINE, METRICS, ORDERS, SPEC
+from engine.series import open_plain, parse, pieces
+from engine.store_facts import OUTCOME_SQL, Facts, Line, read_event, read_lifecycle, read_order, read_spec
+from engine.store_rows import INTEGER, Points, Rows, moment, number, text, whole
+from engine.store_scan import HOST, LINES, SPLITS, Files, News, Sign
+from engine.store_schema import OF_HOST, OF_RUN
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+BUDGET = 64 << 20
+"""Bytes read in one transaction, a megabyte more or less."""
+TAIL = 64
+WHOLE_LIMIT = 16 << 20
+"""Bytes; a spec or evaluation that is larger is none of ours."""
+_decode = msgspec.json.Decoder().decode
+
+
+class Changed(Exception):
+    """A file is not the one that was read before."""
+
+
+class Vanished(Exception):
+    """The folder is gone, or is no run any more."""
+
+
+@dataclass
+class Mark:
+    """How far a file was read: a row of `files`."""
+
+    file_id: int
+    path: str
+    run_id: int | None
+    inode: int
+    size: int = 0
+    mtime: int = 0
+    tail: int = 0
+    passed: int = 0
+
+
+@dataclass
+class Done:
+    rows: int = 0
+    bytes: int = 0
+    passed: int = 0
+    ended: set[str] | None = None
+    """Of the runs that were written, those that have ended."""
+
+
+def objects(data: bytes) -> tuple[list[Line], int]:
+    """Read finished lines that are JSON objects; gives them, and how many lines were none."""
+    found: list[Line] = []
+    passed = 0
+    for raw in data.split(b"\n")[:-1]:
+        if not raw:
+            continue
+        try:
+            line = _decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            line = None
+        if isinstance(line, dict) and len(raw) <= MAX_LINE:
+            found.append(line)
+        else:
+            passed += 1
+    return found, passed
+
+
+class Ingest:
+    """One transaction's worth of reading. Takes what it has dealt with out of news.todo and news.gone."""
+
+    def __init__(self, con: DuckDBPyConnection, runs: Path, budget: int = BUDGET) -> None:
+        self.con = con
+        self.runs = runs
+        self.budget = budget
+        self.rows = Rows(con)
+        self.done = Done()
+        self.marks: dict[str, Mark] = {}
+        self.moved: dict[str, Mark] = {}
+        self.facts = Facts()
+        self.ids: dict[str, int] = {}
+        self.next_run = self.next_file = 0
+        self.points: Points
+
+    def ingest(self, news: News) -> Done:
+        """Read what is new, up to the budget, and write it; the caller commits."""
+        con = self.con
+        self.ids = dict(con.execute("SELECT id, run_id FROM runs").fetchall())
+        self.next_run = _one(con, "SELECT coalesce(max(run_id), 0) FROM runs") + 1
+        self.next_file = _one(con, "SELECT coalesce(max(file_id), 0) FROM files") + 1
+        metric_ids = {name: metric_id for metric_id, name in con.execute("FROM metric_names").fetchall()}
+        self.points = Points(con, metric_ids)
+        touched: list[str] = []
+        try:
+            for name in (self.ids.keys() - news.present) | news.gone:
+                self._forget_run(name)
+            news.gone.clear()
+            self._load_marks(list(news.todo))
+            for name in list(news.todo):
+                if self.done.bytes >= self.budget:
+                    break
+                complete = self._host(news.todo[name]) if name == HOST else self._run(name, news.todo[name])
+                touched.append(name)
+                if complete:
+                    del news.todo[name]
+            self._write()
+        finally:
+            self.points.close()
+        self._settle([self.ids[name] for name in touched if name in self.ids])
+        self.done.rows = self.rows.written + self.points.written
+        self.done.ended = {
+            row[0]
+            for row in con.execute(
+                "SELECT id FROM runs WHERE ended IS NOT NULL AND id IN (SELECT unnest(?::VARCHAR[]))", [touched]
+            ).fetchall()
+        }
+        return self.done
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def _load_marks(self, names: list[str]) -> None:
+        found = self.con.execute(
+            "SELECT file_id, path, run_id, inode, size, mtime, tail, passed FROM files "
+            "WHERE split_part(path, '/', 1) IN (SELECT unnest(?::VARCHAR[]))",
+            [names],
+        ).fetchall()
+        self.marks = {row[1]: Mark(*row) for row in found}
+
+    def _mark(self, path: str, run_id: int | None, inode: int) -> Mark:
+        mark = self.marks.get(path)
+        if mark is None:
+            mark = self.marks[path] = Mark(self.next_file, path, run_id, inode)
+            self.next_file += 1
+        self.moved[path] = mark
+        return mark
+
+    def _open(self, path: str, stack: ExitStack) -> int | None:
+        """Open a file of lines for reading on. Raises Changed if it is not the one that was read."""
+        fd = open_plain(self.runs / path)
+        mark = self.marks.get(path)
+        if fd is None:
+            if mark is not None:
+                raise Changed(path)
+            return None
+        stack.callback(os.close, fd)
+        if mark is not None:
+            found = os.fstat(fd)
+            if found.st_ino != mark.inode or found.st_size < mark.size or _tail(fd, mark.size) != mark.tail:
+                raise Changed(path)
+        return fd
+
+    def _read(self, path: str, fd: int, run_id: int | None, take: Callable[[bytes], int]) -> bool:
+        """Hand on the new lines of a file, `take` giving how many it passed over; False when the budget ran out."""
+        mark = self._mark(path, run_id, os.fstat(fd).st_ino)
+        for piece in pieces(fd, mark.size):
+            mark.passed += (passed := piece.passed + take(piece.data))
+            self.done.passed += passed
+            self.done.bytes += piece.end - mark.size
+            mark.size = piece.end
+            if self.rows.full:
+                self.points.wait()
+                self.rows.flush()
+            if self.done.bytes >= self.budget:
+                break
+        mark.tail = _tail(fd, mark.size)
+        return mark.size >= os.fstat(fd).st_size or self.done.bytes < self.budget
+
+    # -- runs ----------------------------------------------------------------------------------------------------
+
+    def _run(self, name: str, files: Files) -> bool:
+        """Read one run as far as the budget goes; tells whether that was all."""
+        try:
+            try:
+                return self._read_run(name, files)
+            except Changed:
+                self._forget_run(name)
+                return self._read_run(name, files)
+        except (Changed, Vanished):
+            self._forget_run(name)  # it changes under our hands: the next look shows what became of it
+            return True
+
+    def _read_run(self, name: str, files: Files) -> bool:
+        with ExitStack() as stack:
+            # All files are looked at before anything of the run is gathered: a run is read anew as a whole.
+            opened = {file: self._open(f"{name}/{file}", stack) for file in LINES}
+            spec = files.get(SPEC)
+            mark = self.marks.get(f"{name}/{SPEC}")
+            if mark is not None and spec != (mark.inode, mark.size, mark.mtime):
+                raise Changed(SPEC)
+            gone = [split for split in SPLITS if self._split_gone(name, split, files)]
+            if name not in self.ids:
+                self._begin(name, spec)
+            run_id = self.ids[name]
+            for split in gone:
+                self._drop_split(name, run_id, split)
+            complete = True
+            for file, take in self._takers(run_id).items():
+                if (fd := opened[file]) is not None:
+                    complete = self._read(f"{name}/{file}", fd, run_id, take) and complete
+        for split in SPLITS:
+            signed = files.get(f"evaluation/{split}.json")
+            # The results of test and unseen data stay unread until the run is promoted (DESIGN §6).
+            if signed and (split == "val" or self._promoted(run_id)):
+                self._evaluation(name, run_id, split, signed)
+        return complete
+
+    def _takers(self, run_id: int) -> dict[str, Callable[[bytes], int]]:
+        def lines(read: Callable[[Rows, Facts, int, Line], None]) -> Callable[[bytes], int]:
+            def take(data: bytes) -> int:
+                found, passed = objects(data)
+                for line in found:
+                    read(self.rows, self.facts, run_id, line)
+                return passed
+
+            return take
+
+        def metrics(data: bytes) -> int:
+            rows, passed = parse(data)
+            self.points.add(run_id, rows)
+            return passed
+
+        return {
+            LIFECYCLE: lines(read_lifecycle),
+            ORDERS: lines(read_order),
+            EVENTS: lines(read_event),
+            METRICS: metrics,
+        }
+
+    def _begin(self, name: str, spec: Sign | None) -> None:
+        """Write the row of a run from its spec. Raises Vanished when there is none that can be read."""
+        found = self._whole(f"{name}/{SPEC}")
+        if spec is None or found is None:
+            raise Vanished(name)
+        run_id, self.next_run = self.next_run, self.next_run + 1
+        self.ids[name] = run_id
+        read_spec(self.rows, self.facts, run_id, name, found)
+        self._whole_mark(f"{name}/{SPEC}", run_id, spec)
+
+    def _forget_run(self, name: str) -> None:
+        """Delete everything of a run that was written or gathered."""
+        run_id = self.ids.pop(name, None)
+        if run_id is not None:
+            self._write()
+            for table in OF_RUN:
+                self.con.execute(f'DELETE FROM "{table}" WHERE run_id = ?', [run_id])
+            self.facts.forget(run_id)
+        for path in [path for path in self.marks if path.startswith(f"{name}/")]:
+            del self.marks[path]
+            self.moved.pop(path, None)
+
+    def _promoted(self, run_id: int) -> bool:
+        if self.facts.runs[run_id].get("promoted"):
+            return True
+        self.points.wait()
+        found = self.con.execute("SELECT promoted FROM runs WHERE run_id = ?", [run_id]).fetchone()
+        return bool(found and found[0])
+
+    # -- files that are written as a whole -----------------------------------------------------------------------
+
+    def _whole(self, path: str) -> Line | None:
+        fd = open_plain(self.runs / path)
+        if fd is None:
+            return None
+        with open(fd, "rb") as file:
+            data = file.read(WHOLE_LIMIT + 1)
+        try:
+            found = _decode(data) if len(data) <= WHOLE_LIMIT else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _whole_mark(self, path: str, run_id: int, signed: Sign) -> Mark:
+        mark = self._mark(path, run_id, signed[0])
+        mark.inode, mark.size, mark.mtime = signed
+        self.done.bytes += signed[1]
+        return mark
+
+    def _split_gone(self, name: str, split: str, files: Files) -> bool:
+        path = f"evaluation/{split}.json"
+        return f"{name}/{path}" in self.marks and path not in files
+
+    def _drop_split(self, name: str, run_id: int, split: str) -> None:
+        self._write()
+        self.con.execute("DELETE FROM evaluations WHERE run_id = ? AND split = ?", [run_id, split])
+        self.con.execute("DELETE FROM files WHERE path = ?", [f"{name}/evaluation/{split}.json"])
+        self.marks.pop(f"{name}/evaluation/{split}.json", None)
+
+    def _evaluation(self, name: str, run_id: int, split: str, signed: Sign) -> None:
+        path = f"{name}/evaluation/{split}.json"
+        mark = self.marks.get(path)
+        if mark is not None and signed == (mark.inode, mark.size, mark.mtime):
+            return
+        if mark is not None:
+            self._drop_split(name, run_id, split)
+        found = self._whole(path)
+        mark = self._whole_mark(path, run_id, signed)
+        if found is None or not isinstance(found.get("metrics"), dict):
+            mark.passed += 1
+            self.done.passed += 1
+            return
+        step, horizon = whole(found.get("step")), whole(found.get("horizon"), INTEGER)
+        parts = {"": found["metrics"]}
+        if isinstance(symbols := found.get("symbols"), dict):
+            parts |= {symbol: metrics for symbol, metrics in symbols.items() if symbol and isinstance(metrics, dict)}
+        for symbol, metrics in parts.items():
+            windows = whole((found if symbol == "" else metrics).get("windows"))
+            for metric, value in metrics.items():
+                if metric == "windows" or not (value is None or number(value) is not None):
+                    continue
+                short = text(metric.removeprefix(f"{split}_"))
+                self.rows.add("evaluations", run_id, split, text(symbol), short, number(value), step, horizon, windows)
+
+    # -- samples -------------------------------------------------------------------------------------------------
+
+    def _host(self, files: Files) -> bool:
+        complete = True
+        for path in [path for path in self.marks if path.startswith(f"{HOST}/")]:
+            if path.removeprefix(f"{HOST}/") not in files:
+                self._forget_samples(path)
+        for file in files:
+            path = f"{HOST}/{file}"
+            with ExitStack() as stack:
+                try:
+                    fd = self._open(path, stack)
+                except Changed:
+                    self._forget_samples(path)
+                    fd = self._open(path, stack)
+                if fd is not None:
+                    source = self._mark(path, None, os.fstat(fd).st_ino).file_id
+                    complete = self._read(path, fd, None, lambda data, s=source: self._samples(data, s)) and complete  # type: ignore[misc]
+        return complete
+
+    def _forget_samples(self, path: str) -> None:
+        self._write()
+        mark = self.marks.pop(path)
+        self.moved.pop(path, None)
+        for table in OF_HOST:
+            self.con.execute(f'DELETE FROM "{table}" WHERE source = ?', [mark.file_id])
+        self.con.execute("DELETE FROM files WHERE file_id = ?", [mark.file_id])
+
+    def _samples(self, data: bytes, source: int) -> int:
+        found, passed = objects(data)
+        for line in found:
+            t = moment(line.get("t"))
+            if t is None:
+                passed += 1
+            elif "devices" in line or "host" in line:
+                _sample(self.rows, t, line, source)
+            else:
+                self.rows.add("notes", t, text(line.get("kind")), _json(line), source)
+        return passed
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Put everything gathered into the tables, and the offsets with it."""
+        self.points.flush()
+        for metric_id, name in self.points.fresh:
+            self.rows.add("metric_names", metric_id, name)
+        self.points.fresh.clear()
+        if self.moved:
+            ids = [mark.file_id for mark in self.moved.values()]
+            self.con.execute("DELETE FROM files WHERE file_id IN (SELECT unnest(?::INTEGER[]))", [ids])
+            for m in self.moved.values():
+                self.rows.add("files", m.file_id, m.path, m.run_id, m.inode, m.size, m.mtime, m.tail, m.passed)
+            self.moved = {}
+        self.rows.flush()
+        self.facts.write(self.rows)
+
+    def _settle(self, run_ids: list[int]) -> None:
+        if run_ids:
+            self.con.execute(OUTCOME_SQL, [run_ids])
+
+
+def _sample(rows: Rows, t: int, line: Line, source: int) -> None:
+    devices = line.get("devices")
+    for device in devices if isinstance(devices, list) else []:
+        if not isinstance(device, dict):
+            continue
+        uuid = text(device.get("uuid"))
+        rows.add(
+            "device_samples", t, uuid, whole(device.get("index"), INTEGER), text(device.get("name")),
+            number(device.get("utilisation")), whole(device.get("memory_used")), whole(device.get("memory_total")),
+            number(device.get("power")), number(device.get("temperature")), source,
+        )  # fmt: skip
+        processes = device.get("processes")
+        for process in processes if isinstance(processes, list) else []:
+            if isinstance(process, dict):
+                rows.add(
+                    "process_samples", t, uuid, whole(process.get("pid")), text(process.get("run")),
+                    text(process.get("name")), text(process.get("user")), whole(process.get("memory")), source,
+                )  # fmt: skip
+    host = line.get("host")
+    if isinstance(host, dict):
+        rows.add(
+            "host_samples", t, number(host.get("cpu")), number(host.get("load1")), whole(host.get("memory_used")),
+            whole(host.get("memory_total")), whole(host.get("disk_free")), source,
+        )  # fmt: skip
+
+
+def _json(line: Line) -> str | None:
+    return text(msgspec.json.encode(line).decode("utf-8", "replace"), MAX_LINE)
+
+
+def _tail(fd: int, size: int) -> int:
+    """A checksum of the last bytes that were read: a file that shrank and grew again does not pass for the same."""
+    start = max(0, size - TAIL)
+    return zlib.crc32(os.pread(fd, size - start, start))
+
+
+def _one(con: DuckDBPyConnection, query: str) -> int:
+    found = con.execute(query).fetchone()
+    return int(found[0]) if found else 0
