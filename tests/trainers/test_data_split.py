@@ -46,7 +46,7 @@ def split_of(times, observed, config, step) -> tuple[Splits, np.ndarray, np.ndar
     return cut(names, offsets, flat, np.concatenate(observed), config, step), offsets, flat
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds())
 def test_splits_keep_apart(world):
     times, observed, config, step = world

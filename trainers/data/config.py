@@ -6,7 +6,7 @@ Standard library only: `python -m trainers describe` reads it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from trainers.config import param
 
@@ -76,4 +76,4 @@ def _date(name: str, text: str) -> datetime:
         day = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"data.{name} = {text!r}: expected a date such as 2024-01-31.") from None
-    return day.replace(tzinfo=None) if day.tzinfo is None else day.astimezone(tz=None).replace(tzinfo=None)
+    return day if day.tzinfo is None else day.astimezone(UTC).replace(tzinfo=None)
