@@ -9,16 +9,19 @@ The panel has 40 symbols of 5,000 rows (5 MB): larger than the caches that would
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # the repository in place of bench/, whose queue.py would be taken for Python's own
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median, quantiles
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from trainers.data import synth
 from trainers.data.config import DataConfig
