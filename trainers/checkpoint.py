@@ -42,6 +42,28 @@ def save(
     beside = final.with_name(f".{final.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
+    try:
+        _fill(beside, write_model, about, state, tensors)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)  # on a full disk the half that fitted would stay in the way
+        raise
+    if final.exists():
+        old = final.with_name(f".{final.name}.old.{os.getpid()}")
+        final.rename(old)
+        beside.rename(final)
+        shutil.rmtree(old)
+    else:
+        beside.rename(final)
+    return final
+
+
+def _fill(
+    beside: Path,
+    write_model: Callable[[Path], object],
+    about: dict[str, Any],
+    state: dict[str, Any],
+    tensors: dict[str, Tensor],
+) -> None:
     write_model(beside)
     config = beside / "config.json"
     known = json.loads(config.read_text()) if config.exists() else {}
@@ -52,14 +74,6 @@ def save(
     for path in beside.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())  # the rename must not reach the disk before the contents
-    if final.exists():
-        old = final.with_name(f".{final.name}.old.{os.getpid()}")
-        final.rename(old)
-        beside.rename(final)
-        shutil.rmtree(old)
-    else:
-        beside.rename(final)
-    return final
 
 
 def size(path: Path) -> int:

@@ -65,7 +65,7 @@ class Scorer:
             if stop():
                 return None
             _update(metrics, batch, groups, forecast.point_BH, forecast.quantiles_BHQ, horizon, step)
-            with torch.inference_mode(), self.placement.autocast():
+            with torch.no_grad(), self.placement.autocast():
                 loss_sum = loss_sum + self.family.loss(model, batch, horizon).detach() * len(batch)
             count += len(batch)
         values = {f"val_{k}": v for k, v in metrics.values().items() if math.isfinite(v)}
@@ -78,7 +78,7 @@ def forecasts(
     """All windows of a split in order: the batch, the number of its origin dates, the forecast of its horizon."""
     context = config.data.context
     for batch, groups in dataset.batches(split, config.eval.batch):
-        with torch.inference_mode():
+        with torch.no_grad():
             made = family.forecast(
                 model,
                 batch.values[..., :context],

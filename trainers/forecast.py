@@ -19,6 +19,7 @@ import torch
 from trainers import checkpoint
 from trainers import family as families
 from trainers.calendar import future
+from trainers.data.panel import fill
 from trainers.data.series import Series, key, series_from_frame
 from trainers.device import place
 from trainers.errors import ConfigError, DataError
@@ -103,21 +104,20 @@ class Forecaster:
     def _window(self, series: Series) -> tuple[np.ndarray, np.ndarray]:
         """values [V, T] float32 and mask [V, T] of the last `context` rows; filled as training windows are."""
         context = self.config.data.context
-        rows = np.stack([series.columns[name] for name in map(key, self.variates)])[:, -context:]
-        seen = np.isfinite(rows)
+        both = [fill(series.columns[key(name)]) for name in self.variates]  # whole series: a gap may reach further back
+        filled, seen = (np.stack(part)[:, -context:] for part in zip(*both, strict=True))
         shortest = min(SHORTEST, context)
         if seen[0].sum() < shortest:
             raise DataError(
                 f"{series.symbol}: {int(seen[0].sum())} values of {self.target} are too short a history; "
                 f"give at least {shortest}, better {context}."
             )
-        for name, any_seen in zip(self.variates, seen.any(axis=1), strict=True):
-            if not any_seen:
-                raise DataError(f"{series.symbol}: column '{name}' holds no number in its last {rows.shape[1]} rows.")
-        filled = pd.DataFrame(rows.T).ffill().bfill().to_numpy().T
-        pad = context - rows.shape[1]
+        for name, seen_T in zip(self.variates, seen, strict=True):
+            if not seen_T.any():
+                raise DataError(f"{series.symbol}: column '{name}' holds no number in its last {seen.shape[1]} rows.")
+        pad = context - seen.shape[1]
         values = np.concatenate([np.repeat(filled[:, :1], pad, axis=1), filled], axis=1)
-        mask = np.concatenate([np.zeros((len(rows), pad), bool), seen], axis=1)
+        mask = np.concatenate([np.zeros((len(seen), pad), bool), seen], axis=1)
         return values.astype(np.float32), mask
 
 

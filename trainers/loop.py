@@ -101,6 +101,7 @@ class Loop:
 
     def run(self) -> str:
         self.model.train()
+        self._mark()
         while True:
             if self._evaluation_due() and not self.stop():
                 self.evaluate()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from engine import runlog
 from trainers import checkpoint, evaluate, optim
@@ -41,6 +42,8 @@ def run(family: str, folder: str | Path, stop: Callable[[], bool] = lambda: Fals
                                       "train.accumulate, or choose a smaller model."))  # fmt: skip
     except TrainerError as error:
         return _fail(error)
+    except (OSError, SafetensorError) as error:  # a full or vanished disk is nobody's bug; it is told in one line
+        return _fail(TrainerError(f"{type(error).__name__}: {_first_line(error)}"))
 
 
 def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[[], bool]) -> int:

@@ -55,6 +55,18 @@ def test_the_frame_may_be_dressed_in_any_way(best: Path, frame: pd.DataFrame) ->
     pd.testing.assert_frame_equal(forecaster.predict(unnamed, horizon=4), plain)
 
 
+def test_it_forecasts_what_the_evaluation_recorded(best: Path, frame: pd.DataFrame) -> None:
+    table = pd.read_parquet(best.parents[1] / "evaluation" / "val_forecasts.parquet").query("symbol == 'BBB'")
+    origin = table["origin"].iloc[-1]
+    recorded = table[table["origin"] == origin]
+    past = frame[pd.to_datetime(frame["Date"]) <= origin]
+    out = load_forecaster(best, "cpu").predict(past, horizon=4, levels=[0.1, 0.5, 0.9])
+    np.testing.assert_allclose(out["0.1"], recorded["p10"], rtol=1e-6)
+    np.testing.assert_allclose(out["0.5"], recorded["p50"], rtol=1e-6)
+    np.testing.assert_allclose(out["mean"], recorded["mean"], rtol=1e-6)
+    np.testing.assert_allclose(recorded["target"], frame["Close"].iloc[len(past) : len(past) + 4], rtol=1e-6)
+
+
 def test_several_symbols_come_back_named_and_do_not_touch_each_other(best: Path, frame: pd.DataFrame) -> None:
     forecaster = load_forecaster(best, "cpu")
     double = frame.assign(symbol="XX", Close=2 * frame["Close"])

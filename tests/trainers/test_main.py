@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainers.conftest import Home, call, environment
+from tests.trainers.conftest import Home, call, environment, events
 from trainers.__main__ import main
 
 
@@ -95,6 +95,32 @@ def test_a_typo_in_the_spec_is_refused_with_a_failed_event(home: Home, capsys: p
     (folder / "spec.json").write_text(json.dumps(spec))
     assert main(["toy", str(folder)]) == 2
     assert "Did you mean 'train.lr'?" in (folder / "events.jsonl").read_text()
+
+
+def test_out_of_memory_exits_4_and_tells_the_bytes(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    code, folder = home.train("toy-0001", model__hog=1 << 52)
+    assert code == 4
+    told = events(folder, "oom")[0]
+    assert told["requested"] == 1 << 52
+    assert 0 < told["free"] < told["total"]
+    assert "Lower train.batch" in events(folder, "failed")[0]["cause"]
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_disk_that_takes_no_more_ends_the_run_in_one_line(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    import resource
+
+    folder = home.make("toy-0001", train__steps=2)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        assert main(["toy", str(folder)]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    err = capsys.readouterr().err
+    assert "File too large" in err
+    assert err.count("\n") == 1
+    assert list((folder / "checkpoints").iterdir()) == []
 
 
 def test_toto_trains_and_forecasts_from_end_to_end(home: Home) -> None:

@@ -19,6 +19,7 @@ class ModelConfig:
     loss: str = param("mse", help="what is minimised", choices=("mse", "huber"))
     delta: float = param(0.1, help="of the Huber loss", low=1e-3, high=10.0, log=True, when=("loss", "huber"))
     explode: int = param(0, help="make the loss NaN from this call on; 0: never", low=0)
+    hog: int = param(0, help="bytes every loss asks for", low=0, unit="bytes")
     pause: float = param(0.0, help="seconds every loss takes", low=0.0, high=10.0, unit="s")
 
 

@@ -52,6 +52,7 @@ class ToyFamily:
         error = model(past)[:, :horizon] - target
         config: Any = model.config
         time.sleep(config.pause)
+        torch.empty(config.hog, dtype=torch.uint8)
         model.calls += int(model.training)  # type: ignore[operator,assignment]
         nan = float("nan") if 0 < config.explode <= model.calls else 0.0  # type: ignore[operator]
         if config.loss == "huber":
