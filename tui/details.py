@@ -14,59 +14,62 @@ from tui.widgets.strips import width_of
 def facts(row: RunRow, width: int, now: float) -> list[list[Part]]:
     """Two or three lines: state and progress, then result, then what is wrong."""
     sign, role = present.MARKS.get(row.state, ("·", "rest"))
-    first: list[Part] = [(f"{sign} {row.state}", role), ("  ", "text"), (row.family, "rest")]
+    first = _Line(width)
+    first.add("", ((f"{sign} {row.state}", role),))
+    first.add("", ((row.family, "rest"),))
     if row.name:
-        first.append((f"  {row.name}", "strong"))
+        first.add("", ((row.name, "strong"),))
     if row.labels:
-        first += [("  on ", "rest"), (present.where(row), "text")]
+        first.add("on", ((present.where(row), "text"),))
     if row.state in WAITING:
-        first += [("   ", "text"), *present.reason(row)]
+        first.add("", present.reason(row))
     else:
         done = present.progress(row)
         if done is not None and row.state not in ENDED:
-            first += [("   ", "text"), *present.bar(done, 20 if width >= 100 else 12)]
-            first.append((f" {present.percent(row)}", "text"))
-        first += [("   step ", "rest"), (present.steps(row), "text")]
-        if row.epoch is not None:
-            first += [("  ", "text"), (present.epochs(row), "rest")]
-        first += [
-            ("   took " if row.ended else "   for ", "rest"),
-            (present.duration(present.elapsed(row, now)), "text"),
-        ]
-        if row.eta is not None and row.state not in ENDED:
-            first += [("   ETA ", "rest"), (present.duration(row.eta), "strong")]
-    return [first, _result(row, width), _end(row)]
+            bar = present.bar(done, 20 if width >= 100 else 10)
+            first.add("", (*bar, (f" {present.percent(row)}", "text")))
+            if row.eta is not None:
+                first.add("ETA", ((present.duration(row.eta), "strong"),))
+        first.add("took" if row.ended else "for", ((present.duration(present.elapsed(row, now)), "text"),))
+        first.add("step", ((present.steps(row), "text"), (f"  {present.epochs(row)}", "rest")))
+    return [first.parts, _result(row, width), _end(row)]
+
+
+class _Line:
+    """Pairs of a label and a value, as many as fit."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self.parts: list[Part] = []
+
+    def add(self, label: str, value: Cell) -> None:
+        gap: list[Part] = [("   ", "text")] if self.parts else []
+        more = [*gap, (f"{label} " if label else "", "rest"), *value]
+        if width_of(self.parts) + width_of(more) <= self._width:
+            self.parts += more
 
 
 def _result(row: RunRow, width: int) -> list[Part]:
-    parts: list[Part] = []
-
-    def add(label: str, cell: Cell) -> None:
-        if width_of(parts) + len(label) + width_of(cell) + 4 <= width:
-            if parts:
-                parts.append(("   ", "text"))
-            parts.append((f"{label} ", "rest"))
-            parts.extend(cell)
-
+    line = _Line(width)
     if row.loss is not None:
-        add("loss", ((present.number(row.loss), "text"),))
+        line.add("loss", ((present.number(row.loss), "text"),))
     if row.metric is not None:
-        add("val_pct_mae", ((present.metric(row.metric), "text"),))
-        add("naive", ((present.metric(row.naive), "attention"),))
-        add("vs naive", present.skill_cell(row.skill))
+        line.add("val_pct_mae", ((present.metric(row.metric), "text"),))
+        line.add("naive", ((present.metric(row.naive), "attention"),))
+        line.add("vs naive", present.skill_cell(row.skill))
     if row.best is not None:
-        add("best", ((present.metric(row.best), "good bold"),))
+        line.add("best", ((present.metric(row.best), "good bold"),))
     if row.steps_per_s is not None:
-        add("steps/s", ((present.rate(row.steps_per_s), "text"),))
+        line.add("steps/s", ((present.rate(row.steps_per_s), "text"),))
     if row.windows_per_s is not None:
-        add("windows/s", ((present.rate(row.windows_per_s), "text"),))
+        line.add("windows/s", ((present.rate(row.windows_per_s), "text"),))
     if row.device_memory is not None:
-        add("GPU memory", ((present.size(row.device_memory), "text"),))
+        line.add("GPU memory", ((present.size(row.device_memory), "text"),))
     if row.memory is not None:
-        add("peak memory" if row.ended else "memory", ((present.size(row.memory), "text"),))
+        line.add("peak memory" if row.ended else "memory", ((present.size(row.memory), "text"),))
     if row.commit:
-        add("commit", ((row.commit[:9] + ("*" if row.dirty else ""), "text"),))
-    return parts or list(present.what(row))
+        line.add("commit", ((row.commit[:9] + ("*" if row.dirty else ""), "text"),))
+    return line.parts or list(present.what(row))
 
 
 def _end(row: RunRow) -> list[Part]:

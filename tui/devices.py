@@ -75,14 +75,9 @@ def _gpu(device: DeviceSample, world: World, widths: _Widths) -> list[Part]:
         (f"/{_whole(device.memory_total)} GiB", "rest"),
     )
     role = present.load_role(device.utilisation)
-    return widths.line(
-        label,
-        present.memory_bar(device, widths.bar),
-        memory,
-        cell(load, role),
-        cell(history, "spark"),
-        _about(device, wide=widths.wide),
-    )
+    about = _about(device, wide=widths.wide)
+    bar = present.memory_bar(device, widths.bar)
+    return widths.line(label, bar, memory, cell(load, role), cell(history, "spark"), about)
 
 
 def _about(device: DeviceSample, *, wide: bool) -> Cell:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from textual.binding import Binding
 
 EVERYWHERE, DASHBOARD, RUN, FORM, LIST, LOG = "everywhere", "dashboard", "run", "form", "list", "log"
-PLACES = {
-    DASHBOARD: "Dashboard",
-    RUN: "A run",
-    LIST: "In a list",
-    LOG: "In a log",
-    FORM: "New run",
-    EVERYWHERE: "Everywhere",
-}
 
 
 @dataclass(frozen=True)
@@ -34,6 +25,7 @@ class Key:
     priority: bool = False
     shown: str = ""
     made_by: str = "screen"
+    helped: bool = True
 
     @property
     def label(self) -> str:
@@ -69,8 +61,8 @@ KEYS: tuple[Key, ...] = (
     Key(BOTH, "b", "log_scale", "logarithmic loss, or linear"),
     Key(BOTH, "i", "x_axis", "x axis: step, epoch, time"),
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
-    Key(R, "right_square_bracket", "tab(1)", "next tab", "tabs", shown="[ ]"),
-    Key(R, "left_square_bracket", "tab(-1)", "tab before"),
+    Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
+    Key(R, "left_square_bracket", "tab(-1)", "the tab before", helped=False),
     Key(R, "escape", "back", "back to where you came from", "back"),
     Key((LIST,), "up,k", "", "up; past the first row into the list above", made_by="widget", shown="↑ k"),
     Key((LIST,), "down,j", "", "down; past the last row into the list below", made_by="widget", shown="↓ j"),
@@ -113,6 +105,17 @@ def footer(where: str, *, readonly: bool) -> list[tuple[str, Key]]:
     return found
 
 
-def help_places(wheres: Iterable[str]) -> list[tuple[str, list[Key]]]:
-    """(title, keys) for the help screen."""
-    return [(PLACES[where], [key for key in KEYS if where in key.where]) for where in wheres]
+PLACES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (BOTH, "The chosen run, on the dashboard and up close"),
+    (D, "Dashboard"),
+    (R, "A run up close"),
+    ((LIST,), "Lists"),
+    ((LOG,), "Logs"),
+    ((FORM,), "New run"),
+    ((EVERYWHERE,), "Everywhere"),
+)
+
+
+def help_places() -> list[tuple[str, list[Key]]]:
+    """(title, keys) for the help screen; every key is in one of them."""
+    return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in PLACES]

@@ -177,8 +177,8 @@ def two_gpus(t: float, loads: tuple[float, float] = (97.0, 71.0)) -> Sample:
     )
     devices = tuple(
         DeviceSample(
-            f"GPU-{i}", i, "NVIDIA H100 80GB HBM3", load, used, 80 * GIB, 80 * GIB - used, power, 700.0, heat, processes,
-            False, True,
+            f"GPU-{i}", i, "NVIDIA H100 80GB HBM3", load, used, 80 * GIB, 80 * GIB - used, power, 700.0, heat,
+            processes, False, True,
         )
         for i, (load, used, power, heat, processes) in enumerate(
             ((loads[0], int(61.2 * GIB), 412.0, 64, first), (loads[1], 24 * GIB, 288.0, 55, second))

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
-from tui.keys import PLACES, help_places
+from tui.keys import help_places
 from tui.present import MARKS, Part
 from tui.widgets.lines import Lines
 
@@ -55,7 +55,7 @@ class HelpScreen(ModalScreen[None]):
 
 def _lines() -> list[list[Part]]:
     lines: list[list[Part]] = []
-    for title, keys in help_places(PLACES):
+    for title, keys in help_places():
         lines.append([(title, "title")])
         lines += [[(f"  {key.label:<8}", "key"), (key.text, "text")] for key in keys]
         lines.append([])

@@ -32,6 +32,7 @@ class RunScreen(BaseScreen):
 
     WHERE = RUN
     NAME = "run"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(RUN)]
 
     def __init__(self, run: str, tab: str = "charts") -> None:

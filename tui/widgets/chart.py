@@ -130,7 +130,7 @@ def _legend(picture: Picture) -> list[Part]:
         if curve.last is not None and not curve.quiet:
             parts += [
                 ("  ╍ " if curve.dotted else "  ━ ", curve.role),
-                (f"{curve.name} ", "rest"),
+                (f"{curve.name} " if curve.name else "", "rest"),
                 (present.number(curve.last), f"{curve.role} bold"),
             ]
     return parts
