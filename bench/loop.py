@@ -9,12 +9,17 @@ its batch ready; the loop's draws and gathers windows, clips, sets the rate, and
 
 from __future__ import annotations
 
-import statistics
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # the repository in place of bench/, whose queue.py would be taken for Python's own
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
