@@ -12,10 +12,10 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.errors import StoreError, UsageError
-from engine.store_open import PATIENCE, REBUILD, Held, attached, locks, reading, trouble, who, writer
+from engine.errors import StoreError
+from engine.store_open import REBUILD, Held, attached, locks, reading, who, writer
 from engine.store_read import Ingest
 from engine.store_scan import News, Scan
 from engine.store_schema import VERSION, migrate, version
@@ -24,9 +24,7 @@ from engine.workspace import Workspace
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Report", "Store", "Table", "open_read_only", "query"]
-
-open_read_only = reading
+__all__ = ["Report", "Store", "reading"]
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,10 @@ class Store:
         self._mutex = threading.Lock()
         self._con: DuckDBPyConnection | None = None
 
-    def catch_up(self) -> Report:
+    def catch_up(self, *, everything: bool = False) -> Report:
         """Write what is new in the run folders; opens the database only when there is something.
 
+        everything: look at all files of runs that have ended, too, which is else done each 20 seconds only.
         Never raises for the state of the file: a database that is damaged, newer than this program, read-only
         or full is told in `error`, one that somebody holds in `holder`.
         """
@@ -79,7 +78,7 @@ class Store:
             if self._inode() != self._seen:
                 self._scan.forget()  # the database is another one, or not there
             try:
-                news = self._scan.news()
+                news = self._scan.news(everything=everything)
             except FileNotFoundError:
                 return Report()
             except OSError as error:
@@ -164,15 +163,17 @@ class Store:
             ingest = None
             with attached(self._duck(), path):
                 con = self._duck()
+                have = self._version(con, path)
                 con.execute("BEGIN")
-                self._current(con, path)
+                if have < VERSION:
+                    migrate(con, have)
                 ingest = Ingest(con, self.workspace.runs)
                 done = ingest.ingest(news)
                 con.execute("COMMIT")
             held = max(held, time.monotonic() - opened)
             rows, read, passed = rows + done.rows, read + done.bytes, passed + done.passed
             for name in todo - news.todo.keys():
-                self._scan.written(name, signs[name], ended=name in (done.ended or ()))
+                self._scan.written(name, signs[name], ended=name in done.ended)
             for name in dropped:
                 self._scan.dropped(name)
             if not news:
@@ -181,8 +182,8 @@ class Store:
             self._seen = self._inode()
         return Report(rows, read, seconds=time.monotonic() - begun, held=held, passed=passed)
 
-    def _current(self, con: DuckDBPyConnection, path: Path) -> None:
-        """Bring the tables to this program's version. Raises StoreError for what is not ours, or newer."""
+    def _version(self, con: DuckDBPyConnection, path: Path) -> int:
+        """Give the version of the tables. Raises StoreError for what is not ours, or newer."""
         have = version(con)
         if have is None:
             raise StoreError(
@@ -193,53 +194,8 @@ class Store:
                 f"{path.name} was written by a newer engine (version {have}, this one knows {VERSION}). "
                 f"Upgrade, or {REBUILD.removesuffix('.')} for this one."
             )
-        if have < VERSION:
-            migrate(con, have)
+        return have
 
 
 def _log(path: Path) -> Path:
     return path.with_name(path.name + ".wal")
-
-
-@dataclass(frozen=True)
-class Table:
-    """The answer to a question in SQL."""
-
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    more: bool = False
-    """Whether there were more rows than asked for."""
-
-
-def query(
-    path: Path, sql: str, values: list[object] | None = None, *, limit: int | None = None, patience: float = PATIENCE
-) -> Table:
-    """Ask runs.duckdb, read-only. limit: rows to give at most.
-
-    Raises UsageError with DuckDB's own words for SQL that is wrong, StoreError or NothingToShow for the file.
-    """
-    import duckdb
-
-    with reading(path, patience) as con:
-        try:
-            found = con.execute(sql, values or [])
-            columns = found.description or []
-            rows = found.fetchall() if limit is None else found.fetchmany(limit + 1)
-        except (duckdb.IOException, duckdb.InternalException, duckdb.FatalException) as error:
-            reason = trouble(path, error)
-            raise StoreError(str(reason)) from None
-        except duckdb.Error as error:
-            raise UsageError(_plain(error)) from None
-    more = limit is not None and len(rows) > limit
-    return Table(
-        tuple(str(column[0]) for column in columns),
-        tuple(str(column[1]) for column in columns),
-        rows[:limit] if more else rows,
-        more,
-    )
-
-
-def _plain(error: Exception) -> str:
-    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
-    return "SQL: " + " ".join(lines[:2]) if len(lines) > 1 and "LINE" not in lines[1] else "SQL: " + lines[0]

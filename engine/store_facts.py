@@ -39,6 +39,7 @@ WHERE run_id = e.touched
 """
 
 
+_DECIDING = {"started", "ended", "exit_code", "exit_why", "finished", "failed", "oom", "stop_order", "start_ordered"}
 _COLUMNS = list(TABLES["runs"][1])
 _NOTHING_YET = [None] * (len(_COLUMNS) - _COLUMNS.index("started"))
 
@@ -49,13 +50,25 @@ class Facts:
     def __init__(self) -> None:
         self.runs: defaultdict[int, dict[str, object]] = defaultdict(dict)
         self.tags: dict[tuple[int, str], bool] = {}
+        self.unsettled: set[int] = set()
+        """Runs whose outcome has to be told anew."""
+        self.promoted: set[int] = set()
+        self.ended: set[int] = set()
 
     def forget(self, run_id: int) -> None:
         self.runs.pop(run_id, None)
+        for told in (self.unsettled, self.promoted, self.ended):
+            told.discard(run_id)
         self.tags = {key: on for key, on in self.tags.items() if key[0] != run_id}
 
     def tell(self, run_id: int, **columns: object) -> None:
         self.runs[run_id].update({name: value for name, value in columns.items() if value is not None})
+        if columns.keys() & _DECIDING:
+            self.unsettled.add(run_id)
+        if columns.get("ended") is not None:
+            self.ended.add(run_id)
+        if columns.get("promoted"):
+            self.promoted.add(run_id)
 
     def write(self, rows: Rows) -> None:
         rows.update_runs({run_id: fact for run_id, fact in self.runs.items() if fact})
@@ -87,6 +100,7 @@ def read_spec(rows: Rows, facts: Facts, run_id: int, name: str, spec: Line) -> N
         text(spec.get("resume_from")), text(spec.get("note")), text(spec.get("user")), text(spec.get("host")),
         moment(spec.get("submitted")), *_NOTHING_YET,
     )  # fmt: skip
+    facts.unsettled.add(run_id)
     for section, fields in config.items():
         for field, value in _dict(fields).items():
             _param(rows, run_id, f"{section}.{field}", value)

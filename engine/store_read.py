@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +61,8 @@ class Done:
     rows: int = 0
     bytes: int = 0
     passed: int = 0
-    ended: set[str] | None = None
-    """Of the runs that were written, those that have ended."""
+    ended: set[str] = field(default_factory=set)
+    """Runs that have ended."""
 
 
 def objects(data: bytes) -> tuple[list[Line], int]:
@@ -102,12 +102,17 @@ class Ingest:
     def ingest(self, news: News) -> Done:
         """Read what is new, up to the budget, and write it; the caller commits."""
         con = self.con
-        self.ids = dict(con.execute("SELECT id, run_id FROM runs").fetchall())
-        self.next_run = _one(con, "SELECT coalesce(max(run_id), 0) FROM runs") + 1
-        self.next_file = _one(con, "SELECT coalesce(max(file_id), 0) FROM files") + 1
+        for name, run_id, ended, promoted in con.execute(
+            "SELECT id, run_id, ended IS NOT NULL, coalesce(promoted, false) FROM runs"
+        ).fetchall():
+            self.ids[name] = run_id
+            self.facts.ended |= {run_id} if ended else set()
+            self.facts.promoted |= {run_id} if promoted else set()
+        self.next_run = max(self.ids.values(), default=0) + 1
+        # fetchall: after fetchone DuckDB 2.0 holds the result open and refuses what needs the connection next.
+        self.next_file = con.execute("SELECT coalesce(max(file_id), 0) + 1 FROM files").fetchall()[0][0]
         metric_ids = {name: metric_id for metric_id, name in con.execute("FROM metric_names").fetchall()}
         self.points = Points(con, metric_ids)
-        touched: list[str] = []
         try:
             for name in (self.ids.keys() - news.present) | news.gone:
                 self._forget_run(name)
@@ -117,20 +122,15 @@ class Ingest:
                 if self.done.bytes >= self.budget:
                     break
                 complete = self._host(news.todo[name]) if name == HOST else self._run(name, news.todo[name])
-                touched.append(name)
                 if complete:
                     del news.todo[name]
             self._write()
         finally:
             self.points.close()
-        self._settle([self.ids[name] for name in touched if name in self.ids])
+        if self.facts.unsettled:
+            con.execute(OUTCOME_SQL, [list(self.facts.unsettled)])
         self.done.rows = self.rows.written + self.points.written
-        self.done.ended = {
-            row[0]
-            for row in con.execute(
-                "SELECT id FROM runs WHERE ended IS NOT NULL AND id IN (SELECT unnest(?::VARCHAR[]))", [touched]
-            ).fetchall()
-        }
+        self.done.ended = {name for name, run_id in self.ids.items() if run_id in self.facts.ended}
         return self.done
 
     # -- files ---------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class Ingest:
         for split in SPLITS:
             signed = files.get(f"evaluation/{split}.json")
             # The results of test and unseen data stay unread until the run is promoted (DESIGN §6).
-            if signed and (split == "val" or self._promoted(run_id)):
+            if signed and (split == "val" or run_id in self.facts.promoted):
                 self._evaluation(name, run_id, split, signed)
         return complete
 
@@ -264,13 +264,6 @@ class Ingest:
         for path in [path for path in self.marks if path.startswith(f"{name}/")]:
             del self.marks[path]
             self.moved.pop(path, None)
-
-    def _promoted(self, run_id: int) -> bool:
-        if self.facts.runs[run_id].get("promoted"):
-            return True
-        self.points.wait()
-        found = self.con.execute("SELECT promoted FROM runs WHERE run_id = ?", [run_id]).fetchone()
-        return bool(found and found[0])
 
     # -- files that are written as a whole -----------------------------------------------------------------------
 
@@ -384,10 +377,6 @@ class Ingest:
         self.rows.flush()
         self.facts.write(self.rows)
 
-    def _settle(self, run_ids: list[int]) -> None:
-        if run_ids:
-            self.con.execute(OUTCOME_SQL, [run_ids])
-
 
 def _sample(rows: Rows, t: int, line: Line, source: int) -> None:
     devices = line.get("devices")
@@ -423,8 +412,3 @@ def _tail(fd: int, size: int) -> int:
     """A checksum of the last bytes that were read: a file that shrank and grew again does not pass for the same."""
     start = max(0, size - TAIL)
     return zlib.crc32(os.pread(fd, size - start, start))
-
-
-def _one(con: DuckDBPyConnection, query: str) -> int:
-    found = con.execute(query).fetchone()
-    return int(found[0]) if found else 0

@@ -328,13 +328,18 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
 
 
 def version(con: DuckDBPyConnection) -> int | None:
-    """Give the version of a database: 0 for an empty one, None for one that is not ours."""
+    """Give the version of a database: 0 for an empty one, None for one that is not ours. Not in a transaction."""
+    import duckdb
+
+    try:  # the quick way, a few times a second; outside of any transaction, which an error would end
+        found = con.execute("SELECT value FROM meta WHERE name = 'schema'").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        found = []
+    if len(found) == 1 and str(found[0][0]).isdecimal():
+        return int(found[0][0])
     query = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
     names = {row[0] for row in con.execute(query).fetchall()}
-    if "meta" not in names or "runs" not in names:
-        return None if names else 0
-    found = con.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
-    return int(found[0]) if found and str(found[0]).isdecimal() else None
+    return None if names else 0
 
 
 def migrate(con: DuckDBPyConnection, have: int, to: int = VERSION) -> None:
