@@ -438,6 +438,7 @@ def main() -> int:
         print(f"engine: {error}", file=sys.stderr)
         return error.exit_code
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    os.chdir("/")  # so that it keeps no folder busy that a user may want to unmount
     try:
         asyncio.run(Daemon(workspace, cpu_slots).run())
     finally:

@@ -71,16 +71,20 @@ def load(folder: Path) -> tuple[Spec, list[rundir.Line]] | None:
 
 
 def look(folder: Path) -> Seen:
-    """Read lifecycle and probe both locks.
+    """Read lifecycle and probe both locks, as they are together at one moment.
 
-    The lifecycle is read last: a run that ends meanwhile is seen with its `exited` line, never as lost. Where the locks
-    disagree the run may just have begun or ended, so the trainer's is probed once more.
+    The lifecycle is read before and after the probes, and all again if it grew: a run that begins or ends meanwhile
+    would else look lost. Where the locks disagree the trainer's is probed once more for the same reason.
     """
-    trainer = rundir.held(folder / rundir.TRAINER_LOCK)
-    supervisor = rundir.held(folder / rundir.SUPERVISOR_LOCK)
-    if trainer != supervisor:
+    while True:
+        before = rundir.read(folder / rundir.LIFECYCLE)
         trainer = rundir.held(folder / rundir.TRAINER_LOCK)
-    return Seen(rundir.read(folder / rundir.LIFECYCLE), supervisor, trainer)
+        supervisor = rundir.held(folder / rundir.SUPERVISOR_LOCK)
+        if trainer != supervisor:
+            trainer = rundir.held(folder / rundir.TRAINER_LOCK)
+        lifecycle = rundir.read(folder / rundir.LIFECYCLE)
+        if len(lifecycle) == len(before):
+            return Seen(lifecycle, supervisor, trainer)
 
 
 class Follower:

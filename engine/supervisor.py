@@ -12,6 +12,7 @@ A full disk never ends training: the `exited` line is tried again until it fits.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -160,7 +161,8 @@ def start(folder: str, ready: int | None) -> None:
     os.write(go_write, b"g")
     os.close(go_write)
     if ready is not None:
-        os.write(ready, b"s")
+        with contextlib.suppress(OSError):  # the engine may have been killed meanwhile
+            os.write(ready, b"s")
         os.close(ready)
     group = Group(pid, float(spec.get("grace", 30.0)), line["start_time"])
     while True:

@@ -1,6 +1,6 @@
 """From submit to process start, and runs a second, beside a bare Popen (and task-spooler where it is installed).
 
-    python bench/queue.py
+python bench/runs.py
 """
 
 from __future__ import annotations
