@@ -96,9 +96,8 @@ def test_mean_forecast_with_our_cache_equals_theirs_without(case):
 
     patches = want.shape[-1] // case.patch
     with torch.no_grad():
-        for prediction in decode.rollout(case.model, series, mask, patches + 1, mean, ids):
-            pass
-    assert prediction.loc.shape == (*want.shape[:2], 1)
+        predictions = list(decode.rollout(case.model, series, mask, patches + 1, mean, ids))
+    assert predictions[-1].loc.shape == (*want.shape[:2], 1)
     torch.testing.assert_close(torch.cat(pieces, dim=2).flatten(2), want, rtol=1e-4, atol=1e-4)
 
 

@@ -125,7 +125,10 @@ class SpaceAttention(Attention):
         if V == 1:
             # The softmax over one variate is 1: only v is needed. q and k get zero gradients, as they would.
             value = F.linear(h_BVSE, self.wQKV.weight[2 * E :], self.wQKV.bias[2 * E :])
-            return self.wO(F.dropout(value, self.dropout, self.training) if self._dropout() else value)
+            if self._dropout():  # of the one attention weight each head has
+                kept = F.dropout(value.new_ones(B, V, S, self.heads, 1), self.dropout)
+                value = (value.unflatten(-1, (self.heads, -1)) * kept).flatten(-2)
+            return self.wO(value)
         q, k, v = self._qkv(h_BVSE.transpose(1, 2).reshape(B * S, V, E))
         mask = None if groups_BSVV is None else groups_BSVV.reshape(-1, 1, V, V)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self._dropout())

@@ -14,16 +14,21 @@ DEFAULT_PRESET = "tiny"
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The defaults are the `tiny` preset: a model that learns something in a minute on one CPU core."""
+    """The defaults are the `tiny` preset.
+
+    patch 16 rather than less: the usual horizon is then one patch, forecast exactly and 5 times as fast as over paths.
+    heads 2: on a CPU the cost of small heads is per head. loss_on all: at 400 equal steps on mean-reverting prices a
+    skill of 2.3 %, against 2.0 % when learning the target alone, and paths need the covariates' forecasts too.
+    """
 
     patch: int = param(16, help="time steps in one token; a forecast no longer than this needs no sampling",
                        low=1, high=1024, unit="steps")  # fmt: skip
     embed_dim: int = param(64, help="width of the residual stream", low=4, high=8192)
     layers: int = param(3, help="attention layers", low=1, high=96)
-    heads: int = param(4, help="attention heads; embed_dim / heads must be even", low=1, high=128)
+    heads: int = param(2, help="attention heads; embed_dim / heads must be even", low=1, high=128)
     mlp_dim: int = param(128, help="hidden width of the gated feed-forward", low=4, high=32768)
     components: int = param(4, help="Student t components of the predicted mixture", low=1, high=128)
-    dropout: float = param(0.1, help="on attention weights and the feed-forward's output, in training",
+    dropout: float = param(0.0, help="on attention weights and the feed-forward's output, in training",
                            low=0.0, high=0.9)  # fmt: skip
     space_every: int = param(
         3, help="every so many layers, one over variates instead of time; -1: none", low=-1, high=96, unit="layers"
@@ -45,12 +50,8 @@ class ModelConfig:
     )
     robust_delta: float = param(0.1, help="width of the robust loss, in scaled units", low=1e-6, high=1e3, log=True)
     loss_on: str = param("all", help="variates whose next patch is learned", choices=("all", "target"))
-    samples: int = param(
-        128, help="paths drawn for a forecast longer than one patch", low=1, high=65536, log=True
-    )
-    weights: str = param(
-        "", help="folder with config.json and model.safetensors to start from; empty: from the seed"
-    )
+    samples: int = param(128, help="paths drawn for a forecast longer than one patch", low=1, high=65536, log=True)
+    weights: str = param("", help="folder with config.json and model.safetensors to start from; empty: from the seed")
 
     def __post_init__(self) -> None:
         if self.embed_dim % self.heads or (self.embed_dim // self.heads) % 2:
@@ -60,7 +61,8 @@ class ModelConfig:
             )
         if self.space_every == 0 or self.space_every > self.layers:
             raise ValueError(
-                f"space_every = {self.space_every} with layers = {self.layers}: choose 1 to {self.layers}, or -1 for none."
+                f"space_every = {self.space_every} with layers = {self.layers}: "
+                f"choose 1 to {self.layers}, or -1 for none."
             )
 
     @property
@@ -77,7 +79,7 @@ class ModelConfig:
 
 
 def tiny() -> dict[str, Any]:
-    """Demo size, 0.2M parameters: about a minute on one CPU core for context 128, horizon 16."""
+    """Demo size, 0.2M parameters: learns context 128, horizon 16 in a minute or two on one CPU core."""
     return {}
 
 
@@ -91,6 +93,7 @@ def small() -> dict[str, Any]:
         "model.mlp_dim": 480,
         "model.components": 8,
         "model.space_every": 6,
+        "model.dropout": 0.1,
         "train.lr": 5e-4,
     }
 
@@ -105,6 +108,7 @@ def base() -> dict[str, Any]:
         "model.mlp_dim": 3072,
         "model.components": 24,
         "model.space_every": 12,
+        "model.dropout": 0.1,
         "model.anchor": "none",
         "model.units": "raw",
         "data.context": 512,

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainers.toto.config import ModelConfig
 from trainers.toto.model import Prediction, Toto
 
 DRAWS = 512
@@ -91,18 +92,17 @@ def forecast(
     for x, mask in zip(x_BVT.split(max(1, _CHUNK // wide)), mask_BVT.split(max(1, _CHUNK // wide)), strict=True):
         parts = [
             _summary(_of(prediction, targets), levels, generator)
-            for prediction in rollout(
-                model, x, mask, patches, lambda p: _paths(p, paths, generator), targets=targets
-            )
+            for prediction in rollout(model, x, mask, patches, lambda p: _paths(p, paths, generator), targets=targets)
         ]
         means.append(torch.cat([mean for mean, _ in parts], dim=2)[:, :, :horizon])
         quantiles.append(torch.cat([q for _, q in parts], dim=2)[:, :, :horizon])
     return torch.cat(means), torch.cat(quantiles)
 
 
-def _width(config: object, paths: int, patches: int) -> int:
-    per_point = config.components * (4 * paths if patches > 1 else 24)  # type: ignore[attr-defined]
-    return config.patch * max(per_point, DRAWS)  # type: ignore[attr-defined,no-any-return]
+def _width(config: ModelConfig, paths: int, patches: int) -> int:
+    """Numbers per series and variate in the widest tensor: mixture parameters of all paths, or quadrature nodes."""
+    per_point = config.components * (4 * paths if patches > 1 else 24)
+    return config.patch * max(per_point, DRAWS)
 
 
 def _paths(prediction: Prediction, paths: int, generator: torch.Generator) -> Tensor:

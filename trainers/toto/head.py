@@ -1,8 +1,8 @@
-"""From a patch's state to the mixture of every step of the next patch: unembed, then four linear maps, or both as one.
+"""From a patch's state to the mixture of every step of the next: unembed, then four linear maps, or both as one.
 
-There is no nonlinearity between unembed [E -> P·E] and the four heads [E -> k], so their product W[p] = heads·unembed[p]
-is one map E -> P·4k. Composing it costs as much as unembedding 4k patches; above that it is cheaper, and its
-activations are E/4k times smaller.
+There is no nonlinearity between unembed [E -> P·E] and the four heads [E -> k], so their product
+W[p] = heads·unembed[p] is one map E -> P·4k. Composing it costs as much as unembedding 4k patches; above that it is
+cheaper, and its activations are E/4k times smaller.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ def next_patch_loss(
     y_BVT: raw values one patch after the inputs, T = S·P as predicted. valid_BVT: points that count; what stands
     elsewhere is replaced before the density, so an extreme or infinite value there reaches no gradient.
     per_series: the mean of each of the B series first, so that each counts the same however much of it is masked;
-    upstream takes one mean over all points. Returns a scalar, 0 where nothing is valid. Source: Toto 1.0; Barron 2019 for alpha = 0.
+    upstream takes one mean over all points. Returns a scalar, 0 where nothing is valid.
+    Source: Toto 1.0; Barron 2019 (arXiv:1701.03077) for the robust loss, alpha = 0.
     """
     mixture = prediction.mixture
     y_BVSP = y_BVT.unflatten(-1, mixture.loc.shape[-2:])

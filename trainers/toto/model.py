@@ -1,6 +1,7 @@
 """The Toto 1.0 network: scaled patches through time and space attention to a mixture for every next patch.
 
-B series, V variates, T time steps, P steps in a patch, S = T / P patches, E width, M paths while sampling, k components.
+B series, V variates, T time steps, P steps in a patch, S = T / P patches, E width, M paths while sampling,
+k components.
 Source: Toto 1.0 (Datadog, arXiv:2407.07874, arXiv:2505.14766), from its shapes and formulas.
 """
 
@@ -190,9 +191,7 @@ class Toto(nn.Module):
             return None
         return group_mask(ids_BVT.unflatten(-1, (-1, self.config.patch)).amin(-1))
 
-    def _encode(
-        self, scaled_BVSP: Tensor, groups: Tensor | None, caches: list[TimeCache] | None
-    ) -> tuple[Tensor, int]:
+    def _encode(self, scaled_BVSP: Tensor, groups: Tensor | None, caches: list[TimeCache] | None) -> tuple[Tensor, int]:
         rotary = rotary_table(0, scaled_BVSP.shape[2], self.config.head_dim, scaled_BVSP.device)
         h = self.patch_embed(scaled_BVSP)
         for layer in self.transformer.layers:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -111,6 +112,8 @@ def load(folder: Path, device: torch.device | str = "cpu", config: ModelConfig |
         state = from_hub(load_file(folder / "model.safetensors"), stored.heads)
     except OSError as error:
         raise ConfigError(f"No model.safetensors to read in {folder}: {error.strerror or error}.") from error
+    except SafetensorError as error:
+        raise ConfigError(f"{folder / 'model.safetensors'} is torn or no safetensors file: {error}.") from error
     with torch.device("meta"):
         model = Toto(stored)
     _check_keys(model.state_dict(), state, folder)
@@ -148,8 +151,6 @@ def read_config(folder: Path) -> ModelConfig:
         values.pop("scale_factor_exponent", None)
     config: ModelConfig = build_config(ModelConfig, values, "model")
     return config
-
-
 
 
 def _config_json(config: ModelConfig, hub: bool) -> dict[str, Any]:
