@@ -103,6 +103,20 @@ def test_extreme_values_keep_loss_and_gradients_finite():
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+def test_bf16_autocast_keeps_the_residual_stream_and_the_loss_in_float32():
+    model = FAMILY.build(run(patch=8), 2, seed=0)
+    x = sines(4, torch.Generator().manual_seed(1))
+    exact = FAMILY.loss(model, batch(x), HORIZON)
+    states = []
+    model.transformer.layers[-1].register_forward_hook(lambda module, args, out: states.append(out))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = FAMILY.loss(model, batch(x), HORIZON)
+    loss.backward()
+    assert states[0].dtype == loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=0.02)
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_the_seed_alone_decides_the_weights():
     torch.manual_seed(5)
     before = torch.random.get_rng_state()

@@ -74,7 +74,8 @@ class PatchEmbedding(nn.Module):
         self.projection = nn.Linear(patch, width)
 
     def forward(self, x_BVSP: Tensor) -> Tensor:
-        return self.projection(x_BVSP)
+        # in the input's dtype, so that under autocast the residual stream and its norms stay float32
+        return self.projection(x_BVSP).to(x_BVSP.dtype)
 
 
 class Transformer(nn.Module):
