@@ -27,7 +27,11 @@ class Forecast(NamedTuple):
 
 
 class Family(Protocol):
-    """One kind of model. The loop knows models through these methods only."""
+    """One kind of model. The loop knows models through these methods only.
+
+    A family may also have `export(model, folder) -> str`: write the model as its upstream's own loader reads it, or give
+    the reason why that cannot be; and a model may have `origin`, what to tell of the weights it started from.
+    """
 
     name: str
 
@@ -76,7 +80,8 @@ class Place(NamedTuple):
     """Where a family lives.
 
     <package>.config imports no torch and holds TITLE, HELP, ModelConfig, PRESETS (name -> function giving settings
-    by full field name) and DEFAULT_PRESET; <package>.family holds the class.
+    by full field name) and DEFAULT_PRESET, and if need be complete(values, given): the model's fields with what follows
+    from them, such as the architecture of the weights they name; <package>.family holds the class.
     """
 
     package: str

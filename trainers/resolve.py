@@ -64,6 +64,9 @@ def resolve(family: str, preset: str | None = None, sets: Mapping[str, Any] | No
             near = f" Did you mean '{by_field[0]}'?" if by_field else did_you_mean(name, every)
             raise ConfigError(f"Unknown field '{name}'.{near} `engine config {family}` shows all.")
         nested[section][field] = value
+    complete = getattr(families.config_module(family), "complete", None)
+    if complete is not None:
+        nested["model"] = complete(nested["model"], {f.removeprefix("model.") for f in sets or {} if f[:6] == "model."})
     for section, cls in known.items():  # a preset's field may lose its meaning by what is set, as epochs by steps
         for field in fields.without_meaning(cls, nested[section]):
             if f"{section}.{field}" not in (sets or {}):

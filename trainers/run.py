@@ -16,12 +16,13 @@ import torch
 from safetensors import SafetensorError
 
 from engine import runlog
-from trainers import checkpoint, evaluate, optim
+from trainers import checkpoint, evaluate
 from trainers import family as families
 from trainers.data.dataset import Dataset
 from trainers.data.dataset import load as load_data
 from trainers.device import Placement, place
 from trainers.errors import ConfigError, OutOfMemoryError, TrainerError
+from trainers.family import Family
 from trainers.loop import Loop, Progress, total_steps
 from trainers.resolve import RunConfig, from_dict, workspace
 
@@ -51,6 +52,7 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
     if checkpoint.all_in(folder):
         raise ConfigError(f"{folder} holds checkpoints already: a run folder is trained once; resume into a new one.")
     placement = place(config.train.device, config.train.precision, config.train.threads)
+    placement.check(config.train)
     torch.manual_seed(config.train.seed)
     runlog.event("phase", name="load")
     dataset = load_data(config.data, workspace(), config.eval.stride).to(placement.device)
@@ -59,6 +61,8 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
         _say(f"data: {note}")
     family = families.load(family_name)
     model = family.build(config, len(dataset.variates), config.train.seed).to(placement.device)
+    if getattr(model, "origin", None):
+        runlog.event("weights", **model.origin)
     about = {
         "family": family_name,
         "config": config.as_dict(),
@@ -70,7 +74,7 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
     windows = evaluate.TrainWindows(dataset)
     score = evaluate.Scorer(family, config, dataset, placement)
     loop = Loop(family, model, config, windows, score, folder, about, placement, stop, _say)
-    _tell_plan(config, dataset, model, placement, len(windows), family)
+    _tell_plan(config, dataset, model, placement, len(windows), family, loop.used())
     if spec.get("resume_from"):
         _resume(loop, folder, str(spec["resume_from"]), config)
     runlog.event("phase", name="train")
@@ -88,6 +92,7 @@ def _final(loop: Loop, folder: Path, config: RunConfig, dataset: Dataset, stop: 
     best = loop.progress.best[0]
     path = folder / "checkpoints" / best["name"]
     model = loop.family.load(path, loop.placement.device).eval()
+    _export(loop.family, model, folder)
     runlog.event("phase", name="evaluate")
     for split in ("val", "test", "unseen"):
         if not dataset.windows()[split]:
@@ -102,6 +107,19 @@ def _final(loop: Loop, folder: Path, config: RunConfig, dataset: Dataset, stop: 
             text = f"the best weights, read back, give {config.eval.metric} {again:g} instead of {best['value']:g}"
             runlog.event("warning", code="evaluation", text=text)
             _say(f"warning: {text}")
+
+
+def _export(family: Family, model: torch.nn.Module, folder: Path) -> None:
+    """hf_export/: the best weights for the family's upstream, where there is one that can read them."""
+    export = getattr(family, "export", None)
+    if export is None:
+        return
+    beside = folder / f".hf_export.{os.getpid()}"
+    why = export(model, beside)
+    if why:
+        _say(f"no hf_export: {why}")
+    else:
+        beside.rename(folder / "hf_export")
 
 
 def _resume(loop: Loop, folder: Path, run_id: str, config: RunConfig) -> None:
@@ -122,8 +140,8 @@ def _resume(loop: Loop, folder: Path, run_id: str, config: RunConfig) -> None:
             was, is_ = before[section].get(name), now[section].get(name)
             if was != is_:
                 raise ConfigError(f"{section}.{name} = {is_} cannot go on from {run_id}, trained with {was}.")
-    for name in ("seed", "ema"):
-        was, is_ = before["train"][name], now["train"][name]
+    for name in ("seed", "ema", "optimizer"):
+        was, is_ = before["train"].get(name), now["train"].get(name)
         if was != is_:
             raise ConfigError(f"train.{name} = {is_} cannot go on from {run_id}, trained with {was}.")
     windows = loop.progress.windows
@@ -144,14 +162,15 @@ def _tell_resumed(progress: Progress, run_id: str, config: RunConfig) -> None:
 
 
 def _tell_plan(
-    config: RunConfig, dataset: Dataset, model: torch.nn.Module, placement: Placement, windows: int, family: Any
-) -> None:
+    config: RunConfig, dataset: Dataset, model: torch.nn.Module, placement: Placement, windows: int, family: Any,
+    used: dict[str, Any],
+) -> None:  # fmt: skip
     steps = total_steps(config, windows)
     count = sum(p.numel() for p in model.parameters())
     runlog.event("plan", steps=steps, epochs=steps * config.train.batch / windows, windows=dataset.windows(),
                  symbols=len(dataset.symbols), parameters=count)  # fmt: skip
     runlog.event("used", device=placement.name(), precision=placement.precision, evaluation_precision="fp32",
-                 optimizer=optim.NAME, threads=torch.get_num_threads(), torch=str(torch.__version__),
+                 **used, threads=torch.get_num_threads(), torch=str(torch.__version__),
                  flops_per_window=family.flops_per_window(config, len(dataset.variates)),
                  **({"attention": model.attention} if isinstance(getattr(model, "attention", None), str) else {}),
                  )  # fmt: skip

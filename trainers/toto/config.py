@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,10 @@ class ModelConfig:
     robust_delta: float = param(0.1, help="width of the robust loss, in scaled units", low=1e-6, high=1e3, log=True)
     loss_on: str = param("all", help="variates whose next patch is learned", choices=("all", "target"))
     samples: int = param(128, help="paths drawn for a forecast longer than one patch", low=1, high=65536, log=True)
-    weights: str = param("", help="folder with config.json and model.safetensors to start from; empty: from the seed")
+    weights: str = param(
+        "", help="weights to start from, whose architecture is taken over: a name of the Hugging Face hub "
+        "(owner/model or owner/model@revision) or a folder with config.json and model.safetensors; empty: none",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.embed_dim % self.heads or (self.embed_dim // self.heads) % 2:
@@ -118,4 +122,33 @@ def base() -> dict[str, Any]:
     }
 
 
-PRESETS = {"tiny": tiny, "small": small, "base": base}
+def finetune() -> dict[str, Any]:
+    """Full fine-tuning of the released weights: a small rate, and an end when validation no longer gains."""
+    return {
+        "model.weights": "Datadog/Toto-Open-Base-1.0",
+        "data.context": 512,
+        "data.horizon": 64,
+        "train.lr": 2e-5,
+        "train.warmup": 0.1,
+        "train.batch": 16,
+        "train.epochs": 3,
+        "train.patience": 3,
+    }
+
+
+PRESETS = {"tiny": tiny, "small": small, "base": base, "finetune": finetune}
+
+
+def complete(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """The model's fields as a run needs them: with model.weights, the architecture comes from the weights.
+
+    values: fields by name, from preset and by hand; given: those by hand. Finds config.json, downloading it if need
+    be. ConfigError where it is not to be had, or says otherwise than what was given.
+    """
+    source = str(values.get("weights") or "").strip()
+    if not source:
+        return dict(values)
+    from trainers.toto import hub, layout  # they read this module
+
+    stored = layout.read_config(hub.locate(source, ("config.json",)).folder)
+    return layout.with_architecture(values, given, stored, source)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trainers.errors import ConfigError
 from trainers.family import Forecast
-from trainers.toto import decode, weights
+from trainers.toto import decode, hub, layout, weights
 from trainers.toto.config import ModelConfig
 from trainers.toto.loss import next_patch_loss
 from trainers.toto.model import Toto
@@ -23,7 +23,7 @@ class TotoFamily:
     name = "toto"
 
     def build(self, config: Any, variates: int, seed: int) -> Toto:
-        """A model from config.model: from the folder it names, else from the seed. Works for any number of variates.
+        """A model from config.model: from the weights it names, else from the seed. Works for any number of variates.
 
         Raises ConfigError where a window holds no patch before the one it predicts, or the weights do not fit.
         """
@@ -33,7 +33,10 @@ class TotoFamily:
                 "give a longer context or a smaller patch."
             )
         if config.model.weights:
-            return weights.load(_folder(config.model.weights), config=config.model).train()
+            found = hub.locate(config.model.weights)
+            model = weights.load(found.folder, config=config.model).train()
+            model.origin = {"source": config.model.weights, "revision": found.revision}
+            return model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return Toto(config.model)
@@ -104,6 +107,14 @@ class TotoFamily:
         """config.json and model.safetensors under the released keys; reading back gives the same bits."""
         weights.save(_toto(model), Path(folder))
 
+    def export(self, model: nn.Module, folder: Path) -> str:
+        """The layout of the release, for upstream's own loader; or, writing nothing, why upstream could not run it."""
+        toto = _toto(model)
+        why = layout.not_upstream(toto.config)
+        if not why:
+            weights.save(toto, Path(folder), hub=True)
+        return why
+
     def load(self, folder: Path, device: torch.device | str) -> Toto:
         return weights.load(Path(folder), device)
 
@@ -141,13 +152,3 @@ def _toto(model: nn.Module) -> Toto:
     if not isinstance(inner, Toto):
         raise TypeError(f"expected a Toto model, got {type(inner).__name__}")
     return inner
-
-
-def _folder(name: str) -> Path:
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        raise ConfigError(
-            f"model.weights = {name!r} is no folder: give one that holds config.json and model.safetensors "
-            "(names of the Hugging Face hub are not looked up)."
-        )
-    return folder

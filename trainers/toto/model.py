@@ -112,6 +112,8 @@ class Toto(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.origin: dict[str, str] | None = None
+        """source (as the config names it) and revision of the weights that it started from, if it did."""
         self.patch_embed = PatchEmbedding(config.patch, config.embed_dim)
         self.transformer = Transformer(config)
         self.unembed = nn.Linear(config.embed_dim, config.patch * config.embed_dim)

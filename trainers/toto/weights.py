@@ -2,8 +2,7 @@
 
 Two spellings of the feed-forward exist, `mlp.0.w12`/`mlp.0.w3` (the released file) and `mlp.0`/`mlp.2`; both are
 read, the first is written. wQKV's rows are (qkv, dim, head) in files and (qkv, head, dim) here, so that no layer has
-to copy q, k and v into place. What upstream's constructor does not know stands under one key of its own in
-config.json: upstream refuses such a model instead of running it wrongly.
+to copy q, k and v into place. See layout.py for config.json.
 """
 
 from __future__ import annotations
@@ -11,38 +10,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainers.config import build as build_config
 from trainers.errors import ConfigError, did_you_mean
 from trainers.toto.config import ModelConfig
+from trainers.toto.layout import ARCHITECTURE, config_json, not_upstream, read_config
 from trainers.toto.model import Toto
-
-OWN = "paddock"
-"""The key of config.json with the fields that upstream has no word for."""
-
-_HUB_FIELDS = {
-    "patch": "patch_size",
-    "embed_dim": "embed_dim",
-    "layers": "num_layers",
-    "heads": "num_heads",
-    "mlp_dim": "mlp_hidden_dim",
-    "dropout": "dropout",
-    "space_every": "spacewise_every_n_layers",
-    "space_first": "spacewise_first",
-    "stabilize_with_global": "stabilize_with_global",
-    "scale_factor_exponent": "scale_factor_exponent",
-}
-_OWN_FIELDS = ("anchor", "units", "nll_weight", "robust_delta", "loss_on", "samples")
-_CHANGES_THE_FUNCTION = {"anchor": "none", "units": "raw"}
-_SHAPE_FIELDS = ("patch", "embed_dim", "layers", "heads", "mlp_dim", "components", "space_every", "space_first")
-_SCALER = "<class 'model.scaler.CausalPatchStdMeanScaler'>"
-_DISTRIBUTION = "<class 'model.distribution.MixtureOfStudentTsOutput'>"
 
 
 def to_hub(state: dict[str, Tensor], heads: int) -> dict[str, Tensor]:
@@ -80,15 +57,10 @@ def save(model: Toto, folder: Path, *, hub: bool = False) -> None:
     hub: for upstream's loader, so without our own key. Raises ConfigError for a model upstream cannot run.
     """
     config = model.config
-    if hub:
-        for name, released in _CHANGES_THE_FUNCTION.items():
-            if getattr(config, name) != released:
-                raise ConfigError(
-                    f"model.{name} = {getattr(config, name)} is not known upstream: "
-                    f"train with --set model.{name}={released} to save in the hub's layout."
-                )
+    if hub and (why := not_upstream(config)):
+        raise ConfigError(why)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(_config_json(config, hub), indent=2, sort_keys=True) + "\n")
+    (folder / "config.json").write_text(json.dumps(config_json(config, hub), indent=2, sort_keys=True) + "\n")
     state = {k: v.detach().cpu().contiguous() for k, v in to_hub(model.state_dict(), config.heads).items()}
     save_file(state, folder / "model.safetensors")
 
@@ -100,7 +72,7 @@ def load(folder: Path, device: torch.device | str = "cpu", config: ModelConfig |
     """
     stored = read_config(folder)
     if config is not None:
-        for name in (*_SHAPE_FIELDS, *_CHANGES_THE_FUNCTION):
+        for name in ARCHITECTURE:
             want, have = getattr(config, name), getattr(stored, name)
             if want != have:
                 raise ConfigError(
@@ -119,50 +91,6 @@ def load(folder: Path, device: torch.device | str = "cpu", config: ModelConfig |
     _check_keys(model.state_dict(), state, folder)
     model.load_state_dict({k: v.to(device=device, dtype=torch.float32) for k, v in state.items()}, assign=True)
     return model.requires_grad_(True).eval()
-
-
-def read_config(folder: Path) -> ModelConfig:
-    """The config of a folder; what upstream's files do not say is as released (raw units, no anchor)."""
-    path = folder / "config.json"
-    try:
-        stored: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(
-            f"No config.json in {folder}: model.weights is a folder holding config.json and model.safetensors."
-        ) from None
-    except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from error
-    values = dict(_CHANGES_THE_FUNCTION)
-    for ours, theirs in _HUB_FIELDS.items():
-        if theirs in stored:
-            values[ours] = stored[theirs]
-        elif ours not in ("dropout", "stabilize_with_global", "scale_factor_exponent", "space_first"):
-            raise ConfigError(f"{path} has no '{theirs}': it is not the config of a Toto 1.0 model.")
-    kinds = stored.get("output_distribution_classes", [_DISTRIBUTION])
-    if len(kinds) != 1 or "MixtureOfStudentTsOutput" not in str(kinds[0]):
-        raise ConfigError(f"{path}: output distribution {kinds} is not supported, only MixtureOfStudentTsOutput.")
-    if "CausalPatchStdMeanScaler" not in str(stored.get("scaler_cls", _SCALER)):
-        raise ConfigError(f"{path}: scaler {stored['scaler_cls']} is not supported, only CausalPatchStdMeanScaler.")
-    if stored.get("stride", values["patch"]) != values["patch"]:
-        raise ConfigError(f"{path}: stride {stored['stride']} differs from patch_size {values['patch']}.")
-    values["components"] = (stored.get("output_distribution_kwargs") or {}).get("k_components", 24)
-    values.update(stored.get(OWN, {}))
-    if not values.get("stabilize_with_global", True):
-        values.pop("scale_factor_exponent", None)
-    config: ModelConfig = build_config(ModelConfig, values, "model")
-    return config
-
-
-def _config_json(config: ModelConfig, hub: bool) -> dict[str, Any]:
-    out: dict[str, Any] = {theirs: getattr(config, ours) for ours, theirs in _HUB_FIELDS.items()}
-    out |= {
-        "stride": config.patch,
-        "scaler_cls": _SCALER,
-        "output_distribution_classes": [_DISTRIBUTION],
-        "output_distribution_kwargs": {"k_components": config.components},
-        "use_memory_efficient_attention": True,
-    }
-    return out if hub else {**out, OWN: {name: getattr(config, name) for name in _OWN_FIELDS}}
 
 
 def _check_keys(expected: dict[str, Tensor], found: dict[str, Tensor], folder: Path) -> None:
