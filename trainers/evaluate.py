@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from trainers.errors import LossError
 from trainers.family import Family, Forecast
 from trainers.metrics import Metrics
 from trainers.resolve import RunConfig
+
+EVALUATED = ("val", "test", "unseen")
+"""The splits that are scored."""
 
 
 class TrainWindows:
@@ -54,6 +57,8 @@ class Scorer:
     config: RunConfig
     dataset: Dataset
     placement: Placement
+    zero_shot: float | None = None
+    """pct_mae of the weights that training started from, if they were loaded; told beside each validation."""
 
     def __call__(self, model: nn.Module, step: int, stop: Callable[[], bool]) -> dict[str, float] | None:
         """Over every validation window. None when asked to stop half-way."""
@@ -69,6 +74,8 @@ class Scorer:
                 loss_sum = loss_sum + self.family.loss(model, batch, horizon).detach() * len(batch)
             count += len(batch)
         values = {f"val_{k}": v for k, v in metrics.values().items() if math.isfinite(v)}
+        if self.zero_shot is not None:
+            values["val_zeroshot_pct_mae"] = self.zero_shot
         return {"val_loss": float(loss_sum) / count, **values}
 
 
@@ -91,6 +98,27 @@ def forecasts(
         yield batch, groups, made
 
 
+def zero_shot(
+    family: Family, model: nn.Module, config: RunConfig, dataset: Dataset, stop: Callable[[], bool] = lambda: False
+) -> dict[str, dict[str, float | None]]:
+    """The scores of the model as it is, by split; what `write` shows as zero_shot. Empty when asked to stop."""
+    out: dict[str, dict[str, float | None]] = {}
+    devices = [dataset.panel.values.device] if dataset.panel.values.device.type == "cuda" else []
+    was_training = model.training
+    model.eval()
+    with torch.random.fork_rng(devices):  # training begins as if nothing had been scored
+        for split in EVALUATED:
+            metrics = _metrics(config, dataset)
+            for batch, groups, made in forecasts(family, model, config, dataset, split):
+                if stop():
+                    return {}
+                _update(metrics, batch, groups, made.point_BH, made.quantiles_BHQ, config.data.horizon, 0)
+            if dataset.windows()[split]:
+                out[split] = _plain(metrics)
+    model.train(was_training)
+    return out
+
+
 def write(
     family: Family,
     model: nn.Module,
@@ -100,9 +128,11 @@ def write(
     step: int,
     folder: Path,
     stop: Callable[[], bool] = lambda: False,
+    untuned: Mapping[str, float | None] | None = None,
 ) -> dict[str, float] | None:
     """Write evaluation/<split>.json and <split>_forecasts.parquet; the metrics, prefixed and finite ones only.
 
+    untuned: from `zero_shot`, the scores of the weights that training started from.
     None, and nothing written, when asked to stop half-way.
     """
     horizon, context = config.data.horizon, config.data.context
@@ -121,10 +151,10 @@ def write(
             _update(others[name], batch, groups, forecast(batch.values[:, 0, :context]), None, horizon, step)
         parts.append(_columns(batch, made, dataset, context))
     report = metrics.report(split, step, horizon)
-    report["baselines"] = {
-        name: {k: v if math.isfinite(v) else None for k, v in other.values().items() if "naive" not in k}
-        for name, other in others.items()
-    }
+    report["baselines"] = {name: _plain(other) for name, other in others.items()}
+    if untuned:
+        report["baselines"]["zero_shot"] = dict(untuned)
+        report["metrics"][f"{split}_zeroshot_pct_mae"] = untuned["pct_mae"]
     report["season"] = length
     report["synthetic"] = dataset.synthetic
     target = folder / "evaluation"
@@ -140,6 +170,10 @@ def write(
 def _metrics(config: RunConfig, dataset: Dataset) -> Metrics:
     stride = config.eval.stride or config.data.horizon
     return Metrics(dataset.symbols, config.eval.levels, lags=math.ceil(config.data.horizon / stride) - 1)
+
+
+def _plain(metrics: Metrics) -> dict[str, float | None]:
+    return {k: v if math.isfinite(v) else None for k, v in metrics.values().items() if "naive" not in k}
 
 
 def _update(

@@ -61,8 +61,7 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
         _say(f"data: {note}")
     family = families.load(family_name)
     model = family.build(config, len(dataset.variates), config.train.seed).to(placement.device)
-    if getattr(model, "origin", None):
-        runlog.event("weights", **model.origin)
+    untuned = _zero_shot(family, model, config, dataset, stop)
     about = {
         "family": family_name,
         "config": config.as_dict(),
@@ -72,7 +71,7 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
         "synthetic": dataset.synthetic,
     }
     windows = evaluate.TrainWindows(dataset)
-    score = evaluate.Scorer(family, config, dataset, placement)
+    score = evaluate.Scorer(family, config, dataset, placement, untuned.get("val", {}).get("pct_mae"))
     loop = Loop(family, model, config, windows, score, folder, about, placement, stop, _say)
     _tell_plan(config, dataset, model, placement, len(windows), family, loop.used())
     if spec.get("resume_from"):
@@ -80,24 +79,45 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
     runlog.event("phase", name="train")
     why = loop.run()
     if why != "stopped":
-        _final(loop, folder, config, dataset, stop)
+        _final(loop, folder, config, dataset, untuned, stop)
         why = "stopped" if stop() else why
     runlog.event("finished", step=loop.progress.step, why=why)
     _say(f"{why} at step {loop.progress.step}")
     return 143 if why == "stopped" else 0
 
 
-def _final(loop: Loop, folder: Path, config: RunConfig, dataset: Dataset, stop: Callable[[], bool]) -> None:
+def _zero_shot(
+    family: Family, model: torch.nn.Module, config: RunConfig, dataset: Dataset, stop: Callable[[], bool]
+) -> dict[str, dict[str, float | None]]:
+    """Scores by split of loaded weights as they were loaded, before the first step; empty for a model from a seed."""
+    origin = getattr(model, "origin", None)
+    if not origin:
+        return {}
+    runlog.event("weights", **origin)
+    runlog.event("phase", name="evaluate")
+    scores = evaluate.zero_shot(family, model, config, dataset, stop)
+    found = scores.get("val", {}).get("pct_mae")
+    if found is not None:
+        runlog.log(0, val_zeroshot_pct_mae=found)
+        _say(f"zero-shot: val_pct_mae {found:.5g} of {origin['source']} before any training")
+    return scores
+
+
+def _final(
+    loop: Loop, folder: Path, config: RunConfig, dataset: Dataset, untuned: dict[str, dict[str, float | None]],
+    stop: Callable[[], bool],
+) -> None:  # fmt: skip
     """Score the best checkpoint, read back from its folder, on every split there is."""
     best = loop.progress.best[0]
     path = folder / "checkpoints" / best["name"]
     model = loop.family.load(path, loop.placement.device).eval()
     _export(loop.family, model, folder)
     runlog.event("phase", name="evaluate")
-    for split in ("val", "test", "unseen"):
+    for split in evaluate.EVALUATED:
         if not dataset.windows()[split]:
             continue
-        metrics = evaluate.write(loop.family, model, config, dataset, split, best["step"], folder, stop)
+        metrics = evaluate.write(loop.family, model, config, dataset, split, best["step"], folder, stop,
+                                 untuned.get(split))  # fmt: skip
         if metrics is None:
             return
         shown = {"metrics": metrics} if split == "val" else {}  # the others stay closed until the run is promoted

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.trainers.conftest import Home, call, events
+from tests.trainers.conftest import SMALL, Home, call, events, lines
+from trainers.data.dataset import load as load_data
 from trainers.errors import ConfigError
+from trainers.evaluate import forecasts
 from trainers.resolve import resolve
 from trainers.toto import hub, weights
+from trainers.toto.family import TotoFamily
 
 RELEASED = Path(__file__).parents[1] / "fixtures" / "toto1" / "model"
 NAME = "Datadog/Toto-Open-Base-1.0"
@@ -159,6 +162,39 @@ def test_a_fine_tuned_run_leaves_an_export_that_upstream_can_read(home: Home, ca
     trained, exported = weights.load(best).state_dict(), weights.load(export).state_dict()
     assert all(torch.equal(trained[k], exported[k]) for k in trained)
     assert not torch.equal(exported["unembed.weight"], weights.load(RELEASED).state_dict()["unembed.weight"])
+
+
+def test_the_loaded_weights_are_scored_before_the_first_step(home: Home, cache):
+    code, folder = home.train("toto-0001", "toto", **{**QUICK, "train__lr": 0.02, "data__unseen": "CCC"})
+    assert code == 0
+    config = resolve(
+        "toto", None, {k.replace("__", "."): v for k, v in {**SMALL, **QUICK}.items()} | {"data.unseen": "CCC"}
+    )
+    dataset = load_data(config.data, home.root)
+    released = weights.load(RELEASED)
+    metric_lines = [line for line in lines(folder, "metrics.jsonl") if "val_zeroshot_pct_mae" in line]
+    assert [line["step"] for line in metric_lines] == [0, 3]
+    for split in ("val", "test", "unseen"):
+        made = json.loads((folder / "evaluation" / f"{split}.json").read_text())
+        zero = made["baselines"]["zero_shot"]
+        errors = []
+        for batch, _, forecast in forecasts(TotoFamily(), released, config, dataset, split):
+            last = batch.values[:, 0, 31:32]
+            errors.append(((forecast.point_BH - batch.values[:, 0, 32:]) / last).abs())
+        assert zero["pct_mae"] == pytest.approx(100 * torch.cat(errors).mean().item(), rel=1e-4)
+        assert made["metrics"][f"{split}_zeroshot_pct_mae"] == zero["pct_mae"]
+        assert made["metrics"][f"{split}_pct_mae"] != zero["pct_mae"]
+        assert {"drift", "seasonal_naive", "zero_shot"} <= made["baselines"].keys()
+    assert {line["val_zeroshot_pct_mae"] for line in metric_lines} == {
+        json.loads((folder / "evaluation" / "val.json").read_text())["baselines"]["zero_shot"]["pct_mae"]
+    }
+
+
+def test_a_model_from_a_seed_has_no_zero_shot(home: Home):
+    code, folder = home.train("toto-0001", "toto", data__context=32, train__steps=1)
+    assert code == 0
+    assert "zero_shot" not in json.loads((folder / "evaluation" / "val.json").read_text())["baselines"]
+    assert not [line for line in lines(folder, "metrics.jsonl") if "val_zeroshot_pct_mae" in line]
 
 
 def test_an_own_architecture_says_why_it_has_no_export(home: Home, capsys):
