@@ -130,9 +130,7 @@ class PlainToto(nn.Module):
         P = self.config.patch
         exponent = self.config.scale_factor_exponent if self.config.stabilize_with_global else None
         with torch.no_grad():
-            loc, scale = (
-                s.to(x.dtype).repeat_interleave(P, dim=-1) for s in causal_statistics(x, mask, P, exponent)
-            )
+            loc, scale = (s.to(x.dtype).repeat_interleave(P, dim=-1) for s in causal_statistics(x, mask, P, exponent))
         h = self.patch_embed["projection"](((x - loc) / scale).unflatten(-1, (-1, P)))
         group = ids.unflatten(-1, (-1, P)).amin(-1).transpose(1, 2)
         same_BSVV = group[..., :, None] == group[..., None, :]

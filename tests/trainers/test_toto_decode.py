@@ -43,7 +43,7 @@ def test_paths_with_a_cache_equal_paths_computed_anew():
     taken = []
 
     def three_ways(prediction):
-        value = prediction.mixture.mean * prediction.scale.unsqueeze(-1) + prediction.loc.unsqueeze(-1)
+        value = prediction.outcome.mean * prediction.scale.unsqueeze(-1) + prediction.loc.unsqueeze(-1)
         value = value.expand(-1, -1, 3, -1) + torch.tensor([-1.0, 0.0, 2.0])[:, None]
         taken.append(value)
         return value
@@ -53,10 +53,10 @@ def test_paths_with_a_cache_equal_paths_computed_anew():
         for path in range(3):
             series = torch.cat([x, *(value[:, :, path] for value in taken)], dim=-1)
             anew = net(series, seen(series))
-            last = anew.mixture.map(lambda p: p[:, :, :, -1])
+            last = anew.outcome.map(lambda p: p[:, :, :, -1])
             torch.testing.assert_close(predictions[-1].loc[:, :, path], anew.loc[:, :, -1])
             torch.testing.assert_close(predictions[-1].scale[:, :, path], anew.scale[:, :, -1])
-            for ours, theirs in zip(vars(predictions[-1].mixture).values(), vars(last).values(), strict=True):
+            for ours, theirs in zip(vars(predictions[-1].outcome).values(), vars(last).values(), strict=True):
                 torch.testing.assert_close(ours[:, :, :, path], theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -67,8 +67,8 @@ def test_what_comes_later_changes_no_earlier_prediction():
     with torch.no_grad():
         one, other = net(x, seen(x)), net(changed, seen(x))
     assert torch.equal(one.loc[:, :, :5], other.loc[:, :, :5])
-    assert torch.equal(one.mixture.loc[:, :, :, :5], other.mixture.loc[:, :, :, :5])
-    assert not torch.equal(one.mixture.loc[:, :, :, 5:], other.mixture.loc[:, :, :, 5:])
+    assert torch.equal(one.outcome.loc[:, :, :, :5], other.outcome.loc[:, :, :, :5])
+    assert not torch.equal(one.outcome.loc[:, :, :, 5:], other.outcome.loc[:, :, :, 5:])
 
 
 @pytest.mark.parametrize("horizon", [3, 10])
@@ -133,9 +133,9 @@ def test_sampled_quantiles_agree_with_exact_ones():
     net, x = model(), walks(windows=1)
     with torch.no_grad():
         prediction, _ = net.prefill(x, seen(x))
-    exact = decode._of(prediction, 1)
-    spread = torch.stack([exact.mixture.quantile(q) for q in LEVELS], -1).squeeze(2)
-    draws = exact.mixture.sample(60_000, torch.Generator().manual_seed(0)).squeeze(2)
+    exact = prediction.of(1)
+    spread = torch.stack([exact.outcome.quantile(q) for q in LEVELS], -1).squeeze(2)
+    draws = exact.outcome.sample(60_000, torch.Generator().manual_seed(0)).squeeze(2)
     sampled = decode._quantiles(draws, LEVELS)
     width = (spread[..., 2] - spread[..., 0]).unsqueeze(-1)
     assert ((sampled - spread).abs() / width).max() < 0.03
@@ -165,16 +165,16 @@ def test_variates_of_other_groups_are_not_seen():
     with torch.no_grad():
         one, other = net(x, seen(x), ids), net(changed, seen(x), ids)
         free, open_ = net(x, seen(x)), net(changed, seen(x))
-    torch.testing.assert_close(one.mixture.loc[:, :, :2], other.mixture.loc[:, :, :2])
-    assert (free.mixture.loc[:, :, :2] - open_.mixture.loc[:, :, :2]).abs().max() > 1e-4
+    torch.testing.assert_close(one.outcome.loc[:, :, :2], other.outcome.loc[:, :, :2])
+    assert (free.outcome.loc[:, :, :2] - open_.outcome.loc[:, :, :2]).abs().max() > 1e-4
 
 
 def test_one_variate_takes_the_shortcut_with_equal_result_and_gradients():
     net = Toto(ModelConfig(patch=4, embed_dim=16, layers=1, heads=2, mlp_dim=24, space_every=1, dropout=0.0))
     x = walks(variates=1)
-    short = net(x, seen(x)).mixture.mean
+    short = net(x, seen(x)).outcome.mean
     ids = torch.tensor([0, 1])[None, :, None].expand(3, 2, 40)
-    twice = net(x.expand(3, 2, 40), seen(x).expand(3, 2, 40), ids).mixture.mean
+    twice = net(x.expand(3, 2, 40), seen(x).expand(3, 2, 40), ids).outcome.mean
     torch.testing.assert_close(short[:, 0], twice[:, 1])
     short.sum().backward()
     rows = net.transformer.layers[0].attention.wQKV.weight.grad

@@ -35,7 +35,7 @@ class Case:
 
     def loss(self, prediction):
         later = slice(self.patch, self.context + self.patch)
-        return next_patch_loss(prediction, self.series[..., later], self.mask[..., later], 0.575, 0.1)
+        return next_patch_loss(prediction, self.series[..., later], self.mask[..., later])
 
 
 @pytest.fixture(params=CASES)
@@ -48,7 +48,7 @@ def test_statistics_are_equal_and_the_mixture_agrees(case):
         prediction = case.model(*case.inputs())
     assert torch.equal(prediction.loc.repeat_interleave(case.patch, -1), case["loc"])
     assert torch.equal(prediction.scale.repeat_interleave(case.patch, -1), case["scale"])
-    mixture = prediction.mixture
+    mixture = prediction.outcome
     for name, ours in (
         ("mix_df", mixture.df),
         ("mix_loc", mixture.loc),
@@ -90,7 +90,7 @@ def test_mean_forecast_with_our_cache_equals_theirs_without(case):
     pieces = []
 
     def mean(prediction):
-        value = prediction.mixture.mean * prediction.scale.unsqueeze(-1) + prediction.loc.unsqueeze(-1)
+        value = prediction.outcome.mean * prediction.scale.unsqueeze(-1) + prediction.loc.unsqueeze(-1)
         pieces.append(value)
         return value
 

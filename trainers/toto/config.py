@@ -28,7 +28,8 @@ class ModelConfig:
     layers: int = param(3, help="attention layers", low=1, high=96)
     heads: int = param(2, help="attention heads; embed_dim / heads must be even", low=1, high=128)
     mlp_dim: int = param(128, help="hidden width of the gated feed-forward", low=4, high=32768)
-    components: int = param(4, help="Student t components of the predicted mixture", low=1, high=128)
+    components: int = param(4, help="Student t components of the predicted mixture", low=1, high=128,
+                            when=("loss", "nll"))  # fmt: skip
     dropout: float = param(0.0, help="on attention weights and the feed-forward's output, in training",
                            low=0.0, high=0.9)  # fmt: skip
     space_every: int = param(
@@ -46,18 +47,54 @@ class ModelConfig:
         "basis_points", help="what the network sees: basis points of the window's first level, or raw as released",
         choices=("basis_points", "raw"),
     )  # fmt: skip
+    loss: str = param(
+        "nll", help="what is learned of the next patch, in its own units: nll a mixture of Student t as released, "
+        "gaussian a mean and a deviation, quantile values at levels, huber, mae or mse a point without a spread",
+        choices=("nll", "gaussian", "quantile", "huber", "mae", "mse"),
+    )  # fmt: skip
     nll_weight: float = param(
-        0.575, help="part of the likelihood in the loss; the rest is a robust loss on the mean", low=0.0, high=1.0
-    )
-    robust_delta: float = param(0.1, help="width of the robust loss, in scaled units", low=1e-6, high=1e3, log=True)
+        0.575, help="part of the likelihood in the loss; the rest is a robust loss on the mean", low=0.0, high=1.0,
+        when=("loss", "nll"),
+    )  # fmt: skip
+    robust_delta: float = param(0.1, help="width of the robust loss, in scaled units", low=1e-6, high=1e3, log=True,
+                                when=("loss", "nll"))  # fmt: skip
+    huber_delta: float = param(1.0, help="error from which the Huber loss goes on linearly, in scaled units",
+                               low=1e-6, high=1e3, log=True, when=("loss", "huber"))  # fmt: skip
+    quantile_levels: tuple[float, ...] = param(
+        (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99), help="levels whose quantiles are learned, 0.5 among "
+        "them; forecasts interpolate between them", low=1e-4, high=0.9999, when=("loss", "quantile"),
+    )  # fmt: skip
     loss_on: str = param("all", help="variates whose next patch is learned", choices=("all", "target"))
-    samples: int = param(128, help="paths drawn for a forecast longer than one patch", low=1, high=65536, log=True)
+    samples: int = param(128, help="paths drawn for a forecast longer than one patch", low=1, high=65536, log=True,
+                         when=("loss", ("nll", "gaussian", "quantile")))  # fmt: skip
     weights: str = param(
         "", help="weights to start from, whose architecture is taken over: a name of the Hugging Face hub "
         "(owner/model or owner/model@revision) or a folder with config.json and model.safetensors; empty: none",
     )  # fmt: skip
+    tune: str = param(
+        "all", help="what is trained of loaded weights: all, the heads alone (unembed and distribution), or lora: "
+        "low-rank adapters beside frozen weights",
+        choices=("all", "heads", "lora"),
+    )  # fmt: skip
+    lora_rank: int = param(8, help="rank of each adapter", low=1, high=1024, log=True, when=("tune", "lora"))
+    lora_alpha: float = param(16.0, help="an adapter counts lora_alpha / lora_rank times", low=1e-3, high=1e4, log=True,
+                              when=("tune", "lora"))  # fmt: skip
+    lora_dropout: float = param(0.0, help="on what enters an adapter, in training", low=0.0, high=0.9,
+                                when=("tune", "lora"))  # fmt: skip
+    lora_targets: tuple[str, ...] = param(
+        ("wQKV", "wO", "w12", "w3"), help="linear maps of every layer that get an adapter: attention's input and "
+        "output (wQKV, wO), the feed-forward's (w12, w3)",
+        choices=("wQKV", "wO", "w12", "w3"), when=("tune", "lora"),
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
+        if self.tune != "all" and not self.weights:
+            raise ValueError(
+                f"tune = {self.tune} leaves most weights as they are, which without model.weights are random: "
+                "name weights to start from, or set model.tune=all."
+            )
+        if not self.lora_targets or len(set(self.lora_targets)) < len(self.lora_targets):
+            raise ValueError(f"lora_targets = {','.join(self.lora_targets)}: name at least one, and each once.")
         if self.embed_dim % self.heads or (self.embed_dim // self.heads) % 2:
             raise ValueError(
                 f"embed_dim = {self.embed_dim} with heads = {self.heads}: every head needs an even whole width; "
@@ -68,6 +105,26 @@ class ModelConfig:
                 f"space_every = {self.space_every} with layers = {self.layers}: "
                 f"choose 1 to {self.layers}, or -1 for none."
             )
+
+        if 0.5 not in self.quantile_levels or list(self.quantile_levels) != sorted(set(self.quantile_levels)):
+            raise ValueError(
+                f"quantile_levels = {','.join(map(str, self.quantile_levels))}: expected rising levels that hold 0.5, "
+                "as in 0.1,0.5,0.9."
+            )
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the head gives for every step."""
+        if self.loss == "nll":
+            return 4 * self.components
+        return {"gaussian": 2, "quantile": len(self.quantile_levels)}.get(self.loss, 1)
+
+    @property
+    def head(self) -> tuple[str, tuple[float, ...]]:
+        """What the head's numbers mean: weights of it fit another config only where this is the same."""
+        if self.loss in ("nll", "gaussian"):
+            return self.loss, ()
+        return ("quantile", self.quantile_levels) if self.loss == "quantile" else ("point", ())
 
     @property
     def head_dim(self) -> int:
@@ -136,7 +193,12 @@ def finetune() -> dict[str, Any]:
     }
 
 
-PRESETS = {"tiny": tiny, "small": small, "base": base, "finetune": finetune}
+def lora() -> dict[str, Any]:
+    """Low-rank adapters on the released weights: a hundredth of the weights trained, at a larger rate."""
+    return {**finetune(), "model.tune": "lora", "train.lr": 2e-4}
+
+
+PRESETS = {"tiny": tiny, "small": small, "base": base, "finetune": finetune, "lora": lora}
 
 
 def complete(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:

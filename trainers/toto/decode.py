@@ -1,8 +1,8 @@
-"""Forecasts in raw units: the next patch exactly from its mixture, later patches over drawn paths.
+"""Forecasts in raw units: the next patch exactly from its outcome, later patches over drawn paths.
 
 B series, V variates, T time, P steps in a patch, M paths, H horizon, Q levels.
-The first patch needs no drawing: its mean and quantiles are those of the mixture. Further on, a path feeds its own
-draws back; means average the paths' mixture means, quantiles are those of several draws per path.
+The first patch needs no drawing: its mean and quantiles are those of the outcome. Further on, a path feeds its own
+draws back; means average the means of the paths, quantiles are those of several draws per path.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def forecast(
     means, quantiles = [], []
     for x, mask in zip(x_BVT.split(max(1, _CHUNK // wide)), mask_BVT.split(max(1, _CHUNK // wide)), strict=True):
         parts = [
-            _summary(_of(prediction, targets), levels, generator)
+            _summary(prediction.of(targets), levels, generator)
             for prediction in rollout(model, x, mask, patches, lambda p: _paths(p, paths, generator), targets=targets)
         ]
         means.append(torch.cat([mean for mean, _ in parts], dim=2)[:, :, :horizon])
@@ -100,34 +100,29 @@ def forecast(
 
 
 def _width(config: ModelConfig, paths: int, patches: int) -> int:
-    """Numbers per series and variate in the widest tensor: mixture parameters of all paths, or quadrature nodes."""
-    per_point = config.components * (4 * paths if patches > 1 else 24)
+    """Numbers per series and variate in the widest tensor: the head's numbers for all paths, or quadrature nodes."""
+    per_point = config.outputs * (paths if patches > 1 else 24)
     return config.patch * max(per_point, DRAWS)
 
 
 def _paths(prediction: Prediction, paths: int, generator: torch.Generator) -> Tensor:
     """Values [B,V,M,P] in raw units: M draws from the context's prediction, one from each path's own."""
     fork = paths // prediction.loc.shape[2]
-    draws = prediction.mixture.sample(fork, generator)  # [B,V,S,P,fork], of which S or fork is 1
+    draws = prediction.outcome.sample(fork, generator)  # [B,V,S,P,fork], of which S or fork is 1
     values = draws.transpose(-1, -2).flatten(2, 3)
     loc, scale = prediction.loc.unsqueeze(-1), prediction.scale.unsqueeze(-1)
     return values * scale + loc
 
 
-def _of(prediction: Prediction, targets: int) -> Prediction:
-    few = prediction.mixture.map(lambda p: p[:, :, :targets].double())
-    return Prediction(few, prediction.loc[:, :targets].double(), prediction.scale[:, :targets].double())
-
-
 def _summary(prediction: Prediction, levels: tuple[float, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Mean [B,v,P] and quantiles [B,v,P,Q] over all paths of a prediction [B,v,M,P], in raw units."""
     loc, scale = prediction.loc.unsqueeze(-1), prediction.scale.unsqueeze(-1)
-    mean = (prediction.mixture.mean * scale + loc).mean(2)
+    mean = (prediction.outcome.mean * scale + loc).mean(2)
     if loc.shape[2] == 1:
-        exact = [prediction.mixture.quantile(level) * scale + loc for level in levels]
+        exact = [prediction.outcome.quantile(level) * scale + loc for level in levels]
         return mean, torch.stack(exact, dim=-1).squeeze(2)
     each = -(-DRAWS // loc.shape[2])
-    draws = prediction.mixture.sample(each, generator) * scale.unsqueeze(-1) + loc.unsqueeze(-1)
+    draws = prediction.outcome.sample(each, generator) * scale.unsqueeze(-1) + loc.unsqueeze(-1)
     return mean, _quantiles(draws.transpose(2, 3).flatten(3), levels)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainers import optim
 from trainers.errors import ConfigError
 from trainers.family import Forecast
-from trainers.toto import decode, hub, layout, weights
+from trainers.toto import decode, hub, layout, lora, weights
 from trainers.toto.config import ModelConfig
 from trainers.toto.loss import next_patch_loss
 from trainers.toto.model import Toto
@@ -32,9 +33,14 @@ class TotoFamily:
                 f"data.context = {config.data.context} is shorter than one patch (model.patch = {config.model.patch}): "
                 "give a longer context or a smaller patch."
             )
+        if config.model.loss == "quantile":
+            _check_levels(config.model, config.eval.levels, "eval.levels")
         if config.model.weights:
             found = hub.locate(config.model.weights)
-            model = weights.load(found.folder, config=config.model).train()
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)  # of adapters, and of a new head where the loss asks for one
+                model = weights.load(found.folder, config=config.model).train()
+                lora.prepare(model, new_head=layout.read_config(found.folder).head != config.model.head)
             model.origin = {"source": config.model.weights, "revision": found.revision}
             return model
         with torch.random.fork_rng(devices=[]):
@@ -56,10 +62,7 @@ class TotoFamily:
         prediction = model(x[..., : -config.patch], mask[..., : -config.patch], None, targets)
         seen = mask.unflatten(-1, (-1, config.patch)).any(-1).cummax(-1).values[..., :-1]
         valid = mask[..., config.patch :] & seen.repeat_interleave(config.patch, dim=-1)
-        return next_patch_loss(
-            prediction, x[:, :targets, config.patch :], valid[:, :targets], config.nll_weight, config.robust_delta,
-            per_series=True,
-        )  # fmt: skip
+        return next_patch_loss(prediction, x[:, :targets, config.patch :], valid[:, :targets], per_series=True)
 
     def forecast(
         self,
@@ -74,9 +77,13 @@ class TotoFamily:
         """The horizon after the last of T. point is the median.
 
         values: the context alone, original units, any length. Within one patch everything is exact and seed and
-        samples decide nothing; beyond, samples paths (config.model.samples if None) are drawn with the seed.
+        samples decide nothing; beyond, samples paths (config.model.samples if None) are drawn with the seed, one path
+        where the loss knows no spread. Raises ConfigError for a level beyond those a quantile head has learned.
         """
         toto = _toto(model)
+        if toto.config.loss == "quantile":
+            _check_levels(toto.config, levels, "levels")
+        paths = 1 if toto.config.head[0] == "point" else samples or toto.config.samples
         x, mask = decode.align(values_BVT, mask_BVT, toto.config.patch)
         x, unit = in_units(x, mask, toto.config)
         asked = tuple(sorted({*levels, 0.5}))
@@ -84,9 +91,8 @@ class TotoFamily:
         toto.eval()
         try:
             mean, quantiles = decode.forecast(
-                toto, x, mask, horizon, asked, samples or toto.config.samples,
-                torch.Generator(x.device).manual_seed(seed),
-            )  # fmt: skip
+                toto, x, mask, horizon, asked, paths, torch.Generator(x.device).manual_seed(seed)
+            )
         finally:
             toto.train(was_training)
         unit_B1 = unit[:, :1]
@@ -99,9 +105,10 @@ class TotoFamily:
 
     def parameter_groups(self, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         """Matrices decay; biases and norm scales do not (upstream's fine-tuning decays all alike)."""
-        matrices = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
-        rest = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
-        return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        return optim.default_groups(model, weight_decay, hidden="transformer.layers.")
+
+    def checkpoint_layers(self, model: nn.Module) -> None:
+        _toto(model).checkpointing = True
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """config.json and model.safetensors under the released keys; reading back gives the same bits."""
@@ -124,9 +131,9 @@ class TotoFamily:
         patches = -(-(config.data.context + config.data.horizon) // m.patch) - 1
         E = m.embed_dim
         space = sum(m.space_layers)
-        matrices = m.layers * (4 * E * E + 3 * E * m.mlp_dim) + m.patch * E + m.patch * 4 * m.components * E
+        matrices = m.layers * (4 * E * E + 3 * E * m.mlp_dim) + m.patch * E + m.patch * m.outputs * E
         attention = (m.layers - space) * E * (patches + 1) + space * 2 * E * variates
-        return 2.0 * variates * patches * (matrices + attention) + 2.0 * m.patch * 4 * m.components * E * E
+        return 2.0 * variates * patches * (matrices + attention) + 2.0 * m.patch * m.outputs * E * E
 
 
 def in_units(x_BVT: Tensor, mask_BVT: Tensor, config: ModelConfig) -> tuple[Tensor, Tensor]:
@@ -144,6 +151,16 @@ def in_units(x_BVT: Tensor, mask_BVT: Tensor, config: ModelConfig) -> tuple[Tens
     level = (x.abs() * w).sum(-1) / w.sum(-1).clamp_min(1.0)
     unit = torch.where(level > 0, level * 1e-4, 1.0)
     return (x_BVT.double() / unit.unsqueeze(-1)).to(x_BVT.dtype), unit
+
+
+def _check_levels(config: ModelConfig, levels: tuple[float, ...], name: str) -> None:
+    low, high = config.quantile_levels[0], config.quantile_levels[-1]
+    for level in levels:
+        if not low <= level <= high:
+            raise ConfigError(
+                f"{name}: {level:g} lies outside of model.quantile_levels = {low:g} to {high:g}: "
+                "a quantile head says nothing there. Ask for levels between them, or train with wider ones."
+            )
 
 
 def _toto(model: nn.Module) -> Toto:

@@ -1,8 +1,8 @@
-"""From a patch's state to the mixture of every step of the next: unembed, then four linear maps, or both as one.
+"""From a patch's state to the numbers that tell every step of the next: unembed, then the head, or both as one.
 
-There is no nonlinearity between unembed [E -> P·E] and the four heads [E -> k], so their product
-W[p] = heads·unembed[p] is one map E -> P·4k. Composing it costs as much as unembedding 4k patches; above that it is
-cheaper, and its activations are E/4k times smaller.
+There is no nonlinearity between unembed [E -> P·E] and the head [E -> n], so their product W[p] = head·unembed[p] is
+one map E -> n·P. Composing it costs as much as unembedding n patches; above that it is cheaper, and its activations
+are E/n times smaller.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from trainers.toto.mixture import Mixture
 
 Folded = tuple[Tensor, Tensor]
 
@@ -32,32 +30,41 @@ class MixtureHead(nn.Module):
         return torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])
 
 
-def fold(unembed: nn.Linear, head: MixtureHead, patch: int) -> Folded:
-    """Weight [P·4k,E] and bias [P·4k] of unembed and head together."""
+class PlainHead(nn.Module):
+    """One map E -> n, for the losses that upstream has not."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width, outputs)
+
+    def stacked(self) -> Folded:
+        return self.proj.weight, self.proj.bias
+
+
+def fold(unembed: nn.Linear, head: MixtureHead | PlainHead, patch: int) -> Folded:
+    """Weight [n·P,E] and bias [n·P] of unembed and head together."""
     weight, bias = head.stacked()
-    folded_weight = (weight @ unembed.weight.unflatten(0, (patch, -1))).flatten(0, 1)
-    folded_bias = (unembed.bias.unflatten(0, (patch, -1)) @ weight.T + bias).flatten()
+    # steps inside, outputs outside: the numbers of one output then lie together for all steps of a patch
+    folded_weight = (weight @ unembed.weight.unflatten(0, (patch, -1))).transpose(0, 1).flatten(0, 1)
+    folded_bias = (unembed.bias.unflatten(0, (patch, -1)) @ weight.T + bias).T.flatten()
     return folded_weight, folded_bias
 
 
 def worth_folding(patches: int, outputs: int) -> bool:
-    """Composing costs as many operations as sending `outputs` = 4k patches through unembed."""
+    """Composing costs as many operations as sending `outputs` patches through unembed."""
     return patches >= outputs
 
 
-def mixture_of(
-    h: Tensor, anchor: Tensor | None, unembed: nn.Linear, head: MixtureHead, patch: int, folded: Folded | None = None
-) -> Mixture:
-    """States h [...,E] -> Mixture with parameters [k,...,P].
+def raw_outputs(
+    h: Tensor, unembed: nn.Linear, head: MixtureHead | PlainHead, patch: int, folded: Folded | None = None
+) -> Tensor:
+    """States h [...,E] -> the head's n numbers for every step of the next patch [...,n,P].
 
-    anchor [...]: a location added to all steps of the patch, or None. folded: from `fold`, to compose once for many
-    calls; without it, composed here when there are at least 4k patches.
+    folded: from `fold`, to compose once for many calls; without it, composed here when there are enough patches.
     """
     weight, bias = head.stacked()
     if folded is None and worth_folding(h.shape[:-1].numel(), bias.numel()):
         folded = fold(unembed, head, patch)
     if folded is None:
-        raw = F.linear(unembed(h).unflatten(-1, (patch, -1)), weight, bias)
-    else:
-        raw = F.linear(h, *folded).unflatten(-1, (patch, -1))
-    return Mixture.from_raw(raw.movedim(-1, 0).contiguous(), None if anchor is None else anchor.unsqueeze(-1))
+        return F.linear(unembed(h).unflatten(-1, (patch, -1)), weight, bias).transpose(-1, -2)
+    return F.linear(h, *folded).unflatten(-1, (-1, patch))

@@ -12,8 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from trainers.config import as_dict, parse, without_meaning
 from trainers.config import build as build_config
-from trainers.config import parse
 from trainers.errors import ConfigError
 from trainers.toto.config import ModelConfig
 
@@ -32,15 +32,17 @@ _HUB_FIELDS = {
     "stabilize_with_global": "stabilize_with_global",
     "scale_factor_exponent": "scale_factor_exponent",
 }
-OWN_FIELDS = ("anchor", "units", "nll_weight", "robust_delta", "loss_on", "samples")
-UPSTREAM = {"anchor": "none", "units": "raw"}
+OWN_FIELDS = (
+    "anchor", "units", "loss", "nll_weight", "robust_delta", "huber_delta", "quantile_levels", "loss_on", "samples"
+)  # fmt: skip
+UPSTREAM = {"anchor": "none", "units": "raw", "loss": "nll"}
 """What upstream does where our field offers more; any other value makes a function that upstream has not."""
 
 ARCHITECTURE = (
     "patch", "embed_dim", "layers", "heads", "mlp_dim", "components", "space_every", "space_first",
-    "stabilize_with_global", "scale_factor_exponent", *UPSTREAM,
+    "stabilize_with_global", "scale_factor_exponent", "anchor", "units",
 )  # fmt: skip
-"""The fields that decide the function of given weights."""
+"""The fields that decide the function of given weights, but for the loss: another one brings a head of its own."""
 
 _SCALER = "<class 'model.scaler.CausalPatchStdMeanScaler'>"
 _DISTRIBUTION = "<class 'model.distribution.MixtureOfStudentTsOutput'>"
@@ -72,8 +74,8 @@ def read_config(folder: Path) -> ModelConfig:
         raise ConfigError(f"{path}: stride {stored['stride']} differs from patch_size {values['patch']}.")
     values["components"] = (stored.get("output_distribution_kwargs") or {}).get("k_components", 24)
     values.update({k: v for k, v in stored.get(OWN, {}).items() if k in OWN_FIELDS})
-    if not values.get("stabilize_with_global", True):
-        values.pop("scale_factor_exponent", None)
+    for name in without_meaning(ModelConfig, values):
+        del values[name]
     config: ModelConfig = build_config(ModelConfig, values, "model")
     return config
 
@@ -88,7 +90,7 @@ def config_json(config: ModelConfig, hub: bool) -> dict[str, Any]:
         "output_distribution_kwargs": {"k_components": config.components},
         "use_memory_efficient_attention": True,
     }
-    return out if hub else {**out, OWN: {name: getattr(config, name) for name in OWN_FIELDS}}
+    return out if hub else {**out, OWN: {k: v for k, v in as_dict(config).items() if k in OWN_FIELDS}}
 
 
 def not_upstream(config: ModelConfig) -> str:
@@ -105,7 +107,7 @@ def not_upstream(config: ModelConfig) -> str:
 def with_architecture(
     values: Mapping[str, Any], given: Collection[str], stored: ModelConfig, source: str
 ) -> dict[str, Any]:
-    """The model's fields with the architecture, and unless given the dropout, of the weights that it starts from.
+    """The model's fields with the architecture, and unless given dropout and loss, of the weights that it starts from.
 
     values: fields by name, text or JSON, from a preset and by hand; given: those by hand, which must not contradict.
     Raises ConfigError naming the first that does.
@@ -125,4 +127,8 @@ def with_architecture(
         del out["scale_factor_exponent"]
     if "dropout" not in given:
         out["dropout"] = stored.dropout
+    if "loss" not in given:
+        out["loss"] = stored.loss
+        if stored.loss == "quantile" and "quantile_levels" not in given:
+            out["quantile_levels"] = list(stored.quantile_levels)
     return out

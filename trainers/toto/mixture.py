@@ -18,6 +18,9 @@ from torch import Tensor
 WEIGHT_FLOOR = torch.finfo(torch.float32).eps
 """Component weights are clamped to [floor, 1 - floor] before the log, as torch's Categorical does it."""
 
+TINY = torch.finfo(torch.float32).eps
+"""Softplus values are at least this."""
+
 _NODES = 24
 
 
@@ -33,14 +36,13 @@ class Mixture:
     @classmethod
     def from_raw(cls, raw: Tensor, anchor: Tensor | None = None) -> Mixture:
         """The head's output [4k,...], ordered df, loc, scale, weights; anchor [...] is added to every location."""
-        df, loc, scale, weight = raw.float().chunk(4)
-        tiny = torch.finfo(torch.float32).eps
+        df, loc, scale, weight = (raw if raw.dtype == torch.float64 else raw.float()).chunk(4)
         # log(clamp(softmax)) with one pass less
         log_weight = weight.log_softmax(0).clamp(math.log(WEIGHT_FLOOR), math.log1p(-WEIGHT_FLOOR))
         return cls(
-            df=2.0 + F.softplus(df).clamp_min(tiny),
+            df=2.0 + F.softplus(df).clamp_min(TINY),
             loc=loc if anchor is None else loc + anchor,
-            scale=F.softplus(scale).clamp_min(tiny),
+            scale=F.softplus(scale).clamp_min(TINY),
             log_weight=log_weight - log_weight.logsumexp(0),
         )
 

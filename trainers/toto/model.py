@@ -1,22 +1,24 @@
-"""The Toto 1.0 network: scaled patches through time and space attention to a mixture for every next patch.
+"""The Toto 1.0 network: scaled patches through time and space attention to an outcome for every next patch.
 
 B series, V variates, T time steps, P steps in a patch, S = T / P patches, E width, M paths while sampling,
-k components.
+n numbers that the head gives for a step.
 Source: Toto 1.0 (Datadog, arXiv:2407.07874, arXiv:2505.14766), from its shapes and formulas.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from trainers.toto.attention import Rotary, SpaceAttention, TimeAttention, TimeCache, group_mask, rotary_table
 from trainers.toto.config import ModelConfig
-from trainers.toto.head import Folded, MixtureHead, fold, mixture_of
-from trainers.toto.mixture import Mixture
+from trainers.toto.head import Folded, MixtureHead, PlainHead, fold, raw_outputs
+from trainers.toto.outcome import Outcome, outcome_of
 from trainers.toto.scaler import Seen, patch_statistics, scale_limits
 
 
@@ -86,11 +88,27 @@ class Transformer(nn.Module):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What each patch says about the next one: mixture [k,B,V,S,P] in units of that patch's loc and scale [B,V,S]."""
+    """What each patch says about the next one, in units of that patch's loc and scale [B,V,S].
 
-    mixture: Mixture
+    raw [B,V,S,n,P]: the head's numbers, read as config.loss says. anchor [B,V,S]: added to locations, or None.
+    """
+
+    raw: Tensor
+    anchor: Tensor | None
     loc: Tensor
     scale: Tensor
+    config: ModelConfig
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """Its parameters are [n,B,V,S,P], or without n. Made when asked for: the released loss does without."""
+        anchor = None if self.anchor is None else self.anchor.unsqueeze(-1)
+        return outcome_of(self.raw.movedim(-2, 0).contiguous(), anchor, self.config)
+
+    def of(self, targets: int) -> Prediction:
+        """The first `targets` variates, in float64."""
+        parts = (None if x is None else x[:, :targets].double() for x in (self.raw, self.anchor, self.loc, self.scale))
+        return Prediction(*parts, self.config)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -106,6 +124,17 @@ class Past:
     folded: Folded
 
 
+def head_for(config: ModelConfig) -> MixtureHead | PlainHead:
+    if config.loss == "nll":
+        return MixtureHead(config.embed_dim, config.components)
+    return PlainHead(config.embed_dim, config.outputs)
+
+
+def _apply(layer: nn.Module, *args: object) -> Tensor:
+    out: Tensor = layer(*args)
+    return out
+
+
 class Toto(nn.Module):
     """Parameters are named and shaped as in the released files but for wQKV's row order (see weights.py)."""
 
@@ -116,8 +145,9 @@ class Toto(nn.Module):
         """source (as the config names it) and revision of the weights that it started from, if it did."""
         self.patch_embed = PatchEmbedding(config.patch, config.embed_dim)
         self.transformer = Transformer(config)
+        self.checkpointing = False  # while training, keep only the states between layers for the backward pass
         self.unembed = nn.Linear(config.embed_dim, config.patch * config.embed_dim)
-        self.output_distribution = MixtureHead(config.embed_dim, config.components)
+        self.output_distribution = head_for(config)
 
     def forward(
         self, x_BVT: Tensor, mask_BVT: Tensor, ids_BVT: Tensor | None = None, targets: int | None = None
@@ -133,7 +163,7 @@ class Toto(nn.Module):
         scaled = self._scaled(x_BVT, loc, scale)
         h, _ = self._encode(scaled, self._groups(ids_BVT), None)
         few = slice(targets)
-        return Prediction(self._mixture(h[:, few], scaled[:, few]), loc[:, few], scale[:, few])
+        return self._predict(h[:, few], scaled[:, few], loc[:, few], scale[:, few])
 
     def prefill(
         self, x_BVT: Tensor, mask_BVT: Tensor, ids_BVT: Tensor | None = None, targets: int | None = None
@@ -157,8 +187,7 @@ class Toto(nn.Module):
             folded=folded,
         )
         few, last = slice(targets), slice(-1, None)
-        mixture = self._mixture(h[:, few, last], scaled[:, few, last], folded)
-        return Prediction(mixture, loc[:, few, last], scale[:, few, last]), past
+        return self._predict(*(x[:, few, last] for x in (h, scaled, loc, scale)), folded), past
 
     def step(self, x_BVMP: Tensor, past: Past, targets: int | None = None) -> Prediction:
         """One more patch on each of M paths, all points observed; the prediction's S is M. Advances `past`."""
@@ -178,7 +207,7 @@ class Toto(nn.Module):
             h = layer.step(h, rotary, groups, cache)
         past.patches += 1
         few = slice(targets)
-        return Prediction(self._mixture(h[:, few], scaled[:, few], past.folded), loc[:, few], scale[:, few])
+        return self._predict(h[:, few], scaled[:, few], loc[:, few], scale[:, few], past.folded)
 
     def _limits(self, x_BVT: Tensor, mask_BVT: Tensor) -> tuple[Tensor, Tensor] | None:
         if not self.config.stabilize_with_global:
@@ -197,10 +226,18 @@ class Toto(nn.Module):
     def _encode(self, scaled_BVSP: Tensor, groups: Tensor | None, caches: list[TimeCache] | None) -> tuple[Tensor, int]:
         rotary = rotary_table(0, scaled_BVSP.shape[2], self.config.head_dim, scaled_BVSP.device)
         h = self.patch_embed(scaled_BVSP)
+        again = self.checkpointing and self.training and caches is None and torch.is_grad_enabled()
         for layer in self.transformer.layers:
-            h = layer(h, rotary, groups, caches)
+            if again:
+                # the layer is an argument: a function that closed over the variable would recompute the last one
+                h = checkpoint(_apply, layer, h, rotary, groups, use_reentrant=False)
+            else:
+                h = layer(h, rotary, groups, caches)
         return h, rotary.centre
 
-    def _mixture(self, h: Tensor, scaled_BVSP: Tensor, folded: Folded | None = None) -> Mixture:
+    def _predict(
+        self, h: Tensor, scaled_BVSP: Tensor, loc_BVS: Tensor, scale_BVS: Tensor, folded: Folded | None = None
+    ) -> Prediction:
         anchor = scaled_BVSP[..., -1] if self.config.anchor == "last" else None
-        return mixture_of(h, anchor, self.unembed, self.output_distribution, self.config.patch, folded)
+        raw = raw_outputs(h, self.unembed, self.output_distribution, self.config.patch, folded)
+        return Prediction(raw, anchor, loc_BVS, scale_BVS, self.config)

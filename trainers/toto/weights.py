@@ -19,7 +19,8 @@ from torch import Tensor
 from trainers.errors import ConfigError, did_you_mean
 from trainers.toto.config import ModelConfig
 from trainers.toto.layout import ARCHITECTURE, config_json, not_upstream, read_config
-from trainers.toto.model import Toto
+from trainers.toto.lora import merged_state
+from trainers.toto.model import Toto, head_for
 
 
 def to_hub(state: dict[str, Tensor], heads: int) -> dict[str, Tensor]:
@@ -52,7 +53,7 @@ def _rows(tensor: Tensor, now: str, heads: int) -> Tensor:
 
 
 def save(model: Toto, folder: Path, *, hub: bool = False) -> None:
-    """Write config.json and model.safetensors into `folder`.
+    """Write config.json and model.safetensors, adapters merged, into `folder`.
 
     hub: for upstream's loader, so without our own key. Raises ConfigError for a model upstream cannot run.
     """
@@ -61,24 +62,29 @@ def save(model: Toto, folder: Path, *, hub: bool = False) -> None:
         raise ConfigError(why)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config_json(config, hub), indent=2, sort_keys=True) + "\n")
-    state = {k: v.detach().cpu().contiguous() for k, v in to_hub(model.state_dict(), config.heads).items()}
+    state = {k: v.detach().cpu().contiguous() for k, v in to_hub(merged_state(model), config.heads).items()}
     save_file(state, folder / "model.safetensors")
 
 
 def load(folder: Path, device: torch.device | str = "cpu", config: ModelConfig | None = None) -> Toto:
     """The model of a folder, in evaluation mode; with a config, its settings, whose shape must be the folder's.
 
+    A loss with another head than the folder's begins with a new head, drawn from torch's generator; unembed and what
+    is below it come from the folder.
     Raises ConfigError in one line for a missing file, a key too many or too few, or a shape that differs.
     """
-    stored = read_config(folder)
+    stored, new_head = read_config(folder), False
     if config is not None:
         for name in ARCHITECTURE:
+            if name == "components" and config.head != stored.head:
+                continue
             want, have = getattr(config, name), getattr(stored, name)
             if want != have:
                 raise ConfigError(
                     f"model.{name} = {want}, but the weights in {folder} have {have}: --set model.{name}={have}, "
                     "or choose the preset of that size."
                 )
+        new_head = config.head != stored.head
         stored = config
     try:
         state = from_hub(load_file(folder / "model.safetensors"), stored.heads)
@@ -88,6 +94,9 @@ def load(folder: Path, device: torch.device | str = "cpu", config: ModelConfig |
         raise ConfigError(f"{folder / 'model.safetensors'} is torn or no safetensors file: {error}.") from error
     with torch.device("meta"):
         model = Toto(stored)
+    if new_head:
+        state = {k: v for k, v in state.items() if not k.startswith("output_distribution.")}
+        state |= {f"output_distribution.{k}": v for k, v in head_for(stored).state_dict().items()}
     _check_keys(model.state_dict(), state, folder)
     model.load_state_dict({k: v.to(device=device, dtype=torch.float32) for k, v in state.items()}, assign=True)
     return model.requires_grad_(True).eval()
