@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from trainers.device import in_main_memory, wait_for
+
 
 class Ema:
     """Averages of the trainable parameters of a model; buffers are the model's own.
@@ -16,17 +18,19 @@ class Ema:
     initial weights.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, offload: bool = False) -> None:
+        """offload: the averages live in main memory, and every update brings the weights there."""
         self.decay = decay
         self.updates = 0
         self.names = [name for name, p in model.named_parameters() if p.requires_grad]
         self._live: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
-        self._mean = [p.detach().clone() for p in self._live]
+        self._mean = [in_main_memory(p) if offload else p.detach().clone() for p in self._live]
+        self._arrived = [in_main_memory(p) for p in self._live] if offload else []
 
     @torch.no_grad()
     def update(self) -> None:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self._mean, self._live, 1.0 - decay)
+        torch._foreach_lerp_(self._mean, self._weights(), 1.0 - decay)
         self.updates += 1
 
     @contextmanager
@@ -34,12 +38,21 @@ class Ema:
         """Within the block the model holds the averages; its own weights come back bit for bit."""
         own = [p.data for p in self._live]
         for p, mean in zip(self._live, self._mean, strict=True):
-            p.data = mean
+            p.data = mean.to(p.device)
         try:
             yield
         finally:
             for p, data in zip(self._live, own, strict=True):
                 p.data = data
+
+    def _weights(self) -> list[Tensor]:
+        """The weights of now, where the averages are."""
+        if not self._arrived:
+            return self._live
+        for here, p in zip(self._arrived, self._live, strict=True):
+            here.copy_(p, non_blocking=True)
+        wait_for(self._live[0].device)
+        return self._arrived
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(zip(self.names, self._mean, strict=True))

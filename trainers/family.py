@@ -29,7 +29,7 @@ class Forecast(NamedTuple):
 class Family(Protocol):
     """One kind of model. The loop knows models through these methods only.
 
-    A family may also have `export(model, folder) -> str`: write the model as its upstream's own loader reads it, or give
+    A family may also have `export(model, folder) -> str`: write the model as its upstream's loader reads it, or give
     the reason why that cannot be; and a model may have `origin`, what to tell of the weights it started from.
     """
 
@@ -60,7 +60,11 @@ class Family(Protocol):
         ...
 
     def parameter_groups(self, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-        """Groups for AdamW: params, weight_decay, and if need be lr_scale, a factor on the common rate."""
+        """See `trainers.optim.Group`."""
+        ...
+
+    def checkpoint_layers(self, model: nn.Module) -> None:
+        """From now on, while training, every layer's activations are computed again in the backward pass."""
         ...
 
     def save(self, model: nn.Module, folder: Path) -> None:

@@ -20,13 +20,15 @@ from torch import Tensor, nn
 
 from engine import runlog
 from trainers import checkpoint, optim
+from trainers.augment import Augment
+from trainers.compiling import compiled
 from trainers.device import Placement
 from trainers.ema import Ema
 from trainers.errors import LossError
 from trainers.family import Family
-from trainers.resolve import RunConfig
+from trainers.resolve import RunConfig, workspace
 from trainers.sampler import Sampler
-from trainers.schedule import scale
+from trainers.schedule import factor
 
 HIGHER_IS_BETTER = {"val_skill", "val_dir_acc"}
 
@@ -54,6 +56,8 @@ class Progress:
     averaged: int = 0
     evaluated: int = -1  # the step of the last finished validation
     without_gain: int = 0  # validations since the best
+    flat: int = 0  # validations since the best or the last cut of the rate
+    cuts: int = 0  # of the rate, by the plateau schedule
     seconds: float = 0.0
     best: list[dict[str, Any]] = field(default_factory=list)  # {"step", "value", "name"}, best first
     metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
@@ -84,14 +88,22 @@ class Loop:
         self.steps = total_steps(config, len(windows))
         self.eval_every = self.train.eval_every or max(1, round(len(windows) / self.train.batch))
         self.sampler = Sampler(len(windows), self.train.seed)
+        self.augment = Augment(self.train, self.train.batch, config.data.context)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = optim.adamw(
-            family.parameter_groups(model, self.train.weight_decay), self.train.lr, self.train.betas
-        )
-        self.ema = Ema(model, self.train.ema) if self.train.ema else None
+        if self.train.checkpointing:
+            family.checkpoint_layers(model)
+        mode = self.train.compile
+        self.network: nn.Module = model if mode == "none" else compiled(model, mode, workspace())  # of the losses
+        # gradients stay in memory of their own: in a CUDA graph's, the next replay would write over sums of parts
+        self._graphs = mode == "reduce-overhead"
+        optim.zero_gradients(self.parameters, keep=self._graphs)
+        self.optimizer = optim.build(self.train, family.parameter_groups(model, self.train.weight_decay))
+        self.scaler = placement.scaler()
+        self.ema = Ema(model, self.train.ema, self.train.offload in ("ema", "both")) if self.train.ema else None
         self._higher = config.eval.metric in HIGHER_IS_BETTER
         self._losses: list[Tensor] = []
         self._norms: list[Tensor] = []
+        self._rate = 0.0  # of the last update
         self._saved = -1
         self._marked = self._said = time.perf_counter()
         self._began = time.monotonic()
@@ -125,19 +137,21 @@ class Loop:
         numbers = self.sampler.take(train.batch)
         part_size = train.batch // train.accumulate
         loss_sum: Tensor | None = None
-        for part in torch.split(numbers, part_size):
-            batch = self.windows.gather(part)
+        for first in range(0, train.batch, part_size):
+            batch = self.augment(self.windows.gather(numbers[first : first + part_size]), progress.step, first)
+            if self._graphs:
+                torch.compiler.cudagraph_mark_step_begin()
             with self.placement.autocast():
-                loss = self.family.loss(self.model, batch, self.config.data.horizon)
+                loss = self.family.loss(self.network, batch, self.config.data.horizon)
             if train.accumulate > 1:
                 loss = loss / train.accumulate
-            torch.autograd.backward(loss)
+            torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
             loss_sum = loss.detach() if loss_sum is None else loss_sum + loss.detach()
         assert loss_sum is not None
-        norm = optim.clip(self.parameters, train.clip)
-        optim.set_lr(self.optimizer, self.lr())
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self._rate = self.lr()
+        self.optimizer.set_lr(self._rate)
+        norm = self._update()
+        optim.zero_gradients(self.parameters, keep=self._graphs)
         if self.ema is not None:
             self.ema.update()
             progress.averaged = self.ema.updates
@@ -146,10 +160,28 @@ class Loop:
         self._losses.append(loss_sum)
         self._norms.append(norm)
 
+    def _update(self) -> Tensor:
+        """Clip and step; the gradient norm before. Under fp16 a step whose gradients overflowed changes nothing."""
+        if self.scaler is None:
+            norm = optim.clip(self.parameters, self.train.clip)
+            self.optimizer.step()
+            return norm
+        self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
+        norm = optim.clip(self.parameters, self.train.clip)
+        self.scaler.step(self.optimizer)  # type: ignore[arg-type]
+        self.scaler.update()
+        return norm
+
     def lr(self) -> float:
         """The rate of the next update."""
+        return self.train.lr * factor(self.train, self.progress.step, self.steps, self.progress.cuts)
+
+    def used(self) -> dict[str, Any]:
+        """What is really in the path of a step, for the `used` event."""
         train = self.train
-        return train.lr * scale(self.progress.step, self.steps, train.warmup, train.min_lr_ratio)
+        return {"optimizer": self.optimizer.name, "schedule": train.schedule, "compile": train.compile,
+                "checkpointing": train.checkpointing, "offload": train.offload,
+                "augment": self.augment.names()}  # fmt: skip
 
     def _evaluation_due(self) -> bool:
         step = self.progress.step
@@ -186,28 +218,41 @@ class Loop:
         speed = count / max(now - self._marked, 1e-9)
         self._marked = now
         step = self.progress.step
-        used = step - 1  # the rate of the last update, not of the next
-        lr = self.train.lr * scale(used, self.steps, self.train.warmup, self.train.min_lr_ratio)
         loss = sum(losses) / count
+        skipped = self._overflows(norms)
+        norms = [0.0 if i in skipped else norm for i, norm in enumerate(norms)]
         runlog.log(
             step,
             epoch=self.progress.position / len(self.windows),
             loss=loss,
-            lr=lr,
-            grad_norm=sum(norms) / count,
+            lr=self._rate,
+            grad_norm=sum(norms) / max(count - len(skipped), 1),
             windows_per_s=speed * self.train.batch,
             steps_per_s=speed,
+            **({} if self.scaler is None else {"skipped_steps": len(skipped), "loss_scale": self.scaler.get_scale()}),
         )
         first_bad = next((i for i in range(count) if not math.isfinite(losses[i] + norms[i])), None)
         if now - self._said >= 1.0 or step >= self.steps or first_bad is not None:
             self._said = now
-            self.say(f"step {step}/{self.steps} loss {loss:.4g} lr {lr:.2g} {speed:.3g} it/s")
+            self.say(f"step {step}/{self.steps} loss {loss:.4g} lr {self._rate:.2g} {speed:.3g} it/s")
         if first_bad is not None:
             bad = step - count + 1 + first_bad
             what = "The loss" if not math.isfinite(losses[first_bad]) else "The gradient norm"
             text = f"{what} is {losses[first_bad] if what == 'The loss' else norms[first_bad]} at step {bad}"
             runlog.event("warning", code="nan", step=bad, text=text)
-            raise LossError(f"{text}. Lower train.lr ({self.train.lr:g}), raise train.warmup, or check the data.")
+            raise LossError(f"{text}. Lower train.lr ({self.train.lr:g}), warm up longer, or check the data.")
+
+    def _overflows(self, norms: list[float]) -> set[int]:
+        """The steps among these that fp16 left out. LossError when no loss scale is small enough any more."""
+        if self.scaler is None:
+            return set()
+        skipped = {i for i, norm in enumerate(norms) if not math.isfinite(norm)}
+        if len(skipped) == len(norms) and self.scaler.get_scale() < 1.0:
+            raise LossError(
+                f"Gradients overflow fp16 at step {self.progress.step} even with a loss scale of "
+                f"{self.scaler.get_scale():g}. Use train.precision=bf16 or fp32, or lower train.lr ({self.train.lr:g})."
+            )
+        return skipped
 
     def _mark(self) -> None:
         """Start the clock of it/s anew, so that validations and saves do not count as slow steps."""
@@ -245,6 +290,9 @@ class Loop:
         progress.best = ranked[: self.train.keep]  # sorted() is stable: of equals the earlier stays ahead
         is_best = progress.best[0] is entry
         progress.without_gain = 0 if is_best else progress.without_gain + 1
+        progress.flat = 0 if is_best else progress.flat + 1
+        if self.train.schedule == "plateau" and progress.flat >= self.train.plateau_patience:
+            progress.cuts, progress.flat = progress.cuts + 1, 0
         self.save(force=True)
         if is_best:
             path = f"checkpoints/{entry['name']}"
@@ -276,7 +324,10 @@ class Loop:
         self._seconds_before = self.progress.seconds
         self._saved = self.progress.step
         self.model.load_state_dict(_under("model/", tensors))
-        optim.load_state(self.optimizer, _under("optim/", tensors))
+        self.optimizer.load_state(_under("optim/", tensors))
+        if self.scaler is not None:
+            now = {name: t.item() for name, t in _under("scaler/", tensors).items()}
+            self.scaler.load_state_dict({**self.scaler.state_dict(), **now})
         if self.ema is not None:
             self.ema.load(_under("ema/", tensors), self.progress.averaged)
         torch.set_rng_state(tensors["rng/cpu"])
@@ -291,7 +342,10 @@ class Loop:
 
     def _tensors(self) -> dict[str, Tensor]:
         out = {f"model/{k}": v for k, v in self.model.state_dict().items()}
-        out |= {f"optim/{k}": v for k, v in optim.state_tensors(self.optimizer).items()}
+        out |= {f"optim/{k}": v for k, v in self.optimizer.state_tensors().items()}
+        if self.scaler is not None:
+            state = self.scaler.state_dict()
+            out |= {f"scaler/{key}": torch.tensor(state[key]) for key in ("scale", "_growth_tracker")}
         if self.ema is not None:
             out |= {f"ema/{k}": v for k, v in self.ema.tensors().items()}
         out["rng/cpu"] = torch.get_rng_state()

@@ -188,7 +188,8 @@ def _tell_plan(
     steps = total_steps(config, windows)
     count = sum(p.numel() for p in model.parameters())
     runlog.event("plan", steps=steps, epochs=steps * config.train.batch / windows, windows=dataset.windows(),
-                 symbols=len(dataset.symbols), parameters=count)  # fmt: skip
+                 symbols=len(dataset.symbols), parameters=count,
+                 trainable=sum(p.numel() for p in model.parameters() if p.requires_grad))  # fmt: skip
     runlog.event("used", device=placement.name(), precision=placement.precision, evaluation_precision="fp32",
                  **used, threads=torch.get_num_threads(), torch=str(torch.__version__),
                  flops_per_window=family.flops_per_window(config, len(dataset.variates)),

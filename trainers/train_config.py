@@ -14,9 +14,31 @@ from trainers.config import param
 class TrainConfig:
     """Optimizer, schedule, stopping and saving. A step is one optimizer update of `batch` windows."""
 
-    lr: float = param(1e-3, help="peak learning rate of AdamW", low=1e-8, high=1.0, log=True)
-    min_lr_ratio: float = param(0.05, help="floor of the cosine, as a part of lr", low=0.0, high=1.0)
-    warmup: float = param(0.05, help="part of all steps in which lr rises linearly", low=0.0, high=0.9)
+    lr: float = param(1e-3, help="peak learning rate", low=1e-8, high=1.0, log=True)
+    schedule: str = param(
+        "cosine", help="how lr comes down after its rise; plateau: cut when eval.metric no longer gains; "
+        "wsd: stable, then a decay at the end",
+        choices=("cosine", "restarts", "onecycle", "plateau", "wsd"),
+    )  # fmt: skip
+    min_lr_ratio: float = param(0.05, help="floor of the schedule, as a part of lr", low=0.0, high=1.0)
+    warmup: float = param(
+        0.05, help="part of all steps in which lr rises linearly", low=0.0, high=0.9,
+        when=("schedule", ("cosine", "restarts", "plateau", "wsd")),
+    )  # fmt: skip
+    cycles: int = param(3, help="half cosines, the last ending with the run", low=2, high=100,
+                        when=("schedule", "restarts"))  # fmt: skip
+    cycle_growth: float = param(2.0, help="length of a cycle over that of the one before", low=0.25, high=4.0,
+                                when=("schedule", "restarts"))  # fmt: skip
+    rise_share: float = param(0.3, help="part of all steps in which lr rises by a cosine", low=0.0, high=0.9,
+                              when=("schedule", "onecycle"))  # fmt: skip
+    start_ratio: float = param(0.04, help="rate of the first step, as a part of lr", low=1e-4, high=1.0, log=True,
+                               when=("schedule", "onecycle"))  # fmt: skip
+    plateau_factor: float = param(0.5, help="what lr is multiplied by at a cut", low=0.01, high=0.99,
+                                  when=("schedule", "plateau"))  # fmt: skip
+    plateau_patience: int = param(3, help="validations without a better metric before a cut", low=1, high=10**6,
+                                  when=("schedule", "plateau"))  # fmt: skip
+    decay_share: float = param(0.2, help="part of all steps, at the end, in which lr falls", low=0.0, high=1.0,
+                               when=("schedule", "wsd"))  # fmt: skip
     steps: int = param(0, help="optimizer steps; 0: as many as epochs say", low=0, unit="steps")
     epochs: float = param(
         10.0, help="passes over the training windows", low=1e-6, high=1e6, unit="epochs", when=("steps", 0)
@@ -25,16 +47,45 @@ class TrainConfig:
     accumulate: int = param(
         1, help="equal parts a batch is computed in, to save memory; the result is the same", low=1, high=4096
     )
-    weight_decay: float = param(0.01, help="AdamW's decoupled decay", low=0.0, high=10.0)
+    optimizer: str = param(
+        "adamw", help="muon: Muon for the matrices between embedding and head, AdamW for the rest, at one lr",
+        choices=("adamw", "muon"),
+    )  # fmt: skip
+    weight_decay: float = param(0.01, help="decoupled decay of matrices", low=0.0, high=10.0)
     betas: tuple[float, ...] = param((0.9, 0.95), help="AdamW's two decay rates", low=0.0, high=0.99999)
+    momentum: float = param(0.95, help="of Muon", low=0.0, high=0.9999, when=("optimizer", "muon"))
     clip: float = param(1.0, help="largest gradient norm; 0: never clipped", low=0.0, high=1e6)
     ema: float = param(
         0.0, help="decay of the averaged weights that are scored and saved; 0: the weights themselves",
         low=0.0, high=0.999999,
     )  # fmt: skip
     precision: str = param(
-        "auto", help="number format of the forward pass; auto: bf16 on a GPU that has it, else fp32",
-        choices=("auto", "fp32", "bf16"),
+        "auto", help="number format of the forward pass; auto: bf16 on a GPU that has it, else fp32; "
+        "fp16: on a GPU, with a loss scale that adapts",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )  # fmt: skip
+    compile: str = param(
+        "none", help="torch.compile of the network; reduce-overhead: with CUDA graphs, on a GPU",
+        choices=("none", "default", "reduce-overhead"),
+    )  # fmt: skip
+    checkpointing: bool = param(
+        False, help="compute every layer's activations again in the backward pass: less memory, a third more time"
+    )
+    offload: str = param(
+        "none", help="what lives in main memory instead of on the GPU: optimizer state (and its step), averages",
+        choices=("none", "optimizer", "ema", "both"),
+    )  # fmt: skip
+    augment_noise: float = param(
+        0.0, help="noise on the context of training windows, in deviations of the window's own one-step moves",
+        low=0.0, high=2.0,
+    )  # fmt: skip
+    augment_scale: float = param(
+        0.0, help="training windows are multiplied by a factor between 1 / (1 + this) and 1 + this",
+        low=0.0, high=9.0,
+    )  # fmt: skip
+    augment_time_mask: float = param(
+        0.0, help="longest run of steps hidden in the context of training windows, as a part of it",
+        low=0.0, high=0.9,
     )  # fmt: skip
     seed: int = param(0, help="seed of weights, window order and sampling", low=0, high=2**63 - 1)
     patience: int = param(
@@ -60,6 +111,13 @@ class TrainConfig:
                 f"train.batch = {self.batch} cannot be cut into train.accumulate = {self.accumulate} equal parts: "
                 "choose a divisor."
             )
+        if self.schedule == "wsd" and self.warmup + self.decay_share > 1.0:
+            raise ValueError(
+                f"train.decay_share = {self.decay_share:g} with train.warmup = {self.warmup:g}: more than a whole run; "
+                f"choose at most {1.0 - self.warmup:g}."
+            )
+        if self.offload in ("ema", "both") and not self.ema:
+            raise ValueError(f"train.offload = {self.offload} with train.ema = 0: there are no averages to offload.")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -150,11 +151,22 @@ def test_training_can_start_from_a_folder_of_weights(tmp_path):
 
 def test_decay_is_on_matrices_only_and_every_parameter_is_in_one_group():
     model = FAMILY.build(run(), 2, seed=0)
-    decayed, plain = FAMILY.parameter_groups(model, 0.1)
-    assert decayed["weight_decay"] == 0.1
+    *decayed, plain = FAMILY.parameter_groups(model, 0.1)
+    assert {group["weight_decay"] for group in decayed} == {0.1}
     assert plain["weight_decay"] == 0.0
-    assert len(decayed["params"]) + len(plain["params"]) == len(list(model.parameters()))
-    assert all(p.dim() == 2 for p in decayed["params"])
+    grouped = [p for group in (*decayed, plain) for p in group["params"]]
+    assert len(grouped) == len({id(p) for p in grouped}) == len(list(model.parameters()))
+    assert all(p.dim() == 2 for group in decayed for p in group["params"])
+
+
+def test_muon_gets_the_matrices_of_the_layers_and_nothing_else():
+    model = FAMILY.build(run(), 2, seed=0)
+    names = {id(p): name for name, p in model.named_parameters()}
+    (hidden,) = (group for group in FAMILY.parameter_groups(model, 0.1) if group.get("hidden"))
+    found = {re.sub(r"\.\d+\.", ".", names[id(p)]) for p in hidden["params"]}
+    inside = ("attention.wQKV", "attention.wO", "mlp.w12", "mlp.w3")
+    assert found == {f"transformer.layers.{name}.weight" for name in inside}
+    assert len(hidden["params"]) == 4 * len(model.transformer.layers)
 
 
 def test_a_window_too_short_for_a_patch_is_refused():

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from trainers import optim
 from trainers.family import Forecast
@@ -27,9 +28,15 @@ class ToyModel(nn.Module):
         self.outer = nn.Linear(config.width, AHEAD)
         self.spread = nn.Parameter(torch.tensor(-3.0))
         self.calls = 0
+        self.checkpointing = False
 
     def forward(self, past_BT: Tensor) -> Tensor:
-        return self.outer(self.drop(torch.tanh(self.inner(past_BT))))
+        if self.checkpointing and self.training:
+            return self.outer(checkpoint(self._hidden, past_BT, use_reentrant=False))
+        return self.outer(self._hidden(past_BT))
+
+    def _hidden(self, past_BT: Tensor) -> Tensor:
+        return self.drop(torch.tanh(self.inner(past_BT)))
 
 
 def _past(x_BVT: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,7 +79,10 @@ class ToyFamily:
         return Forecast(point, point, point.unsqueeze(-1) + last.unsqueeze(-1) * z * model.spread.exp())  # type: ignore[operator]
 
     def parameter_groups(self, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-        return optim.default_groups(model, weight_decay)
+        return optim.default_groups(model, weight_decay, hidden="inner.")
+
+    def checkpoint_layers(self, model: nn.Module) -> None:
+        model.checkpointing = True  # type: ignore[assignment]
 
     def save(self, model: nn.Module, folder: Path) -> None:
         save_file(model.state_dict(), folder / "model.safetensors")
