@@ -122,7 +122,7 @@ class SpaceAttention(Attention):
     def forward(self, h_BVSE: Tensor, groups_BSVV: Tensor | None) -> Tensor:
         """groups_BSVV: True where two variates may see each other; None when all may."""
         B, V, S, E = h_BVSE.shape
-        if V == 1:
+        if V == 1 and isinstance(self.wQKV, nn.Linear):  # an adapter around it must not be passed by
             # The softmax over one variate is 1: only v is needed. q and k get zero gradients, as they would.
             value = F.linear(h_BVSE, self.wQKV.weight[2 * E :], self.wQKV.bias[2 * E :])
             if self._dropout():  # of the one attention weight each head has
