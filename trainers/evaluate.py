@@ -129,10 +129,11 @@ def write(
     folder: Path,
     stop: Callable[[], bool] = lambda: False,
     untuned: Mapping[str, float | None] | None = None,
+    more: Mapping[str, float] | None = None,
 ) -> dict[str, float] | None:
     """Write evaluation/<split>.json and <split>_forecasts.parquet; the metrics, prefixed and finite ones only.
 
-    untuned: from `zero_shot`, the scores of the weights that training started from.
+    untuned: from `zero_shot`, the scores of the weights that training started from. more: goes among the metrics.
     None, and nothing written, when asked to stop half-way.
     """
     horizon, context = config.data.horizon, config.data.context
@@ -155,6 +156,7 @@ def write(
     if untuned:
         report["baselines"]["zero_shot"] = dict(untuned)
         report["metrics"][f"{split}_zeroshot_pct_mae"] = untuned["pct_mae"]
+    report["metrics"].update(more or {})
     report["season"] = length
     report["synthetic"] = dataset.synthetic
     target = folder / "evaluation"

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from engine import runlog
-from trainers import checkpoint, evaluate
+from trainers import checkpoint, evaluate, folds
 from trainers import family as families
 from trainers.data.dataset import Dataset
 from trainers.data.dataset import load as load_data
@@ -59,6 +59,7 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
     for note in dataset.notes:
         runlog.event("warning", code="data", text=note)
         _say(f"data: {note}")
+    parts = dataset.folds(config.eval.folds) if config.eval.folds else []
     family = families.load(family_name)
     model = family.build(config, len(dataset.variates), config.train.seed).to(placement.device)
     untuned = _zero_shot(family, model, config, dataset, stop)
@@ -70,17 +71,28 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
         "run": spec.get("id"),
         "synthetic": dataset.synthetic,
     }
-    windows = evaluate.TrainWindows(dataset)
-    score = evaluate.Scorer(family, config, dataset, placement, untuned.get("val", {}).get("pct_mae"))
-    loop = Loop(family, model, config, windows, score, folder, about, placement, stop, _say)
-    _tell_plan(config, dataset, model, placement, len(windows), family, loop.used())
+
+    def loop_on(
+        data: Dataset, where: Path, say: Callable[[str], object], model: torch.nn.Module | None = None,
+        zero_shot: float | None = None,
+    ) -> Loop:  # fmt: skip
+        model = model or family.build(config, len(data.variates), config.train.seed).to(placement.device)
+        score = evaluate.Scorer(family, config, data, placement, zero_shot)
+        return Loop(family, model, config, evaluate.TrainWindows(data), score, where, about, placement, stop, say)
+
+    loop = loop_on(dataset, folder, _say, model, untuned.get("val", {}).get("pct_mae"))
+    _tell_plan(config, dataset, model, placement, len(loop.windows), family, loop.used())
     if spec.get("resume_from"):
         _resume(loop, folder, str(spec["resume_from"]), config)
     runlog.event("phase", name="train")
     why = loop.run()
-    if why != "stopped":
-        _final(loop, folder, config, dataset, untuned, stop)
-        why = "stopped" if stop() else why
+    summary: dict[str, float] | None = {}
+    if why != "stopped" and parts:
+        before = folder.resolve().parent / str(spec["resume_from"]) if spec.get("resume_from") else None
+        summary = folds.run(loop_on, parts, config, folder, before, stop, _say)
+    if why != "stopped" and summary is not None:
+        _final(loop, folder, config, dataset, untuned, summary, stop)
+    why = "stopped" if stop() else why
     runlog.event("finished", step=loop.progress.step, why=why)
     _say(f"{why} at step {loop.progress.step}")
     return 143 if why == "stopped" else 0
@@ -105,9 +117,9 @@ def _zero_shot(
 
 def _final(
     loop: Loop, folder: Path, config: RunConfig, dataset: Dataset, untuned: dict[str, dict[str, float | None]],
-    stop: Callable[[], bool],
+    summary: dict[str, float], stop: Callable[[], bool],
 ) -> None:  # fmt: skip
-    """Score the best checkpoint, read back from its folder, on every split there is."""
+    """Score the best checkpoint, read back from its folder, on every split there is. summary: of the folds."""
     best = loop.progress.best[0]
     path = folder / "checkpoints" / best["name"]
     model = loop.family.load(path, loop.placement.device).eval()
@@ -117,7 +129,7 @@ def _final(
         if not dataset.windows()[split]:
             continue
         metrics = evaluate.write(loop.family, model, config, dataset, split, best["step"], folder, stop,
-                                 untuned.get(split))  # fmt: skip
+                                 untuned.get(split), summary if split == "val" else None)  # fmt: skip
         if metrics is None:
             return
         shown = {"metrics": metrics} if split == "val" else {}  # the others stay closed until the run is promoted

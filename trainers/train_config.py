@@ -102,6 +102,12 @@ class TrainConfig:
     )
     threads: int = param(0, help="CPU threads of torch; 0: as the environment says", low=0, high=4096)
     device: str = param("auto", help="auto: a GPU if one is visible", choices=("auto", "cpu", "cuda"))
+    processes: int = param(
+        0, help="processes of this run, each taking its part of every batch; 0: one for each GPU the run was given",
+        low=0, high=64,
+    )  # fmt: skip
+    tensorboard: bool = param(False, help="also write the metrics for TensorBoard (needs the package tensorboard)")
+    profile: bool = param(False, help="leave a trace of a few steps by torch's profiler in the run folder")
 
     def __post_init__(self) -> None:
         if len(self.betas) != 2:
@@ -139,8 +145,15 @@ class EvalConfig:
     )
     samples: int = param(0, help="sample paths a forecast is made of; 0: as the family prefers", low=0, high=100_000)
     batch: int = param(64, help="windows forecast at once", low=1, high=1 << 20)
+    folds: int = param(
+        0, help="walk-forward cross-validation: parts of the validation period, each forecast by a model trained anew "
+        "on what came before it, as many more trainings; 0: none",
+        low=0, high=1000,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
+        if self.folds == 1:
+            raise ValueError("eval.folds = 1: one part is the ordinary validation; use 0, or 2 and more.")
         if 0.5 not in self.levels or list(self.levels) != sorted(set(self.levels)):
             raise ValueError(
                 f"eval.levels = {','.join(map(str, self.levels))}: expected rising levels that hold 0.5, "

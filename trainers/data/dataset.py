@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from trainers.data.config import DataConfig
@@ -13,7 +15,7 @@ from trainers.data.errors import DataError, plain
 from trainers.data.panel import Batch, Panel
 from trainers.data.read import Reading, fingerprint, read
 from trainers.data.series import key
-from trainers.data.split import SPLITS, Splits, cut
+from trainers.data.split import SPLITS, Split, Splits, cut
 from trainers.errors import did_you_mean
 
 
@@ -56,6 +58,38 @@ class Dataset:
     def groups(self, split: str) -> torch.Tensor:
         """[W] int64: windows with the same number have the same origin date, see `split`."""
         return torch.from_numpy(self.splits[split].groups)
+
+    def folds(self, count: int) -> list[Dataset]:
+        """The validation windows in `count` parts by origin date, each with all training windows from before it.
+
+        A part's training targets end a purge before its first validation target, by the rules of `split.cut`. Parts
+        have neither test nor unseen windows. Raises DataError when there are fewer origin dates than parts.
+        """
+        val, panel = self.splits.val, self.panel
+        dates = int(val.groups.max()) + 1
+        edges = [round(i * dates / count) for i in range(count + 1)]
+        calendar = np.unique(panel.times.numpy())
+        begin = int(np.searchsorted(calendar, self.splits.val_from))
+        parts = []
+        for first, last in pairwise(edges):
+            inside = (val.groups >= first) & (val.groups < last)
+            if not inside.any():
+                raise DataError(
+                    f"eval.folds = {count}: validation has {dates} origin dates, so a fold would be empty; lower "
+                    "eval.folds, data.horizon or eval.stride, or raise data.val_fraction"
+                )
+            at = begin + first * self.splits.step
+            times, seen = panel.times.numpy(), panel.mask[0].cpu().numpy()
+            past = cut(panel.symbols, panel.offsets.numpy(), times, seen, self.config, self.splits.step, at)
+            none = np.empty(0, np.int64)
+            splits = replace(
+                past,
+                val=Split("val", val.starts[inside], val.groups[inside]),
+                test=Split("test", none, none),
+                unseen=Split("unseen", none, none),
+            )
+            parts.append(replace(self, splits=splits))
+        return parts
 
     def gather(self, starts: torch.Tensor) -> Batch:
         """The windows (context + horizon steps) at `starts`."""

@@ -70,17 +70,20 @@ def cut(
     observed: np.ndarray,
     config: DataConfig,
     step: int = 0,
+    val_at: int | None = None,
 ) -> Splits:
     """Cut a panel (see `Panel` for symbols, offsets, times) into splits.
 
     observed: [N], where the target is there; a window needs one such row in its context and one in its horizon.
-    step: rows between the origins of evaluation windows; 0 means the horizon. Raises DataError when nothing is
-    left to train on or to validate with, saying how long the symbols are and what is needed.
+    step: rows between the origins of evaluation windows; 0 means the horizon. val_at: step of the calendar at which
+    validation begins, in place of the configuration's. Raises DataError when nothing is left to train on or to
+    validate with, saying how long the symbols are and what is needed.
     """
     step = step or config.horizon
     unseen = _unseen(symbols, config)
     calendar = np.unique(times)
-    val_at, test_at = _cuts(calendar, config)
+    begins, test_at = _cuts(calendar, config)
+    val_at = begins if val_at is None else val_at
     place = np.searchsorted(calendar, times)  # each row's step in the calendar
     seen_before = np.concatenate([[0], np.cumsum(observed)])
     starts: dict[str, list[np.ndarray]] = {s: [] for s in SPLITS}
