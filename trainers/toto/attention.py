@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainers.toto.fused import split_and_turn
+
 XPOS_SPAN = 512
 """Patches after which the xPos decay has taken full effect."""
 
@@ -20,6 +22,8 @@ XPOS_SPAN = 512
 @dataclass(frozen=True)
 class Rotary:
     """cos and sin for a range of patch positions, times the xPos factor for queries, over it for keys; each [S,D].
+
+    sin carries the sign of the rotation: minus for the first of a pair.
 
     One table serves all layers of a pass. The factors of a query and a key multiply to base^((q-k)/512) whatever
     the centre, so a table for later positions must keep the centre of the first one and a cache stays valid.
@@ -43,15 +47,8 @@ def rotary_table(first: int, count: int, dim: int, device: torch.device, centre:
     angle = (position * 10000.0 ** (-half / dim)).repeat_interleave(2, dim=-1)
     base = (half + 0.4 * dim) / (1.4 * dim)
     decay = (base ** ((position - centre) / XPOS_SPAN)).repeat(1, 2)
-    cos, sin = angle.cos(), angle.sin()
+    cos, sin = angle.cos(), angle.sin() * angle.new_tensor((-1.0, 1.0)).repeat(dim // 2)
     return Rotary(cos * decay, sin * decay, cos / decay, sin / decay, centre)
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x [...,S,D] turned by its position, in x's dtype (the tables are float32 under autocast too)."""
-    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
-    turned = torch.stack((-odd, even), dim=-1).flatten(-2)
-    return (x * cos + turned * sin).to(x.dtype)
 
 
 @dataclass
@@ -78,10 +75,10 @@ class Attention(nn.Module):
         self.wQKV = nn.Linear(width, 3 * width)
         self.wO = nn.Linear(width, width)
 
-    def _qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x [R,L,E] -> q, k, v, each [R,N,L,D]."""
-        q, k, v = self.wQKV(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        return q, k, v
+    def _qkv(self, x: Tensor) -> Tensor:
+        """x [R,L,E] -> [R,L,3,N,D]."""
+        out: Tensor = self.wQKV(x).unflatten(-1, (3, self.heads, -1))
+        return out
 
     def _dropout(self) -> float:
         return self.dropout if self.training else 0.0
@@ -90,11 +87,14 @@ class Attention(nn.Module):
 class TimeAttention(Attention):
     """Each variate attends to its own past."""
 
+    def _turned(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
+        """x [R,S,E] -> q, k, v, each [R,N,S,D], q and k turned by their position."""
+        return split_and_turn(self._qkv(x), rotary.q_cos, rotary.q_sin, rotary.k_cos, rotary.k_sin)
+
     def forward(self, h_BVSE: Tensor, rotary: Rotary, cache: list[TimeCache] | None = None) -> Tensor:
         """Causal attention over patches; with a list as cache, this layer's keys and values are appended to it."""
         B, V = h_BVSE.shape[:2]
-        q, k, v = self._qkv(h_BVSE.flatten(0, 1))
-        q, k = rotate(q, rotary.q_cos, rotary.q_sin), rotate(k, rotary.k_cos, rotary.k_sin)
+        q, k, v = self._turned(h_BVSE.flatten(0, 1), rotary)
         if cache is not None:
             cache.append(TimeCache(k, v))
         out = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=self._dropout())
@@ -103,8 +103,7 @@ class TimeAttention(Attention):
     def step(self, h_BVME: Tensor, rotary: Rotary, cache: TimeCache) -> Tensor:
         """One new patch on each of M paths, attending to the shared context and to its own path."""
         B, V = h_BVME.shape[:2]
-        q, k, v = self._qkv(h_BVME.flatten(0, 1))
-        q, k = rotate(q, rotary.q_cos, rotary.q_sin), rotate(k, rotary.k_cos, rotary.k_sin)
+        q, k, v = self._turned(h_BVME.flatten(0, 1), rotary)
         cache.own_k.append(k)
         cache.own_v.append(v)
         own_k, own_v = torch.stack(cache.own_k, dim=-2), torch.stack(cache.own_v, dim=-2)
@@ -129,7 +128,7 @@ class SpaceAttention(Attention):
                 kept = F.dropout(value.new_ones(B, V, S, self.heads, 1), self.dropout)
                 value = (value.unflatten(-1, (self.heads, -1)) * kept).flatten(-2)
             return self.wO(value)
-        q, k, v = self._qkv(h_BVSE.transpose(1, 2).reshape(B * S, V, E))
+        q, k, v = self._qkv(h_BVSE.transpose(1, 2).reshape(B * S, V, E)).transpose(1, 3).unbind(2)
         mask = None if groups_BSVV is None else groups_BSVV.reshape(-1, 1, V, V)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self._dropout())
         return self.wO(out.transpose(1, 2).flatten(-2)).unflatten(0, (B, S)).transpose(1, 2)

@@ -44,8 +44,9 @@ class PlainHead(nn.Module):
 def fold(unembed: nn.Linear, head: MixtureHead | PlainHead, patch: int) -> Folded:
     """Weight [n·P,E] and bias [n·P] of unembed and head together."""
     weight, bias = head.stacked()
-    # steps inside, outputs outside: the numbers of one output then lie together for all steps of a patch
-    folded_weight = (weight @ unembed.weight.unflatten(0, (patch, -1))).transpose(0, 1).flatten(0, 1)
+    # bmm, as matmul would copy unembed; steps inside, outputs outside, so that the numbers of one output lie together
+    products = torch.bmm(weight.expand(patch, -1, -1), unembed.weight.unflatten(0, (patch, -1)))
+    folded_weight = products.transpose(0, 1).flatten(0, 1)
     folded_bias = (unembed.bias.unflatten(0, (patch, -1)) @ weight.T + bias).T.flatten()
     return folded_weight, folded_bias
 

@@ -20,8 +20,9 @@ from torch.autograd.function import once_differentiable
 
 from trainers.toto.mixture import TINY, WEIGHT_FLOOR
 
-_CHUNK = 1 << 16
-"""Numbers in one tensor of a chunk on a CPU: half a dozen of them fit into a second-level cache of 2 MB."""
+_CHUNK = 1 << 17
+"""Numbers in one tensor of a chunk on a CPU. Of 1.6M: 0.163 s at 2^15, 0.128 at 2^17, 0.130 in one piece, which would
+take 150 MB more."""
 
 _LOW, _HIGH = math.log(WEIGHT_FLOOR), math.log1p(-WEIGHT_FLOOR)
 

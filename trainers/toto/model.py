@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from trainers.toto.attention import Rotary, SpaceAttention, TimeAttention, TimeCache, group_mask, rotary_table
 from trainers.toto.config import ModelConfig
+from trainers.toto.fused import gated_silu, rms_norm
 from trainers.toto.head import Folded, MixtureHead, PlainHead, fold, raw_outputs
 from trainers.toto.outcome import Outcome, outcome_of
 from trainers.toto.scaler import Seen, patch_statistics, scale_limits
@@ -28,7 +29,7 @@ class RMSNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, x.shape[-1:], self.scale, eps=1e-8)
+        return rms_norm(x, self.scale, eps=1e-8)
 
 
 class SwiGLU(nn.Module):
@@ -39,8 +40,7 @@ class SwiGLU(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value = self.w12(x).chunk(2, dim=-1)
-        out = self.w3(F.silu(gate) * value)
+        out = self.w3(gated_silu(self.w12(x)))
         return F.dropout(out, self.dropout, self.training) if self.dropout else out
 
 
@@ -143,6 +143,8 @@ class Toto(nn.Module):
         self.config = config
         self.origin: dict[str, str] | None = None
         """source (as the config names it) and revision of the weights that it started from, if it did."""
+        self.known = 0
+        """How many of the last variates are known ahead: they run one patch early, and nothing is learned of them."""
         self.patch_embed = PatchEmbedding(config.patch, config.embed_dim)
         self.transformer = Transformer(config)
         self.checkpointing = False  # while training, keep only the states between layers for the backward pass

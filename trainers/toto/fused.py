@@ -1,0 +1,105 @@
+"""The elementwise pieces of a layer, each as one function with its gradient written out.
+
+Autograd keeps more tensors for each, splits and joins them once more on the way back, and runs two to three times as
+many kernels. All are differentiable once. [...,E] and [...,S,D] stand for any leading dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, eps: float) -> Tensor:
+        inverse = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
+        ctx.save_for_backward(x, scale, inverse)
+        return (x * inverse).mul_(scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, scale, inverse = ctx.saved_tensors
+        normal = x * inverse
+        through = upstream * normal
+        to_scale = through.flatten(0, -2).sum(0)
+        shared = through.mul_(scale).mean(-1, keepdim=True)
+        return normal.mul_(shared).neg_().addcmul_(upstream, scale).mul_(inverse), to_scale, None
+
+
+def rms_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
+    """x [...,E] / sqrt(mean(x²) + eps) · scale [E]."""
+    if x.is_cuda or torch.compiler.is_compiling():  # one kernel there, where torch's CPU has some twenty
+        return F.rms_norm(x, x.shape[-1:], scale, eps)
+    return _RMSNorm.apply(x, scale, eps)  # type: ignore[no-any-return]
+
+
+class _GatedSilu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        gate, value = x.chunk(2, dim=-1)
+        return F.silu(gate).mul_(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        gate, value = x.chunk(2, dim=-1)
+        gradient = torch.empty_like(x)
+        to_gate, to_value = gradient.chunk(2, dim=-1)
+        torch.mul(F.silu(gate), upstream, out=to_value)
+        torch.ops.aten.silu_backward.grad_input(upstream * value, gate, grad_input=to_gate)
+        return gradient
+
+
+def gated_silu(x: Tensor) -> Tensor:
+    """x [...,2M] = gate | value -> silu(gate)·value [...,M]."""
+    return _GatedSilu.apply(x)  # type: ignore[no-any-return]
+
+
+class _SplitAndTurn(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, q_cos: Tensor, q_sin: Tensor, k_cos: Tensor, k_sin: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(q_cos, q_sin, k_cos, k_sin)
+        ctx.shape, ctx.dtype = x.shape, x.dtype
+        q, k, v = x.transpose(1, 3).unbind(2)
+        return _turn(q, q_cos, q_sin).to(x.dtype), _turn(k, k_cos, k_sin).to(x.dtype), v.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, to_q: Tensor, to_k: Tensor, to_v: Tensor) -> tuple[Tensor | None, ...]:
+        q_cos, q_sin, k_cos, k_sin = ctx.saved_tensors
+        gradient = to_v.new_empty(ctx.shape, dtype=ctx.dtype)
+        q, k, v = gradient.transpose(1, 3).unbind(2)
+        q.copy_(_turn(to_q, q_cos, _pairs_swapped(q_sin)))
+        k.copy_(_turn(to_k, k_cos, _pairs_swapped(k_sin)))
+        v.copy_(to_v)
+        return gradient, None, None, None, None
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Every number times its cos plus the other of its pair times its own sin; float32 where the tables are."""
+    out = x * cos
+    out[..., ::2].addcmul_(x[..., 1::2], sin[..., ::2])
+    out[..., 1::2].addcmul_(x[..., ::2], sin[..., 1::2])
+    return out
+
+
+def _pairs_swapped(x: Tensor) -> Tensor:
+    return x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+
+
+def split_and_turn(
+    x: Tensor, q_cos: Tensor, q_sin: Tensor, k_cos: Tensor, k_sin: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x [R,S,3,N,D] -> q, k, v [R,N,S,D], q and k turned by position in pairs (2i, 2i+1); in x's dtype.
+
+    The tables [S,D] or [1,D] are float32 always; sin's sign is negative for the first of a pair.
+    """
+    return _SplitAndTurn.apply(x, q_cos, q_sin, k_cos, k_sin)  # type: ignore[no-any-return]
