@@ -16,8 +16,8 @@ from trainers.toto.model import Toto
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "toto1"
 CASES = ("plain", "padded", "groups")
 # A third of "padded" lies under the mask, where raw zeros are scaled by statistics of few points: states reach 170
-# and float32 rounding grows with them.
-GRADIENT_TOLERANCE = {"plain": 1e-5, "padded": 1e-4, "groups": 1e-5}
+# and float32 rounding grows with them. 5e-6 as it is; the order of a sum in the norm or the head makes it 3e-6 to 2e-5.
+GRADIENT_TOLERANCE = {"plain": 1e-5, "padded": 3e-5, "groups": 1e-5}
 
 
 class Case:

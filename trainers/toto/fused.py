@@ -17,19 +17,19 @@ from torch.autograd.function import once_differentiable
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, eps: float) -> Tensor:
-        inverse = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
-        ctx.save_for_backward(x, scale, inverse)
-        return (x * inverse).mul_(scale)
+        root = x.square().mean(-1, keepdim=True).add_(eps).sqrt_()
+        ctx.save_for_backward(x, scale, root)
+        return (x / root).mul_(scale)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, scale, inverse = ctx.saved_tensors
-        normal = x * inverse
+        x, scale, root = ctx.saved_tensors
+        normal = x / root
         through = upstream * normal
         to_scale = through.flatten(0, -2).sum(0)
         shared = through.mul_(scale).mean(-1, keepdim=True)
-        return normal.mul_(shared).neg_().addcmul_(upstream, scale).mul_(inverse), to_scale, None
+        return normal.mul_(shared).neg_().addcmul_(upstream, scale).div_(root), to_scale, None
 
 
 def rms_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
