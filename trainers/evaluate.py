@@ -83,8 +83,9 @@ def forecasts(
     family: Family, model: nn.Module, config: RunConfig, dataset: Dataset, split: str
 ) -> Iterator[tuple[Batch, Tensor, Forecast]]:
     """All windows of a split in order: the batch, the number of its origin dates, the forecast of its horizon."""
-    context = config.data.context
+    context, known = config.data.context, len(config.data.known_future)
     for batch, groups in dataset.batches(split, config.eval.batch):
+        ahead = (batch.values[:, -known:, context:], batch.mask[:, -known:, context:])
         with torch.no_grad():
             made = family.forecast(
                 model,
@@ -94,6 +95,7 @@ def forecasts(
                 config.eval.levels,
                 config.train.seed,
                 config.eval.samples or None,
+                **({"known": ahead} if known else {}),
             )
         yield batch, groups, made
 

@@ -31,6 +31,8 @@ class Family(Protocol):
 
     A family may also have `export(model, folder) -> str`: write the model as its upstream's loader reads it, or give
     the reason why that cannot be; and a model may have `origin`, what to tell of the weights it started from.
+    A family with `knows_future = True` takes data.known_future: those are the last variates, and its `forecast` gets
+    known=(values [B,n,H], mask [B,n,H]), what they are over the horizon.
     """
 
     name: str

@@ -10,7 +10,9 @@ Shapes: B series, V variates (0 is the target), T time, H horizon, Q levels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,13 @@ SHORTEST = 16
 """Rows below which a series is refused; between this and the model's context it is padded and masked on the left."""
 
 _AT_ONCE = 64
+
+
+class Ahead(NamedTuple):
+    """times: of the steps to forecast. known [n, H] float32: the columns of data.known_future then."""
+
+    times: pd.DatetimeIndex
+    known: np.ndarray
 
 
 class Forecaster:
@@ -58,7 +67,9 @@ class Forecaster:
         """Forecast the `horizon` steps after the last row of each series in the frame.
 
         frame: the model's columns in any case and order, with a date column or index; several series with a symbol
-        column. Missing cells are masked; a missing column is an error. A horizon beyond the trained one is forecast
+        column. Missing cells are masked; a missing column is an error. A model that was trained with data.known_future
+        needs those columns for the horizon too: in rows after the last value of the target, which is where the forecast
+        then begins. A horizon beyond the trained one is forecast
         on the model's own forecasts.
         Returns columns symbol (if the frame has several), timestamp, step (from 1), mean, and one named after each
         level, in the units of the target. Raises DataError, ConfigError.
@@ -83,23 +94,45 @@ class Forecaster:
         parts = []
         for start in range(0, len(series), _AT_ONCE):
             some = series[start : start + _AT_ONCE]
-            windows = [self._window(one) for one in some]
+            pasts, ahead = zip(*(self._parted(one, horizon) for one in some), strict=True)
+            windows = [self._window(one) for one in pasts]
             values = torch.from_numpy(np.stack([v for v, _ in windows])).to(self.placement.device)
             mask = torch.from_numpy(np.stack([m for _, m in windows])).to(self.placement.device)
             with torch.inference_mode(), torch.random.fork_rng([]):
-                made = self.family.forecast(self.model, values, mask, horizon, wanted, seed, samples)
+                known = torch.from_numpy(np.stack([one.known for one in ahead])).to(self.placement.device)
+                more = {"known": (known, torch.ones_like(known, dtype=torch.bool))} if known.shape[1] else {}
+                made = self.family.forecast(self.model, values, mask, horizon, wanted, seed, samples, **more)
             mean = made.mean_BH.double().cpu().numpy()
             quantiles = made.quantiles_BHQ.double().cpu().numpy()
             for i, one in enumerate(some):
                 rows = {
                     "symbol": one.symbol,
-                    "timestamp": future(one.times, horizon),
+                    "timestamp": ahead[i].times,
                     "step": np.arange(1, horizon + 1),
                 }
                 rows["mean"] = mean[i]
                 rows.update({f"{level:g}": quantiles[i, :, q] for q, level in enumerate(wanted)})
                 parts.append(pd.DataFrame(rows))
         return pd.concat(parts, ignore_index=True)
+
+    def _parted(self, series: Series, horizon: int) -> tuple[Series, Ahead]:
+        """The series up to where the forecast begins, and what is known of the `horizon` steps from there."""
+        names = self.config.data.known_future
+        if not names:
+            return series, Ahead(future(series.times, horizon), np.empty((0, horizon), np.float32))
+        observed = np.flatnonzero(np.isfinite(series.columns[key(self.target)]))
+        now = int(observed[-1]) + 1 if len(observed) else len(series)
+        later = np.stack([series.columns[key(name)][now : now + horizon] for name in names])
+        for name, values in zip(names, later, strict=True):
+            given = int(np.isfinite(values).sum())
+            if given < horizon:
+                last = str(pd.Timestamp(int(series.times[now - 1])))
+                raise DataError(
+                    f"{series.symbol}: column '{name}' must be known for the {horizon} steps after {last}, the last "
+                    f"with a value of {self.target}, and is for {given}: append rows with date and {', '.join(names)}."
+                )
+        past = replace(series, times=series.times[:now], columns={k: v[:now] for k, v in series.columns.items()})
+        return past, Ahead(pd.DatetimeIndex(series.times[now : now + horizon]), later.astype(np.float32))
 
     def _window(self, series: Series) -> tuple[np.ndarray, np.ndarray]:
         """values [V, T] float32 and mask [V, T] of the last `context` rows; filled as training windows are."""

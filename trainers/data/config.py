@@ -18,6 +18,10 @@ class DataConfig:
     covariates: tuple[str, ...] = param(
         ("open", "high", "low", "volume"), help="further columns that the model sees; empty for none"
     )
+    known_future: tuple[str, ...] = param(
+        (), help="further columns whose values are known ahead, such as holidays: the model sees them over the horizon "
+        "too, and a forecast needs rows with them; empty for none",
+    )  # fmt: skip
     context: int = param(128, help="steps that the model sees", low=2, high=65_536, log=True, unit="steps")
     horizon: int = param(16, help="steps to forecast", low=1, high=8_192, log=True, unit="steps")
     stride: int = param(1, help="steps between the starts of training windows", low=1, high=65_536, unit="steps")
@@ -64,6 +68,17 @@ class DataConfig:
             raise ValueError(
                 f"data.covariates = {','.join(self.covariates)} names a column twice, or the target '{self.target}'."
             )
+        known = [c.strip().lower() for c in self.known_future]
+        if {self.target.strip().lower(), *columns} & set(known) or len(set(known)) < len(known):
+            raise ValueError(
+                f"data.known_future = {','.join(self.known_future)} names a column twice, or the target or a "
+                "covariate: what is known ahead stands in data.known_future only."
+            )
+
+    @property
+    def variates(self) -> tuple[str, ...]:
+        """All columns in the order of the model's variates: the target first, what is known ahead last."""
+        return (self.target, *self.covariates, *self.known_future)
 
     @property
     def gap(self) -> int:

@@ -117,7 +117,7 @@ def load(config: DataConfig, root: Path, step: int = 0) -> Dataset:
     windows (eval.stride); 0 means the horizon.
     """
     path = Path(root) / config.path
-    variates = (config.target, *config.covariates)
+    variates = config.variates
     reading = read(path, variates, skip_bad=config.skip_bad)
     series = [
         s for s in reading.series if not config.symbols or s.symbol in config.symbols or s.symbol in config.unseen

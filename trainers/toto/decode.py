@@ -46,6 +46,26 @@ def align(x_BVT: Tensor, mask_BVT: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     return fill(x_BVT, mask_BVT, patch), mask_BVT
 
 
+def look_ahead(
+    x_BVT: Tensor, mask_BVT: Tensor, known_BnH: Tensor, known_mask_BnH: Tensor, patch: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The inputs of a forecast whose last n variates are known over the horizon, and their patches for its later steps.
+
+    x, mask: as `align` gives them. Those variates run one patch early: where the target stands at t, they stand at
+    t + P, so that each patch tells what is known of the one it predicts. What lies beyond the horizon repeats the
+    last known value. Returns x and mask [B,V,T], and [B,n,patches - 1,P].
+    """
+    n, T = known_BnH.shape[1], x_BVT.shape[-1]
+    short = -known_BnH.shape[-1] % patch
+    whole = torch.cat([x_BVT[:, -n:], F.pad(known_BnH, (0, short))], dim=-1)
+    seen = torch.cat([mask_BVT[:, -n:], F.pad(known_mask_BnH, (0, short))], dim=-1)
+    whole = fill(whole, seen, patch)
+    early = slice(patch, patch + T)
+    x = torch.cat([x_BVT[:, :-n], whole[..., early]], dim=1)
+    mask = torch.cat([mask_BVT[:, :-n], seen[..., early]], dim=1)
+    return x, mask, whole[..., patch + T :].unflatten(-1, (-1, patch))
+
+
 def rollout(
     model: Toto,
     x_BVT: Tensor,
@@ -54,16 +74,21 @@ def rollout(
     draw: Callable[[Prediction], Tensor],
     ids_BVT: Tensor | None = None,
     targets: int | None = None,
+    later_BnSP: Tensor | None = None,
 ) -> Iterator[Prediction]:
     """The predictions of one patch after another: S = 1 for the first, S = M paths after it.
 
     targets: how many variates the last prediction is wanted for; those before it need all, to go on.
-    draw: from a prediction to the values [B,V,M,P], in raw units, that each path goes on with.
+    draw: from a prediction to the values [B,V,M,P], in raw units, that each path goes on with. later: from
+    `look_ahead`, what the last n variates are instead of drawn, patch by patch.
     """
     prediction, past = model.prefill(x_BVT, mask_BVT, ids_BVT, targets if patches == 1 else None)
     yield prediction
     for to_come in range(patches - 2, -1, -1):
         x = draw(prediction)
+        if later_BnSP is not None:
+            known_Bn1P = later_BnSP[:, :, [patches - 2 - to_come]]
+            x = torch.cat([x[:, : -known_Bn1P.shape[1]], known_Bn1P.expand(-1, -1, x.shape[2], -1)], dim=1)
         sane = x.isfinite() & (x.abs() < torch.finfo(x.dtype).max / 2)
         prediction = model.step(torch.where(sane, x, 0.0), past, None if to_come else targets)
         yield prediction
@@ -79,21 +104,24 @@ def forecast(
     paths: int,
     generator: torch.Generator,
     targets: int = 1,
+    later_BnSP: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean [B,targets,H] and quantiles [B,targets,H,Q], float64, of the first `targets` variates.
 
-    x_BVT, mask_BVT: as `align` gives them. Series are forecast in chunks that bound memory; the draws depend on the
-    generator and on which series are asked for together. The model must be in evaluation mode.
+    x_BVT, mask_BVT, later: as `align` or `look_ahead` gives them. Series are forecast in chunks that bound memory; the
+    draws depend on the generator and on which series are asked for together. The model must be in evaluation mode.
     """
     config = model.config
     patches = -(-horizon // config.patch)
     wide = x_BVT.shape[1] * max(x_BVT.shape[2] * 8 * config.embed_dim // config.patch, _width(config, paths, patches))
     means, quantiles = [], []
-    for x, mask in zip(x_BVT.split(max(1, _CHUNK // wide)), mask_BVT.split(max(1, _CHUNK // wide)), strict=True):
-        parts = [
-            _summary(prediction.of(targets), levels, generator)
-            for prediction in rollout(model, x, mask, patches, lambda p: _paths(p, paths, generator), targets=targets)
-        ]
+    at_once = max(1, _CHUNK // wide)
+    for first in range(0, len(x_BVT), at_once):
+        few = slice(first, first + at_once)
+        later = None if later_BnSP is None else later_BnSP[few]
+        course = rollout(model, x_BVT[few], mask_BVT[few], patches, lambda p: _paths(p, paths, generator),
+                         targets=targets, later_BnSP=later)  # fmt: skip
+        parts = [_summary(prediction.of(targets), levels, generator) for prediction in course]
         means.append(torch.cat([mean for mean, _ in parts], dim=2)[:, :, :horizon])
         quantiles.append(torch.cat([q for _, q in parts], dim=2)[:, :, :horizon])
     return torch.cat(means), torch.cat(quantiles)

@@ -22,6 +22,7 @@ from trainers.toto.model import Toto
 
 class TotoFamily:
     name = "toto"
+    knows_future = True
 
     def build(self, config: Any, variates: int, seed: int) -> Toto:
         """A model from config.model: from the weights it names, else from the seed. Works for any number of variates.
@@ -35,6 +36,12 @@ class TotoFamily:
             )
         if config.model.loss == "quantile":
             _check_levels(config.model, config.eval.levels, "eval.levels")
+        known = len(getattr(config.data, "known_future", ()))
+        if known and not any(config.model.space_layers):
+            raise ConfigError(
+                "data.known_future without a layer over variates reaches no forecast: "
+                "set model.space_every to 1 or more, or leave data.known_future out."
+            )
         if config.model.weights:
             found = hub.locate(config.model.weights)
             with torch.random.fork_rng(devices=[]):
@@ -42,24 +49,35 @@ class TotoFamily:
                 model = weights.load(found.folder, config=config.model).train()
                 lora.prepare(model, new_head=layout.read_config(found.folder).head != config.model.head)
             model.origin = {"source": config.model.weights, "revision": found.revision}
+            model.known = known
             return model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return Toto(config.model)
+            model = Toto(config.model)
+        model.known = known
+        return model
 
     def loss(self, model: nn.Module, batch: Any, horizon: int) -> Tensor:
         """Next-patch loss over the whole window, context and future alike: every patch learns from the ones before.
 
         The mean over each window's observed points, then over windows. Points whose past holds no observation at all
-        are left out. horizon is part of every window already and decides nothing here.
+        are left out. horizon is part of every window already and decides nothing here. Variates known ahead run one
+        patch early and are not learned.
         """
         del horizon
         toto = _toto(model)
         config = toto.config
         x, mask = decode.align(batch.values, batch.mask, config.patch)
         x, _ = in_units(x, mask, config)
-        targets = 1 if config.loss_on == "target" else x.shape[1]
-        prediction = model(x[..., : -config.patch], mask[..., : -config.patch], None, targets)
+        learned = x.shape[1] - toto.known
+        targets = 1 if config.loss_on == "target" else learned
+        inputs, observed = x[..., : -config.patch], mask[..., : -config.patch]
+        if toto.known:
+            inputs, observed = (
+                torch.cat([now[:, :learned], whole[:, learned:, config.patch :]], dim=1)
+                for now, whole in ((inputs, x), (observed, mask))
+            )
+        prediction = model(inputs, observed, None, targets)
         seen = mask.unflatten(-1, (-1, config.patch)).any(-1).cummax(-1).values[..., :-1]
         valid = mask[..., config.patch :] & seen.repeat_interleave(config.patch, dim=-1)
         return next_patch_loss(prediction, x[:, :targets, config.patch :], valid[:, :targets], per_series=True)
@@ -73,8 +91,9 @@ class TotoFamily:
         levels: tuple[float, ...],
         seed: int,
         samples: int | None = None,
+        known: tuple[Tensor, Tensor] | None = None,
     ) -> Forecast:
-        """The horizon after the last of T. point is the median.
+        """The horizon after the last of T. point is the median. known: see `Family`.
 
         values: the context alone, original units, any length. Within one patch everything is exact and seed and
         samples decide nothing; beyond, samples paths (config.model.samples if None) are drawn with the seed, one path
@@ -86,12 +105,25 @@ class TotoFamily:
         paths = 1 if toto.config.head[0] == "point" else samples or toto.config.samples
         x, mask = decode.align(values_BVT, mask_BVT, toto.config.patch)
         x, unit = in_units(x, mask, toto.config)
+        later = None
+        if toto.known:
+            if known is None or known[0].shape[1:] != (toto.known, horizon):
+                raise ValueError(f"known: expected {toto.known} variates over {horizon} steps")
+            ahead = (known[0].double() / unit[:, -toto.known :, None]).to(x.dtype)
+            x, mask, later = decode.look_ahead(x, mask, ahead, known[1], toto.config.patch)
         asked = tuple(sorted({*levels, 0.5}))
         was_training = toto.training
         toto.eval()
         try:
             mean, quantiles = decode.forecast(
-                toto, x, mask, horizon, asked, paths, torch.Generator(x.device).manual_seed(seed)
+                toto,
+                x,
+                mask,
+                horizon,
+                asked,
+                paths,
+                torch.Generator(x.device).manual_seed(seed),
+                later_BnSP=later,
             )
         finally:
             toto.train(was_training)

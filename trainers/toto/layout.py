@@ -80,7 +80,13 @@ def read_config(folder: Path) -> ModelConfig:
     return config
 
 
-def config_json(config: ModelConfig, hub: bool) -> dict[str, Any]:
+def read_known(folder: Path) -> int:
+    """How many of the last variates the model of a folder knows ahead; 0 unless we wrote it."""
+    stored = json.loads((folder / "config.json").read_text()).get(OWN, {})
+    return int(stored.get("known_future", 0))
+
+
+def config_json(config: ModelConfig, hub: bool, known: int = 0) -> dict[str, Any]:
     """What config.json says of a model. hub: for upstream's loader, so without our own key."""
     out: dict[str, Any] = {theirs: getattr(config, ours) for ours, theirs in _HUB_FIELDS.items()}
     out |= {
@@ -90,7 +96,8 @@ def config_json(config: ModelConfig, hub: bool) -> dict[str, Any]:
         "output_distribution_kwargs": {"k_components": config.components},
         "use_memory_efficient_attention": True,
     }
-    return out if hub else {**out, OWN: {k: v for k, v in as_dict(config).items() if k in OWN_FIELDS}}
+    own = {k: v for k, v in as_dict(config).items() if k in OWN_FIELDS}
+    return out if hub else {**out, OWN: {**own, "known_future": known} if known else own}
 
 
 def not_upstream(config: ModelConfig) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trainers.errors import ConfigError, did_you_mean
 from trainers.toto.config import ModelConfig
-from trainers.toto.layout import ARCHITECTURE, config_json, not_upstream, read_config
+from trainers.toto.layout import ARCHITECTURE, config_json, not_upstream, read_config, read_known
 from trainers.toto.lora import merged_state
 from trainers.toto.model import Toto, head_for
 
@@ -61,7 +61,9 @@ def save(model: Toto, folder: Path, *, hub: bool = False) -> None:
     if hub and (why := not_upstream(config)):
         raise ConfigError(why)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config_json(config, hub), indent=2, sort_keys=True) + "\n")
+    (folder / "config.json").write_text(
+        json.dumps(config_json(config, hub, model.known), indent=2, sort_keys=True) + "\n"
+    )
     state = {k: v.detach().cpu().contiguous() for k, v in to_hub(merged_state(model), config.heads).items()}
     save_file(state, folder / "model.safetensors")
 
@@ -99,6 +101,7 @@ def load(folder: Path, device: torch.device | str = "cpu", config: ModelConfig |
         state |= {f"output_distribution.{k}": v for k, v in head_for(stored).state_dict().items()}
     _check_keys(model.state_dict(), state, folder)
     model.load_state_dict({k: v.to(device=device, dtype=torch.float32) for k, v in state.items()}, assign=True)
+    model.known = read_known(folder)
     return model.requires_grad_(True).eval()
 
 
