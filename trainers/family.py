@@ -87,7 +87,8 @@ class Place(NamedTuple):
 
     <package>.config imports no torch and holds TITLE, HELP, ModelConfig, PRESETS (name -> function giving settings
     by full field name) and DEFAULT_PRESET, and if need be complete(values, given): the model's fields with what follows
-    from them, such as the architecture of the weights they name; <package>.family holds the class.
+    from them, such as the architecture of the weights they name; and if need be check(config): ConfigError for what does
+    not go together across sections. <package>.family holds the class.
     """
 
     package: str

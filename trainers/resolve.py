@@ -81,7 +81,11 @@ def from_dict(family: str, nested: Mapping[str, Any]) -> RunConfig:
         if section not in known:
             raise ConfigError(f"Unknown section '{section}'.{did_you_mean(section, known)}")
     parts = {section: fields.build(cls, nested.get(section) or {}, section) for section, cls in known.items()}
-    return RunConfig(family, **parts)
+    config = RunConfig(family, **parts)
+    check = getattr(families.config_module(family), "check", None)
+    if check is not None:
+        check(config)
+    return config
 
 
 def describe() -> dict[str, Any]:

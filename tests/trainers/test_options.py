@@ -25,7 +25,7 @@ from trainers.data.dataset import load
 from trainers.device import Placement, place
 from trainers.errors import ConfigError, LossError
 from trainers.loop import Loop
-from trainers.resolve import from_dict
+from trainers.resolve import from_dict, resolve
 from trainers.toto.config import ModelConfig
 from trainers.toto.family import TotoFamily
 from trainers.train_config import TrainConfig
@@ -130,6 +130,15 @@ def test_augmentations_change_what_is_learned_from_and_never_what_is_scored(home
     _, noisy = home.train("toy-0002", train__augment_noise=2.0, **still)
     assert list(scores(noisy).values()) == pytest.approx(list(scores(plain).values()), rel=1e-5)
     assert all(abs(losses(noisy)[step] / loss - 1) > 1e-2 for step, loss in losses(plain).items())
+
+
+def test_a_change_of_level_is_refused_where_the_network_sees_every_level_alike() -> None:
+    with pytest.raises(
+        ConfigError, match=r"train\.augment_scale = 0\.5 changes nothing with model\.units=basis_points"
+    ):
+        resolve("toto", "tiny", {"train.augment_scale": 0.5})
+    made = resolve("toto", "tiny", {"train.augment_scale": 0.5, "model.units": "raw"})
+    assert made.train.augment_scale == 0.5
 
 
 # -- precision -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainers.config import param
+from trainers.errors import ConfigError
 
 TITLE = "Toto 1.0"
 HELP = "Decoder-only patch transformer with a Student t mixture head (Datadog's Toto 1.0, own implementation)."
@@ -196,6 +197,15 @@ def finetune() -> dict[str, Any]:
 def lora() -> dict[str, Any]:
     """Low-rank adapters on the released weights: a hundredth of the weights trained, at a larger rate."""
     return {**finetune(), "model.tune": "lora", "train.lr": 2e-4}
+
+
+def check(config: Any) -> None:
+    """ConfigError where a field of another section would change nothing for this model. config: of the run."""
+    if config.train.augment_scale and config.model.units == "basis_points":
+        raise ConfigError(
+            f"train.augment_scale = {config.train.augment_scale:g} changes nothing with model.units=basis_points, "
+            "which sees every price level alike: leave it out, or set model.units=raw."
+        )
 
 
 PRESETS = {"tiny": tiny, "small": small, "base": base, "finetune": finetune, "lora": lora}
