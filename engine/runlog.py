@@ -91,6 +91,11 @@ def open(folder: str | os.PathLike[str]) -> Writer:  # noqa: A001 - reads as run
     return _writer
 
 
+def mute() -> None:
+    """Record nothing in this process: one of several of a run, and not the one that writes."""
+    globals().update(log=lambda step, **scalars: None, event=lambda kind, **fields: None)
+
+
 def _bind() -> Writer | None:
     global _silent
     if _writer is not None:

@@ -58,6 +58,14 @@ def _run(argv: list[str]) -> int:
         raise ConfigError(f"Unknown command or family '{command}'.{did_you_mean(command, known)} "
                           f"Known: {', '.join(known)}.")  # fmt: skip
     _no_more(command, rest, 1)
+    from trainers import launch
+
+    launch.attend()
+    count = launch.processes(rest[0])
+    if count > 1:
+        spec = sys.modules["__main__"].__spec__
+        module = spec.name.removesuffix(".__main__") if spec else "trainers"
+        return launch.launch(count, module, argv, rest[0])
     from trainers.stop import Stop
 
     with Stop() as stop:  # before torch is loaded, which takes a second or two

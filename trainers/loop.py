@@ -24,8 +24,10 @@ from trainers.augment import Augment
 from trainers.compiling import compiled
 from trainers.device import Placement
 from trainers.ema import Ema
-from trainers.errors import LossError
+from trainers.errors import ConfigError, LossError
 from trainers.family import Family
+from trainers.journal import Journal
+from trainers.ranks import ALONE, LossOf, Ranks
 from trainers.resolve import RunConfig, workspace
 from trainers.sampler import Sampler
 from trainers.schedule import factor
@@ -79,11 +81,19 @@ class Loop:
         placement: Placement,
         stop: Callable[[], bool] = lambda: False,
         say: Callable[[str], object] = print,
+        ranks: Ranks = ALONE,
     ) -> None:
-        """about: what config.json of each checkpoint must hold. stop: asked once a step."""
+        """about: what config.json of each checkpoint must hold. stop: asked once a step. ranks: this is one of them."""
         self.family, self.model, self.config, self.train = family, model, config, config.train
         self.windows, self.score, self.folder = windows, score, folder
         self.about, self.placement, self.stop, self.say = dict(about), placement, stop, say
+        self.ranks = ranks
+        if self.train.batch % (ranks.count * self.train.accumulate):
+            raise ConfigError(
+                f"train.batch = {self.train.batch} cannot be cut into equal parts for {ranks.count} processes"
+                + (f" with train.accumulate = {self.train.accumulate}" if self.train.accumulate > 1 else "")
+                + f": choose a multiple of {ranks.count * self.train.accumulate}."
+            )
         self.progress = Progress(windows=len(windows))
         self.steps = total_steps(config, len(windows))
         self.eval_every = self.train.eval_every or max(1, round(len(windows) / self.train.batch))
@@ -97,15 +107,16 @@ class Loop:
         # gradients stay in memory of their own: in a CUDA graph's, the next replay would write over sums of parts
         self._graphs = mode == "reduce-overhead"
         optim.zero_gradients(self.parameters, keep=self._graphs)
+        self.loss_of = ranks.wrap(LossOf(family, self.network, config.data.horizon))
         self.optimizer = optim.build(self.train, family.parameter_groups(model, self.train.weight_decay))
         self.scaler = placement.scaler()
         self.ema = Ema(model, self.train.ema, self.train.offload in ("ema", "both")) if self.train.ema else None
         self._higher = config.eval.metric in HIGHER_IS_BETTER
-        self._losses: list[Tensor] = []
-        self._norms: list[Tensor] = []
+        flops = family.flops_per_window(config, len(self.about.get("variates", "?")))
+        self.journal = Journal(self.train, self.steps, flops, placement, ranks, folder, say)
         self._rate = 0.0  # of the last update
         self._saved = -1
-        self._marked = self._said = time.perf_counter()
+        self._stopping = False
         self._began = time.monotonic()
         self._seconds_before = 0.0
 
@@ -113,9 +124,9 @@ class Loop:
 
     def run(self) -> str:
         self.model.train()
-        self._mark()
+        self.journal.meter.restart()
         while True:
-            if self._evaluation_due() and not self.stop():
+            if self._evaluation_due() and not self._stopping:
                 self.evaluate()
             elif self.train.save_every and self.progress.step % self.train.save_every == 0:
                 self.save()
@@ -129,48 +140,60 @@ class Loop:
         if why == "time" and self.progress.evaluated != self.progress.step:
             self.evaluate()
         self.save()
-        return "stopped" if self.stop() else why
+        self.journal.close()
+        return "stopped" if self._over() == "stopped" else why
 
     def take_step(self) -> None:
         """One optimizer update. Leaves loss and gradient norm on the device, to be read by `flush`."""
         train, progress = self.train, self.progress
-        numbers = self.sampler.take(train.batch)
-        part_size = train.batch // train.accumulate
+        meter = self.journal.meter
+        with meter.waiting():
+            numbers = self.sampler.take(train.batch)
+        share = self.ranks.share(train.batch)
+        part_size = len(share) // train.accumulate
         loss_sum: Tensor | None = None
-        for first in range(0, train.batch, part_size):
-            batch = self.augment(self.windows.gather(numbers[first : first + part_size]), progress.step, first)
+        for first in share[::part_size]:
+            with meter.waiting():
+                batch = self.windows.gather(numbers[first : first + part_size])
+            meter.points = meter.points or batch.values[0].numel()
+            batch = self.augment(batch, progress.step, first)
             if self._graphs:
                 torch.compiler.cudagraph_mark_step_begin()
-            with self.placement.autocast():
-                loss = self.family.loss(self.network, batch, self.config.data.horizon)
-            if train.accumulate > 1:
-                loss = loss / train.accumulate
-            torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
+            with self.ranks.alone(self.loss_of, first + part_size < share.stop):
+                with self.placement.autocast():
+                    loss = self.loss_of(batch)
+                if train.accumulate > 1:
+                    loss = loss / train.accumulate
+                torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
             loss_sum = loss.detach() if loss_sum is None else loss_sum + loss.detach()
         assert loss_sum is not None
         self._rate = self.lr()
         self.optimizer.set_lr(self._rate)
-        norm = self._update()
+        norm, each = self._update()
         optim.zero_gradients(self.parameters, keep=self._graphs)
         if self.ema is not None:
             self.ema.update()
             progress.averaged = self.ema.updates
         progress.step += 1
         progress.position = self.sampler.position
-        self._losses.append(loss_sum)
-        self._norms.append(norm)
+        self.journal.add(loss_sum, norm, each)
 
-    def _update(self) -> Tensor:
-        """Clip and step; the gradient norm before. Under fp16 a step whose gradients overflowed changes nothing."""
+    def _update(self) -> tuple[Tensor, Tensor]:
+        """Clip and step; the gradient norm before, of all and of each parameter.
+
+        Under fp16 a step whose gradients overflowed changes nothing.
+        """
+        if not self.journal.names:
+            self.journal.names = [name for name, p in self.model.named_parameters() if p.grad is not None]
         if self.scaler is None:
-            norm = optim.clip(self.parameters, self.train.clip)
+            norms = optim.clip(self.parameters, self.train.clip)
             self.optimizer.step()
-            return norm
+            return norms
         self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
-        norm = optim.clip(self.parameters, self.train.clip)
+        norms = optim.clip(self.parameters, self.train.clip)
         self.scaler.step(self.optimizer)  # type: ignore[arg-type]
         self.scaler.update()
-        return norm
+        return norms
 
     def lr(self) -> float:
         """The rate of the next update."""
@@ -191,15 +214,15 @@ class Loop:
     def _over(self) -> str:
         """Why no further step is to be taken, or an empty string."""
         self.progress.seconds = self._seconds_before + time.monotonic() - self._began
-        if self.stop():
+        late = 0.0 < self.train.time_limit * 60 <= self.progress.seconds
+        self._stopping, late = self.ranks.any(self.stop(), late)  # so that all ranks end at the same step
+        if self._stopping:
             return "stopped"
         if self.progress.step >= self.steps:
             return "steps"
         if self.train.patience and self.progress.without_gain >= self.train.patience:
             return "early_stop"
-        if self.train.time_limit and self.progress.seconds >= self.train.time_limit * 60:
-            return "time"
-        return ""
+        return "time" if late else ""
 
     # -- numbers ---------------------------------------------------------------------------------------------------
 
@@ -208,39 +231,41 @@ class Loop:
 
         Raises LossError naming the first step whose loss or gradient norm was not finite.
         """
-        count = len(self._losses)
+        losses, norms = self.journal.read()
+        count = len(losses)
         if not count:
             return
-        losses, norms = torch.stack([torch.stack(self._losses).float(), torch.stack(self._norms).float()]).tolist()
-        self._losses.clear()
-        self._norms.clear()
-        now = time.perf_counter()
-        speed = count / max(now - self._marked, 1e-9)
-        self._marked = now
-        step = self.progress.step
-        loss = sum(losses) / count
+        rates = self.journal.meter.read()
+        step, loss = self.progress.step, sum(losses) / count
         skipped = self._overflows(norms)
         norms = [0.0 if i in skipped else norm for i, norm in enumerate(norms)]
-        runlog.log(
-            step,
-            epoch=self.progress.position / len(self.windows),
-            loss=loss,
-            lr=self._rate,
-            grad_norm=sum(norms) / max(count - len(skipped), 1),
-            windows_per_s=speed * self.train.batch,
-            steps_per_s=speed,
-            **({} if self.scaler is None else {"skipped_steps": len(skipped), "loss_scale": self.scaler.get_scale()}),
-        )
-        first_bad = next((i for i in range(count) if not math.isfinite(losses[i] + norms[i])), None)
-        if now - self._said >= 1.0 or step >= self.steps or first_bad is not None:
-            self._said = now
-            self.say(f"step {step}/{self.steps} loss {loss:.4g} lr {self._rate:.2g} {speed:.3g} it/s")
-        if first_bad is not None:
-            bad = step - count + 1 + first_bad
-            what = "The loss" if not math.isfinite(losses[first_bad]) else "The gradient norm"
-            text = f"{what} is {losses[first_bad] if what == 'The loss' else norms[first_bad]} at step {bad}"
-            runlog.event("warning", code="nan", step=bad, text=text)
-            raise LossError(f"{text}. Lower train.lr ({self.train.lr:g}), warm up longer, or check the data.")
+        numbers = {
+            "epoch": self.progress.position / len(self.windows),
+            "loss": loss,
+            "lr": self._rate,
+            "grad_norm": sum(norms) / max(count - len(skipped), 1),
+            **rates,
+        }
+        if self.scaler is not None:
+            numbers |= {"skipped_steps": len(skipped), "loss_scale": self.scaler.get_scale()}
+        self.journal.log(step, numbers)
+        bad = next((i for i in range(count) if not math.isfinite(losses[i] + norms[i])), None)
+        self.journal.progress(step, loss, self._rate, rates.get("steps_per_s"), bad is not None)
+        if bad is not None:
+            where = step - count + 1 + bad
+            found = self.journal.not_a_number(bad, where, losses[bad], norms[bad], self._numbers_in(where))
+            self.journal.warn([found], where)
+            raise LossError(f"{found.text} {found.suggestion}")
+        self.journal.warn(self.journal.doctor.line(step, loss, self._rate, max(norms), rates.get("data_share")), step)
+
+    def _numbers_in(self, step: int) -> bool:
+        """Whether the windows of an update hold nothing but numbers."""
+        batch = self.train.batch
+        at = self.progress.position - (self.progress.step - step + 1) * batch
+        numbers = Sampler(len(self.windows), self.train.seed, at).take(batch)
+        share = self.ranks.share(batch)
+        good = bool(torch.isfinite(self.windows.gather(numbers[share.start : share.stop]).values).all())
+        return not self.ranks.any(not good)[0]
 
     def _overflows(self, norms: list[float]) -> set[int]:
         """The steps among these that fp16 left out. LossError when no loss scale is small enough any more."""
@@ -254,10 +279,6 @@ class Loop:
             )
         return skipped
 
-    def _mark(self) -> None:
-        """Start the clock of it/s anew, so that validations and saves do not count as slow steps."""
-        self._marked = time.perf_counter()
-
     # -- validation and checkpoints --------------------------------------------------------------------------------
 
     def evaluate(self) -> None:
@@ -268,14 +289,15 @@ class Loop:
         self.model.eval()
         devices = [self.placement.device] if self.placement.device.type == "cuda" else []
         with self._weights_to_score(), torch.random.fork_rng(devices):  # watching must not change what is watched
-            metrics = self.score(self.model, progress.step, self.stop)
+            metrics = self.score(self.model, progress.step, self.stop) if self.ranks.first else None
+        metrics = self.ranks.tell(metrics and dict(metrics))
         self.model.train()
         runlog.event("phase", name="train")
         if metrics is None:  # asked to stop half-way: the resumed run scores this step
-            self._mark()
+            self.journal.meter.restart()
             return
         value = metrics.get(metric, math.nan)
-        runlog.log(progress.step, epoch=progress.position / len(self.windows), **metrics)
+        self.journal.log(progress.step, {"epoch": progress.position / len(self.windows), **metrics})
         self.say(
             f"step {progress.step}/{self.steps} {metric} {value:.5g} naive "
             f"{metrics.get('val_naive_pct_mae', math.nan):.5g} skill {metrics.get('val_skill', math.nan):+.4f}"
@@ -294,6 +316,7 @@ class Loop:
         if self.train.schedule == "plateau" and progress.flat >= self.train.plateau_patience:
             progress.cuts, progress.flat = progress.cuts + 1, 0
         self.save(force=True)
+        self.journal.warn(self.journal.doctor.validation(metrics), progress.step)
         if is_best:
             path = f"checkpoints/{entry['name']}"
             runlog.event("best", step=progress.step, path=path, metric=metric, value=value)
@@ -307,14 +330,17 @@ class Loop:
         progress.seconds = self._seconds_before + time.monotonic() - self._began
         scored = progress.metrics if progress.evaluated == progress.step else {}
         about = {**self.about, "step": progress.step, "metrics": scored, "averaged": self.ema is not None}
-        tensors = self._tensors()  # before the averages take the place of the weights
-        with self._weights_to_score():
-            path = checkpoint.save(self.folder, progress.step, self._write_model, about, asdict(progress), tensors)
+        chance = self._chance()  # of all ranks
         self._saved = progress.step
-        relative = f"checkpoints/{path.name}"
-        runlog.event("checkpoint", step=progress.step, path=relative, bytes=checkpoint.size(path), metrics=scored)
-        checkpoint.retain(self.folder, [e["name"] for e in progress.best], path)
-        self._mark()
+        if self.ranks.first:
+            tensors = self._tensors() | chance  # before the averages take the place of the weights
+            with self._weights_to_score():
+                path = checkpoint.save(self.folder, progress.step, self._write_model, about, asdict(progress), tensors)
+            relative = f"checkpoints/{path.name}"
+            runlog.event("checkpoint", step=progress.step, path=relative, bytes=checkpoint.size(path), metrics=scored)
+            checkpoint.retain(self.folder, [e["name"] for e in progress.best], path)
+        self.ranks.wait()
+        self.journal.meter.restart()
 
     def resume(self, path: Path) -> None:
         """Take up the state of a checkpoint; the next step is the one that would have followed it."""
@@ -330,9 +356,17 @@ class Loop:
             self.scaler.load_state_dict({**self.scaler.state_dict(), **now})
         if self.ema is not None:
             self.ema.load(_under("ema/", tensors), self.progress.averaged)
-        torch.set_rng_state(tensors["rng/cpu"])
-        if "rng/cuda" in tensors and self.placement.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["rng/cuda"], self.placement.device)
+        before = sum(name.startswith("rng/cpu") for name in tensors)
+        if before != self.ranks.count:
+            text = (f"this run goes on with {self.ranks.count} processes where it had {before}: the same windows and "
+                    "weights, but dropout draws anew")  # fmt: skip
+            runlog.event("warning", code="resume", text=text)
+            self.say(f"warning: {text}")
+        mine = f"/{self.ranks.rank}" if self.ranks.rank else ""
+        if f"rng/cpu{mine}" in tensors:
+            torch.set_rng_state(tensors[f"rng/cpu{mine}"])
+        if f"rng/cuda{mine}" in tensors and self.placement.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors[f"rng/cuda{mine}"], self.placement.device)
 
     def _write_model(self, folder: Path) -> None:
         self.family.save(self.model, folder)
@@ -348,10 +382,18 @@ class Loop:
             out |= {f"scaler/{key}": torch.tensor(state[key]) for key in ("scale", "_growth_tracker")}
         if self.ema is not None:
             out |= {f"ema/{k}": v for k, v in self.ema.tensors().items()}
-        out["rng/cpu"] = torch.get_rng_state()
-        if self.placement.device.type == "cuda":
-            out["rng/cuda"] = torch.cuda.get_rng_state(self.placement.device)
         return out
+
+    def _chance(self) -> dict[str, Tensor]:
+        """The random state of every rank: rng/cpu of the first, rng/cpu/1 of the next."""
+        states = {"cpu": torch.get_rng_state()}
+        if self.placement.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.placement.device)
+        return {
+            f"rng/{kind}/{rank}".removesuffix("/0"): each
+            for kind, state in states.items()
+            for rank, each in enumerate(self.ranks.collect(state))
+        }
 
 
 def total_steps(config: RunConfig, windows: int) -> int:

@@ -150,13 +150,17 @@ def zero_gradients(parameters: list[nn.Parameter], keep: bool) -> None:
             p.grad.zero_()
 
 
-def clip(parameters: list[nn.Parameter], limit: float) -> Tensor:
-    """Scale the gradients so that their joint norm is at most `limit` (0: leave them); the norm before, on device."""
+def clip(parameters: list[nn.Parameter], limit: float) -> tuple[Tensor, Tensor]:
+    """Scale the gradients so that their joint norm is at most `limit` (0: leave them).
+
+    Returns the norm before, and that of every parameter that has a gradient, both on the device.
+    """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
+    each = torch.stack([norm.to(gradients[0].device) for norm in torch._foreach_norm(gradients)])
+    norm = torch.linalg.vector_norm(each)
     if limit:
         torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
-    return norm
+    return norm, each
 
 
 def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from engine import runlog
-from trainers import checkpoint, evaluate, folds
+from trainers import checkpoint, evaluate, folds, launch, ranks
 from trainers import family as families
 from trainers.data.dataset import Dataset
 from trainers.data.dataset import load as load_data
@@ -24,6 +24,7 @@ from trainers.device import Placement, place
 from trainers.errors import ConfigError, OutOfMemoryError, TrainerError
 from trainers.family import Family
 from trainers.loop import Loop, Progress, total_steps
+from trainers.ranks import Ranks
 from trainers.resolve import RunConfig, from_dict, workspace
 
 
@@ -31,29 +32,43 @@ def run(family: str, folder: str | Path, stop: Callable[[], bool] = lambda: Fals
     """Train what the folder says; the process's exit code. stop: see `trainers.stop`."""
     folder = Path(folder)
     spec = _spec(folder, family)
-    runlog.open(folder)
+    if ranks.here() == 0:
+        runlog.open(folder)
+    else:
+        runlog.mute()
     try:
-        return _train(family, folder, spec, stop)
+        config = from_dict(family, spec.get("config") or {})
+        with ranks.join(config.train.device) as us:
+            return _train(family, folder, spec, config, stop, us)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         memory = _memory(error)
-        if memory is None:
-            raise
-        runlog.event("oom", **memory)
-        return _fail(OutOfMemoryError(f"Out of memory: {_first_line(error)} Lower train.batch, raise "
-                                      "train.accumulate, or choose a smaller model."))  # fmt: skip
+        if memory is not None:
+            return _fail(OutOfMemoryError(f"Out of memory: {_first_line(error)} Lower train.batch, raise "
+                                          "train.accumulate, or choose a smaller model."), memory)  # fmt: skip
+        if launch.is_rank() and ranks.lost_a_peer(error):
+            launch.linger(stop)
+            return launch.PEER_LOST
+        raise
     except TrainerError as error:
         return _fail(error)
     except (OSError, SafetensorError) as error:  # a full or vanished disk is nobody's bug; it is told in one line
         return _fail(TrainerError(f"{type(error).__name__}: {_first_line(error)}"))
 
 
-def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[[], bool]) -> int:
-    config = from_dict(family_name, spec.get("config") or {})
+def _train(
+    family_name: str, folder: Path, spec: dict[str, Any], config: RunConfig, stop: Callable[[], bool], us: Ranks
+) -> int:
+    if us.count > 1 and config.eval.folds:
+        raise ConfigError(
+            f"eval.folds = {config.eval.folds} with {us.count} processes: folds are trained by one process. "
+            "Give the run one device (--gpus 1), or leave the folds out."
+        )
     if checkpoint.all_in(folder):
         raise ConfigError(f"{folder} holds checkpoints already: a run folder is trained once; resume into a new one.")
     placement = place(config.train.device, config.train.precision, config.train.threads)
     placement.check(config.train)
-    torch.manual_seed(config.train.seed)
+    # every rank builds the same model, from the seed itself, and then drops out for itself
+    torch.manual_seed((config.train.seed + 1_000_003 * us.rank) % 2**63)
     runlog.event("phase", name="load")
     dataset = load_data(config.data, workspace(), config.eval.stride).to(placement.device)
     for note in dataset.notes:
@@ -61,8 +76,10 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
         _say(f"data: {note}")
     parts = dataset.folds(config.eval.folds) if config.eval.folds else []
     family = families.load(family_name)
+    if config.data.known_future and not getattr(family, "knows_future", False):
+        raise ConfigError(f"data.known_future: {family_name} cannot use what is known ahead; leave it out.")
     model = family.build(config, len(dataset.variates), config.train.seed).to(placement.device)
-    untuned = _zero_shot(family, model, config, dataset, stop)
+    untuned = us.tell(_zero_shot(family, model, config, dataset, stop) if us.first else None)
     about = {
         "family": family_name,
         "config": config.as_dict(),
@@ -78,10 +95,11 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
     ) -> Loop:  # fmt: skip
         model = model or family.build(config, len(data.variates), config.train.seed).to(placement.device)
         score = evaluate.Scorer(family, config, data, placement, zero_shot)
-        return Loop(family, model, config, evaluate.TrainWindows(data), score, where, about, placement, stop, say)
+        return Loop(family, model, config, evaluate.TrainWindows(data), score, where, about, placement, stop, say, us)
 
     loop = loop_on(dataset, folder, _say, model, untuned.get("val", {}).get("pct_mae"))
-    _tell_plan(config, dataset, model, placement, len(loop.windows), family, loop.used())
+    _tell_plan(config, dataset, model, placement, len(loop.windows), family,
+               {**loop.used(), "processes": us.count})  # fmt: skip
     if spec.get("resume_from"):
         _resume(loop, folder, str(spec["resume_from"]), config)
     runlog.event("phase", name="train")
@@ -90,9 +108,9 @@ def _train(family_name: str, folder: Path, spec: dict[str, Any], stop: Callable[
     if why != "stopped" and parts:
         before = folder.resolve().parent / str(spec["resume_from"]) if spec.get("resume_from") else None
         summary = folds.run(loop_on, parts, config, folder, before, stop, _say)
-    if why != "stopped" and summary is not None:
+    if why != "stopped" and summary is not None and us.first:
         _final(loop, folder, config, dataset, untuned, summary, stop)
-    why = "stopped" if stop() else why
+    why = us.tell("stopped" if stop() else why)
     runlog.event("finished", step=loop.progress.step, why=why)
     _say(f"{why} at step {loop.progress.step}")
     return 143 if why == "stopped" else 0
@@ -163,10 +181,14 @@ def _resume(loop: Loop, folder: Path, run_id: str, config: RunConfig) -> None:
         runlog.event("warning", code="resume", text=text)
         _say(text)
         return
-    checkpoint.adopt(old, folder)
+    loop.ranks.wait()  # until all have seen that this folder holds no checkpoint of its own
+    if loop.ranks.first:
+        checkpoint.adopt(old, folder)
+    loop.ranks.wait()
     path = checkpoint.newest_with_state(folder)
     assert path is not None
-    before, now = checkpoint.about(path)["config"], config.as_dict()
+    # read through the fields, so that one which did not exist then counts as its default
+    before, now = from_dict(config.family, checkpoint.about(path)["config"]).as_dict(), config.as_dict()
     for section in ("model", "data"):
         for name in sorted(before[section].keys() | now[section].keys()):
             was, is_ = before[section].get(name), now[section].get(name)
@@ -226,8 +248,13 @@ def _spec(folder: Path, family: str) -> dict[str, Any]:
     return spec
 
 
-def _fail(error: TrainerError) -> int:
+def _fail(error: TrainerError, memory: dict[str, int | None] | None = None) -> int:
     text = str(error).replace("\n", " ")
+    if launch.is_rank():  # the leader tells it, once for all
+        launch.leave_word(error.code, text, memory)
+        return error.code
+    if memory is not None:
+        runlog.event("oom", **memory)
     runlog.event("failed", cause=text)
     sys.stdout.flush()
     print(text, file=sys.stderr, flush=True)
@@ -259,4 +286,5 @@ def _first_line(error: BaseException) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    if ranks.here() == 0:
+        print(line, flush=True)
