@@ -67,5 +67,5 @@ def raw_outputs(
     if folded is None and worth_folding(h.shape[:-1].numel(), bias.numel()):
         folded = fold(unembed, head, patch)
     if folded is None:
-        return F.linear(unembed(h).unflatten(-1, (patch, -1)), weight, bias).transpose(-1, -2)
+        return F.linear(unembed(h).unflatten(-1, (patch, -1)), weight, bias).transpose(-1, -2).contiguous()
     return F.linear(h, *folded).unflatten(-1, (-1, patch))
