@@ -207,7 +207,7 @@ def not_a_number(
         tensor, why = "grad_norm", "Every gradient is a number, but the sum of their squares is too large for one."
     suggestion = (
         "Look at the data with `engine data check`." if not inputs_finite
-        else f"Lower train.lr ({lr:g}), raise train.warmup, or check the data."
+        else f"Lower train.lr ({lr:g}), warm up longer, or check the data."
     )  # fmt: skip
-    evidence = {"step": float(step), "tensor": tensor, which.replace("gradient norm", "grad_norm"): value}
+    evidence: dict[str, float | str] = {"step": step, "tensor": tensor, which.replace("gradient norm", "grad_norm"): value}
     return Finding("nan", f"{text} {why}", suggestion, evidence)

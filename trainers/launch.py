@@ -74,7 +74,7 @@ def _torchrun(count: int, module: str, arguments: list[str], told: str) -> dict[
     # of the signals torchrun would take over, it may have this one: it gives ranks no more than 30 s to save
     asked += ["--signals-to-handle", "SIGQUIT", "-m", module, *arguments]
     try:
-        run.run(run.parse_args(asked))
+        run.run(run.parse_args(asked))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         return dict(error.failures)
     return {}
