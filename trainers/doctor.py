@@ -209,5 +209,5 @@ def not_a_number(
         "Look at the data with `engine data check`." if not inputs_finite
         else f"Lower train.lr ({lr:g}), warm up longer, or check the data."
     )  # fmt: skip
-    evidence: dict[str, float | str] = {"step": step, "tensor": tensor, which.replace("gradient norm", "grad_norm"): value}
+    evidence: dict[str, float | str] = {"step": step, "tensor": tensor, which.replace("gradient ", "grad_"): value}
     return Finding("nan", f"{text} {why}", suggestion, evidence)
