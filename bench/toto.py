@@ -2,11 +2,11 @@
 
     python bench/toto.py [SIZE ...] [--patches 32,128,256,1024] [--pairs 5] [--forecast] [--memory]
 
-SIZE is base (151M parameters, the released shape), 10m or tiny; base and 10m by default. Both sides have the same weights
-and windows, and loss and gradients are compared before anything is timed. Steps are timed in pairs, one of each in
-turn, on one thread and by the process's own CPU time, so that a busy machine slows both alike; the ratio is the median over
-the pairs. On a GPU both run under bf16 autocast, are timed by the clock after a synchronisation, and the share of
-the device's peak that the step's operations come to is told (MFU; peak as in --peak, in TFLOP/s).
+SIZE is base (151M parameters, the released shape), 10m or tiny; base and 10m by default. Both sides have the same
+weights and windows, and loss and gradients are compared before anything is timed. Steps are timed in pairs, one of
+each in turn, on one thread and by the process's own CPU time, so that a busy machine slows both alike; the ratio is
+the median over the pairs. On a GPU both run under bf16 autocast and are timed by the clock after a synchronisation;
+told as well is the share of the device's peak (--peak, TFLOP/s) that a step's operations come to (MFU).
 --forecast: 256 paths of 64 steps after 512. --memory: peak resident memory, each case in a process of its own.
 """
 
@@ -15,10 +15,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     # the repository in place of bench/, whose queue.py would be taken for Python's own
-    sys.path[0] = str(ROOT)
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import argparse
 import resource

@@ -1,7 +1,7 @@
 """The elementwise pieces of a layer, each as one function with its gradient written out.
 
 Autograd keeps more tensors for each, splits and joins them once more on the way back, and runs two to three times as
-many kernels. All are differentiable once. [...,E] and [...,S,D] stand for any leading dimensions.
+many kernels. All are differentiable once. torch.compile fuses by itself, and gets the formulas as they are.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ class _GatedSilu(torch.autograd.Function):
 
 def gated_silu(x: Tensor) -> Tensor:
     """x [...,2M] = gate | value -> silu(gate)·value [...,M]."""
+    if torch.compiler.is_compiling():
+        gate, value = x.chunk(2, dim=-1)
+        return F.silu(gate) * value
     return _GatedSilu.apply(x)  # type: ignore[no-any-return]
 
 
@@ -102,4 +105,8 @@ def split_and_turn(
 
     The tables [S,D] or [1,D] are float32 always; sin's sign is negative for the first of a pair.
     """
+    if torch.compiler.is_compiling():
+        q, k, v = x.transpose(1, 3).unbind(2)
+        q = (q * q_cos + _pairs_swapped(q) * q_sin).to(x.dtype)
+        return q, (k * k_cos + _pairs_swapped(k) * k_sin).to(x.dtype), v
     return _SplitAndTurn.apply(x, q_cos, q_sin, k_cos, k_sin)  # type: ignore[no-any-return]
