@@ -77,6 +77,18 @@ def test_every_adapter_is_in_the_path_and_nothing_else_learns(variates):
             assert p.grad is None, name
 
 
+def test_adapters_learn_the_same_with_checkpointed_layers():
+    grads = []
+    for again in (False, True):
+        model = adapted(lora_dropout=0.3)
+        model.checkpointing = again
+        torch.manual_seed(5)  # of the dropout, drawn alike in the second pass
+        loss(model, walks(2)).backward()
+        grads.append([p.grad for p in model.parameters() if p.requires_grad])
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("variates", [1, 3])
 @pytest.mark.parametrize("targets", ["wQKV", "wO,w3", ",".join(ALL)])
 def test_merged_forecasts_equal_unmerged_ones(tmp_path, targets, variates):
