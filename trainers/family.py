@@ -86,9 +86,9 @@ class Place(NamedTuple):
     """Where a family lives.
 
     <package>.config imports no torch and holds TITLE, HELP, ModelConfig, PRESETS (name -> function giving settings
-    by full field name) and DEFAULT_PRESET, and if need be complete(values, given): the model's fields with what follows
-    from them, such as the architecture of the weights they name; and if need be check(config): ConfigError for what does
-    not go together across sections. <package>.family holds the class.
+    by full field name) and DEFAULT_PRESET. If need be also complete(values, given): the model's fields and what follows
+    from them, such as the architecture of the weights they name; and check(config): ConfigError for what does not go
+    together across sections. <package>.family holds the class.
     """
 
     package: str
