@@ -44,7 +44,8 @@ class Family(Protocol):
     def loss(self, model: nn.Module, batch: Any, horizon: int) -> Tensor:
         """A scalar on the model's device: the mean over the windows of the batch, each counting the same.
 
-        Batches cut into parts (train.accumulate) rely on that.
+        Batches cut into parts (train.accumulate, several processes) rely on that; and several processes on every
+        trainable parameter having a gradient from it.
         """
         ...
 

@@ -123,6 +123,12 @@ class Loop:
     # -- the run ---------------------------------------------------------------------------------------------------
 
     def run(self) -> str:
+        try:
+            return self._run()
+        finally:
+            self.journal.close()
+
+    def _run(self) -> str:
         self.model.train()
         self.journal.meter.restart()
         while True:
@@ -140,7 +146,6 @@ class Loop:
         if why == "time" and self.progress.evaluated != self.progress.step:
             self.evaluate()
         self.save()
-        self.journal.close()
         return "stopped" if self._over() == "stopped" else why
 
     def take_step(self) -> None:
