@@ -45,6 +45,16 @@ def loop_of(home: Home, run_id: str, precision: str = "fp32", **sets: Any) -> Lo
     return Loop(family, model, config, evaluate.TrainWindows(dataset), score, folder, about, placement, say=lambda _: 0)
 
 
+def toto(dropout: float, layers: int = 4) -> tuple[TotoFamily, Any, Any]:
+    """The family, a config with every other layer over variates, and a batch of random walks."""
+    config = SimpleNamespace(
+        model=ModelConfig(patch=8, embed_dim=16, layers=layers, heads=2, mlp_dim=24, space_every=2, dropout=dropout),
+        data=SimpleNamespace(context=40, horizon=8),
+    )
+    values = 50 + torch.randn(3, 2, 48, generator=torch.Generator().manual_seed(0)).cumsum(-1)
+    return TotoFamily(), config, SimpleNamespace(values=values, mask=torch.ones_like(values, dtype=torch.bool))
+
+
 def rates(folder: Path) -> list[float]:
     return [line["lr"] for line in lines(folder, "metrics.jsonl") if "lr" in line]
 
@@ -274,32 +284,41 @@ def test_the_compiled_network_is_what_the_loss_calls(home: Home, monkeypatch: py
     assert load_file(newest(loop.folder) / "model.safetensors").keys() == dict(loop.model.named_parameters()).keys()
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_toto_is_one_graph_under_compile_and_its_gradients_agree() -> None:
+    """With a graph for every piece, CUDA graphs and fusion would have little to work on. With checkpointing."""
+    family, config, batch = toto(dropout=0.0, layers=2)
+    plain, model = (family.build(config, 2, seed=0).train() for _ in range(2))
+    family.checkpoint_layers(model)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True, dynamic=False)
+    for network in (plain, compiled):
+        family.loss(network, batch, 8).backward()
+    for (name, p), q in zip(plain.named_parameters(), model.parameters(), strict=True):
+        assert p.grad is not None
+        assert q.grad is not None, name
+        torch.testing.assert_close(q.grad, p.grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
 def test_gradients_with_and_without_checkpointing_agree_for_every_parameter() -> None:
-    family = TotoFamily()
-    model = SimpleNamespace(
-        model=ModelConfig(patch=8, embed_dim=16, layers=4, heads=2, mlp_dim=24, space_every=2, dropout=0.2),
-        data=SimpleNamespace(context=40, horizon=8),
-    )
-    chance = torch.Generator().manual_seed(0)
-    values = 50 + torch.randn(3, 2, 48, generator=chance).cumsum(-1)
-    batch = SimpleNamespace(values=values, mask=torch.ones_like(values, dtype=torch.bool))
+    family, config, batch = toto(dropout=0.2)
     found: list[dict[str, torch.Tensor]] = []
     passes = []
     for again in (False, True):
-        toto = family.build(model, 2, seed=0).train()
+        model = family.build(config, 2, seed=0).train()
         if again:
-            family.checkpoint_layers(toto)
+            family.checkpoint_layers(model)
         count = 0
 
         def counted(*_: object) -> None:
             nonlocal count
             count += 1
 
-        for layer in toto.transformer.layers:
+        for layer in model.transformer.layers:
             layer.register_forward_pre_hook(counted)
         torch.manual_seed(7)
-        family.loss(toto, batch, 8).backward()
-        found.append({name: p.grad for name, p in toto.named_parameters()})
+        family.loss(model, batch, 8).backward()
+        found.append({name: p.grad for name, p in model.named_parameters()})
         passes.append(count)
     assert passes == [4, 8]
     for name, gradient in found[0].items():
