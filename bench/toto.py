@@ -74,7 +74,10 @@ def ours(size: str) -> Toto:
     return Toto(ModelConfig(**SIZES[size])).to(DEVICE)
 
 
-def plain(size: str) -> PlainToto:
+def plain(size: str, same: bool = True) -> PlainToto:
+    """With the weights of ours, or with its own, which does without ours in memory."""
+    if not same:
+        return PlainToto(ModelConfig(**SIZES[size])).to(DEVICE)
     model = ours(size)
     made = PlainToto(model.config)
     made.load_state_dict(plain_keys(model.state_dict(), model.config.heads))
@@ -97,8 +100,8 @@ def our_step(size: str, data) -> tuple[Toto, Callable[[], torch.Tensor], Callabl
     return model, lambda: FAMILY.loss(model, batch, HORIZON), lambda: _update(optimizer)
 
 
-def plain_step(size: str, data) -> tuple[PlainToto, Callable[[], torch.Tensor], Callable[[], None]]:
-    model = plain(size)
+def plain_step(size: str, data, same: bool = True) -> tuple[PlainToto, Callable[[], torch.Tensor], Callable[[], None]]:
+    model = plain(size, same)
     optimizer = plain_optimizer(model, lr=1e-5)
     return model, lambda: plain_loss(model, *data), lambda: _update(optimizer)
 
@@ -194,7 +197,8 @@ def resident(side: str, size: str, patches: int) -> int:
 
 def only(side: str, size: str, patches: int) -> None:
     if patches:
-        _, loss, update = (our_step if side == "ours" else plain_step)(size, windows(patches, SIZES[size]["patch"]))
+        data = windows(patches, SIZES[size]["patch"])
+        _, loss, update = our_step(size, data) if side == "ours" else plain_step(size, data, same=False)
         for _ in range(2):
             timed(loss, update)
     else:
@@ -202,7 +206,7 @@ def only(side: str, size: str, patches: int) -> None:
         if side == "ours":
             our_forecast(ours(size).eval(), x, mask)
         else:
-            plain_forecast(plain(size), x, mask, ids, HORIZON, PATHS)
+            plain_forecast(plain(size, same=False), x, mask, ids, HORIZON, PATHS)
     if DEVICE.type == "cuda":
         print(torch.cuda.max_memory_allocated() >> 20)
     else:
