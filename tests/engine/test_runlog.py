@@ -103,3 +103,13 @@ def test_outside_a_run_it_says_so_once(tmp_path: Path):
     assert (done.returncode, len(done.stderr.splitlines())) == (0, 1)
     assert "not inside a run" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_muted_process_records_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE_RUN", str(tmp_path))
+    for name in ("log", "event"):
+        monkeypatch.setattr(runlog, name, getattr(runlog, name))  # gives them back at the end
+    runlog.mute()
+    runlog.log(1, loss=0.5)
+    runlog.event("phase", name="train")
+    assert not list(tmp_path.iterdir())
