@@ -86,10 +86,10 @@ def objects(data: bytes) -> tuple[list[Line], int]:
 class Ingest:
     """One transaction's worth of reading. Takes what it has dealt with out of news.todo and news.gone."""
 
-    def __init__(self, con: DuckDBPyConnection, runs: Path, budget: int = BUDGET) -> None:
+    def __init__(self, con: DuckDBPyConnection, runs: Path) -> None:
         self.con = con
         self.runs = runs
-        self.budget = budget
+        self.budget = BUDGET
         self.rows = Rows(con)
         self.done = Done()
         self.marks: dict[str, Mark] = {}
