@@ -273,13 +273,13 @@ def what(row: RunRow) -> Cell:
 
 
 def note(row: RunRow) -> Cell:
-    """What should be seen of a live run: trouble first, then what it does, then what it is."""
-    if row.warning:
-        return cell(f"▲ {row.warning}", "attention")
+    """What should be seen of a live run: a state that passes, then trouble, then what it does, then what it is."""
     if row.state == "orphaned":
         return cell("▲ its supervisor is gone; the device is still busy", "trouble")
     if row.state != "running":
         return cell(row.state + "…", STATE_ROLES.get(row.state, "rest"))
+    if row.warning:
+        return cell(f"▲ {row.warning}", "attention")
     if row.phase and row.phase != "train":
         return cell(f"{row.phase}…", "ours")
     return tuple((text, "rest" if role in ("text", "strong") else role) for text, role in what(row))

@@ -45,15 +45,16 @@ def spans(
         before = here
     found: list[Span | None] = []
     for top, end in zip(tops, ends, strict=True):
-        first, last = max(0, _dot(top)), min(high - 1, _dot(end))
+        if top > end:  # nothing in this column
+            found.append(None)
+            continue
+        # A dot that is only half covered belongs to the neighbour, so that lines are one dot thin.
+        first, last = math.ceil(top - 0.499), math.floor(end + 0.499)
+        if first > last:
+            first = last = round((top + end) / 2)
+        first, last = max(0, first), min(high - 1, last)
         found.append((first, last) if first <= last else None)
     return found
-
-
-def _dot(value: float) -> int:
-    if value == math.inf:
-        return 1 << 30
-    return -1 if value == -math.inf else round(value)
 
 
 def _join(a: tuple[float, float], b: tuple[float, float], tops: list[float], ends: list[float]) -> None:
@@ -157,7 +158,7 @@ def tick_labels(values: Sequence[float]) -> list[str]:
     step = min((abs(b - a) for a, b in itertools.pairwise(values)), default=abs(values[0]) or 1.0)
     top = max(abs(v) for v in values)
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if top >= 10 * limit or (top >= limit and step >= limit / 10):
+        if top >= 10 * limit or (top >= limit and step >= limit):
             return ["0" if v == 0 else _fixed(v / limit, step / limit) + unit for v in values]
     if top < 1e-4:
         return ["0" if v == 0 else f"{v:.1e}" for v in values]
