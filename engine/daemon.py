@@ -388,7 +388,11 @@ def told(spec: Spec) -> str:
     """Say in a few words what a run is: what was set by hand, or its command."""
     if spec.family == "exec":
         return " ".join(spec.command)[:200]
-    return " ".join(f"{name.split('.')[-1]} {value}" for name, value in spec.changed.items())[:200]
+    return " ".join(f"{name.split('.')[-1]} {_plainly(value)}" for name, value in spec.changed.items())[:200]
+
+
+def _plainly(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 async def wait_process(process: subprocess.Popen[bytes]) -> None:
