@@ -294,13 +294,20 @@ class World:
             fits = [run_id for run_id in self.runs if _number(run_id) == wanted]
         else:
             fits = [run_id for run_id in self.runs if run_id.startswith(word)]
-            fits = fits or [run.id for run in self.runs.values() if run.spec.name == word]
+            fits = fits or self._named(word)
         if len(fits) == 1:
             return self.runs[fits[0]]
         if fits:
             some = ", ".join(sorted(fits)[:5]) + (", ..." if len(fits) > 5 else "")
             raise UnknownRun(f"{word!r} fits {len(fits)} runs: {some}. Type more of the id.")
         raise UnknownRun(f"No run {word!r}.{did_you_mean(word, self.runs)} `engine ls --all` shows them all.")
+
+    def _named(self, name: str) -> list[str]:
+        """Give the runs of a name; attempts of one run are one run, and the last of them is meant."""
+        last: dict[str, str] = {}
+        for run_id in sorted((run.id for run in self.runs.values() if run.spec.name == name), key=_number):
+            last[run_id.split(".")[0]] = run_id
+        return [*last.values()]
 
     def new_id(self, family: str) -> str:
         """Give the next id: the number is unique in the workspace, whatever the family."""
