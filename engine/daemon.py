@@ -34,7 +34,7 @@ from engine.records import ENDED, EngineStatus, Note, Order, Retry, RunDetail, R
 from engine.sampler import Sampler, labels, slots
 from engine.schedule import CPU
 from engine.server import Server
-from engine.state import Adopt, Run, Start, World
+from engine.state import MAX_PRIORITY, Adopt, Run, Start, World
 from engine.workspace import Workspace, find
 
 TICK = 1.0
@@ -189,6 +189,8 @@ class Daemon:
             raise UsageError("The command is empty. Write it after `--`: engine exec -- python train.py")
         if spec.gpus is not None and not 0 <= spec.gpus <= 1024:
             raise UsageError(f"--gpus {spec.gpus} is out of range: 0 to 1024.")
+        if abs(spec.priority) > MAX_PRIORITY:
+            raise UsageError(f"Priority {spec.priority} is out of range: -{MAX_PRIORITY} to {MAX_PRIORITY}.")
         after = self.world.check_after(spec.after)
         return self.queue(spec, self.world.new_id(spec.family), after, wish.patch, wish.environment, wish.hold)
 

@@ -324,6 +324,18 @@ def test_secrets_reach_the_run_and_no_file(box: Box, monkeypatch: pytest.MonkeyP
             assert b"verysecret" not in path.read_bytes(), path
 
 
+def test_a_submit_that_makes_no_sense_is_refused_and_queues_nothing(box: Box):
+    for fields, message in (
+        ({"priority": 5000}, "out of range: -1000 to 1000"),
+        ({"gpus": -1}, "out of range: 0 to 1024"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            box.submit("true", **fields)
+    with pytest.raises(UsageError, match="command is empty"):
+        box.submit()
+    assert box.rows() == {}
+
+
 def test_requests_of_a_newer_client_are_refused_clearly(box: Box):
     from engine.records import Hello
 
