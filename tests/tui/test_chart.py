@@ -111,3 +111,10 @@ def test_nothing_to_show_says_so():
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (5, 3), (16, 4), (200, 50)])
 def test_any_size_can_be_drawn(width, height):
     draw(Picture("loss", (Curve("a", [0.0, 1.0], [2.0, 2.0], "ours"),)), width, height)
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=40), st.booleans())
+def test_any_values_can_be_drawn(ys, log):
+    xs = [float(i) for i in range(len(ys))]
+    lines = draw(Picture("loss", (Curve("a", xs, ys, "ours"),), log=log), 60, 16)
+    assert len(lines) <= 16
