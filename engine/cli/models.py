@@ -74,8 +74,8 @@ def best(
     """Show the leaderboard by validation alone, with the naive forecast in its place among the runs."""
     from engine.select import leaderboard, render
 
-    up_to_date()
     way = _direction(direction)
+    up_to_date()
     board = leaderboard(talk.workspace().database, metric, way, family or None, top_k, fingerprint or None)
     if as_json:
         talk.json_out(board.as_json())
@@ -97,10 +97,9 @@ def export(
     """
     from engine.cli.promote import promote, told
 
+    way = _direction(direction)
     up_to_date()
-    found = promote(
-        run, metric=metric, direction=_direction(direction), family=family or None, fingerprint=fingerprint or None
-    )
+    found = promote(run, metric=metric, direction=way, family=family or None, fingerprint=fingerprint or None)
     if as_json:
         talk.json_out({name: value for name, value in asdict(found).items() if name != "board"})
     else:
