@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from textual.events import Paste
 from textual.pilot import Pilot
 
 from engine.workspace import Workspace
@@ -35,6 +36,11 @@ class Journey:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+
+    async def paste(self, text: str) -> None:
+        """Put a text into what has the focus, in one event: many keys take the pilot long."""
+        self.app.post_message(Paste(text))
+        await self.pilot.pause()
 
     async def known(self) -> None:
         """Wait until the engine has told its runs and they are on the screen."""

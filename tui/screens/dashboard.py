@@ -203,7 +203,7 @@ class DashboardScreen(BaseScreen):
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
-        if self._run and self.is_mounted:
+        if self._run and self.ready:
             self.wish(self._run)
             if (reading := self.paddock.reading) is not None:
                 self.read(reading)

@@ -75,7 +75,7 @@ class NewRunScreen(BaseScreen):
 
     def on_resize(self) -> None:
         super().on_resize()
-        if self.is_mounted:
+        if self.ready:
             self._tell()
 
     # -- asking the trainers, in workers ---------------------------------------------------------------------------
@@ -110,7 +110,7 @@ class NewRunScreen(BaseScreen):
             self.set_timer(SETTLE, partial(self._settled, form))
 
     def _settled(self, form: Form) -> None:
-        if self.is_attached and form is self.form:
+        if self.ready and form is self.form:
             self._resolve(form)
 
     @work(thread=True, group="resolve", exclusive=True)
@@ -128,7 +128,7 @@ class NewRunScreen(BaseScreen):
             self.app.call_from_thread(self._judged, form, base, whole, "")
 
     def _judged(self, form: Form, base: Resolved | None, whole: Resolved | None, problem: str) -> None:
-        if not self.is_attached or form is not self.form:
+        if not self.ready or form is not self.form:
             return
         if base is not None:
             from dataclasses import replace
@@ -236,5 +236,5 @@ class NewRunScreen(BaseScreen):
 
     def _queued(self, row: RunRow) -> None:
         self.notify(f"{row.id} is queued", timeout=3)
-        if self.is_attached:
+        if self.ready:
             self.dismiss(None)
