@@ -274,7 +274,7 @@ LINES = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, max_size=30), cuts=st.lists(st.integers(0, 2000), max_size=3))
 def test_however_a_file_grows_it_reads_as_the_whole(tmp_path_factory, lines, cuts):
     workspace = Workspace(tmp_path_factory.mktemp("w"))
@@ -337,9 +337,69 @@ def test_the_number_of_bytes_read_at_once_changes_nothing(workspace, monkeypatch
     workspace.database.unlink()
     monkeypatch.setattr("engine.store_read.BUDGET", 1000)
     monkeypatch.setattr("engine.series.MAX_LINE", 700)
-    monkeypatch.setattr("engine.store_rows.AT_ONCE", 50)
+    monkeypatch.setattr("engine.store_points.AT_ONCE", 50)
     Store(workspace).catch_up().check()
     assert contents(workspace.database) == whole
+
+
+BULK = (
+    b'{"step":1,"t":1763600000.5,"epoch":0.5,"loss":-1.5e-3,"lr":3}\n',
+    b'{"step":2,"t":1763600001,"loss":0.25}\n',
+    b'{"step": 3, "t": 1763600002.25, "val_pct_mae": 1e-05, "loss": 7}\n',
+)
+ODD = (
+    b'{"step":4,"t":1.0,"loss":null}\n',
+    b'{"step":4,"t":1.0,"loss":"5"}\n',
+    b'{"step":4.5,"t":1.0,"loss":5}\n',
+    b'{"step":4,"t":1.0,"loss":1e999}\n',
+    b'{"step":4,"t":1.0,"loss":1.2.3}\n',
+    b'{"step":4,"t":1.0,"loss":}\n',
+    b'{"step":4,"t":1.0,"loss1":5}\n',
+    b'{"step":4,"t":1.0,"los":5}\n',
+    b'{"step":4,"t":1.0,"LOSS":5}\n',
+    b'{"step":4,"t1":1.0,"loss":5}\n',
+    b'{"step":4,"t":1.0,"loss":5,"loss":6}\n',
+    b'{"step":4,"t":1.0,"loss":true}\n',
+    b'{"step":4,"t":1.0,"loss":NaN}\n',
+    b'{"step":4,"t":1.0,"file":5,"run":6}\n',
+    b'{"step":4,"t":1.0,"lo\\u0073s":5}\n',
+    b'{"step":4,"t":1.0,"a\'b\xc3\xa9":5}\n',
+    b'{"step":4,"t":1.0,"":5}\n',
+    b'{"step":4,"t":1.0}\n',
+    b'{"step":4,"t":1e300,"loss":5}\n',
+    b'{"step":4,"loss":05}\n',
+    b'{"step":1,"t":1.0,"loss":5}{"step":1,"t":1.0,"loss":5}\n',
+    b'{"step":1,"t":1.0,"loss":5\n',
+    b"\n",
+    b"7\n",
+)
+
+
+def test_megabytes_read_by_duckdb_are_the_lines_read_by_python(tmp_path_factory, monkeypatch):
+    """The quick way and the forgiving way give one result, whatever stands among the lines of a run."""
+    monkeypatch.setattr("engine.store_points.BULK_AT_ONCE", 1)  # each run by itself
+    read = []
+    for worthwhile in (0, 1 << 40):
+        monkeypatch.setattr("engine.store_points.WORTHWHILE", worthwhile)
+        workspace = Workspace(tmp_path_factory.mktemp("w"))
+        for number, odd in enumerate([b"", *ODD]):
+            run = Run(workspace, f"toto-{number:04d}")
+            (run.folder / "metrics.jsonl").write_bytes(b"".join(BULK) * 3 + odd + BULK[0])
+        report = Store(workspace).catch_up().check()
+        rows = ask(workspace, "SELECT id, metric, step, epoch, t, value FROM metric_curve ORDER BY ALL")
+        passed = ask(workspace, "SELECT path, passed FROM files ORDER BY path")
+        read.append((report.rows, report.passed, passed, rows))
+    assert read[0] == read[1]
+    assert report.passed >= 10
+
+
+def test_plain_lines_go_the_quick_way(workspace, monkeypatch):
+    import engine.store_points
+
+    Run(workspace).logs(2000)
+    monkeypatch.setattr(engine.store_points, "parse", None)  # would fail if it were asked
+    Store(workspace).catch_up().check()
+    assert ask(workspace, "SELECT count(*) FROM metrics") == [(2 * 2000 + 200,)]
 
 
 def test_columns_of_the_schema_are_those_of_the_rows(workspace):

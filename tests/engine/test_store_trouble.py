@@ -27,10 +27,10 @@ sys.stdin.read()
 CATCH_UP = """
 import sys
 from pathlib import Path
-from engine import store_read, store_rows
+from engine import store_points, store_read
 from engine.store import Store
 from engine.workspace import Workspace
-store_read.BUDGET, store_rows.AT_ONCE = 200_000, 5_000
+store_read.BUDGET, store_points.AT_ONCE, store_points.BULK_AT_ONCE = 200_000, 5_000, 50_000
 store = Store(Workspace(Path(sys.argv[1])))
 print("begun", flush=True)
 store.catch_up().check()
@@ -198,10 +198,10 @@ def test_killed_at_any_moment_the_next_burst_makes_it_whole(workspace, fresh):
     if not fresh:
         Store(workspace).catch_up().check()
     whole = 0.0
-    for turn in range(7):
+    for turn in range(6):
         for run in runs:
             run.logs(400, first=4000 + 400 * turn)
-        whole = max(whole, kill_within(workspace, turn / 6 * whole if turn else None))
+        whole = max(whole, kill_within(workspace, turn / 5 * whole if turn else None))
     Store(workspace).catch_up(everything=True).check()
     after = contents(workspace.database)
     Store(workspace).rebuild()
