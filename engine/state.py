@@ -73,6 +73,8 @@ class Run:
     devices: tuple[str, ...] = ()
     started: Line | None = None
     exited: Line | None = None
+    supervisor: int | None = None
+    """The process that took it on last; its lock tells whether it still lives."""
     spawning: bool = False
     """A supervisor of ours has not reported yet."""
     adopting: float = 0.0
@@ -119,6 +121,9 @@ class Run:
     def derive(self, seen: Seen, now: float, boot: float) -> None:
         """Set the state from the table of DESIGN §2."""
         for line in seen.lifecycle:
+            supervisor = line.get("supervisor")
+            if isinstance(supervisor, int) and supervisor > 1:
+                self.supervisor = supervisor
             if line.get("event") == "started":
                 self.started = line
                 devices = line.get("devices")
