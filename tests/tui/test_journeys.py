@@ -293,3 +293,17 @@ def test_queue_from_the_form_with_a_real_engine(box, workspace):
     (row,) = box.rows().values()
     assert (row.family, row.name) == ("toto", "first")
     assert "3e-4" in row.what or "0.0003" in row.what
+
+
+def test_leaving_the_form_while_the_trainers_are_still_asked(workspace, scene):
+    async def way(journey):
+        await journey.known()
+        for _ in range(2):
+            await journey.press("n", "escape")
+            await journey.until(lambda: journey.app.screen is journey.dashboard)
+        await journey.app.workers.wait_for_complete(
+            [worker for worker in journey.app.workers if worker.group in ("describe", "resolve")]
+        )
+        await journey.sees("kronos-0208")
+
+    travel(workspace, way)

@@ -35,8 +35,8 @@ class BaseScreen(Screen[None]):
 
     @property
     def ready(self) -> bool:
-        """Whether its widgets are there: not yet before it is mounted, no longer while the app shuts down."""
-        return self.is_mounted and self.app.is_running
+        """Whether its widgets are there: not before it is mounted, nor after it was left or while the app ends."""
+        return self.is_mounted and self.app.is_running and self in self.app.screen_stack
 
     def target(self) -> RunRow | None:
         """The run that keys act on."""

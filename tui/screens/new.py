@@ -92,6 +92,8 @@ class NewRunScreen(BaseScreen):
             self.app.call_from_thread(self._begin, found)
 
     def _begin(self, found: dict[str, Family]) -> None:
+        if not self.ready:
+            return
         if not found:
             self._say([("✗ The trainers describe no family.", "trouble")])
             return
@@ -145,7 +147,8 @@ class NewRunScreen(BaseScreen):
 
     def _say(self, verdict: list[Part]) -> None:
         self._verdict = verdict
-        self._tell()
+        if self.ready:
+            self._tell()
 
     def _tell(self) -> None:
         pane = self.query_one("#command", Lines)
