@@ -301,9 +301,7 @@ def test_leaving_the_form_while_the_trainers_are_still_asked(workspace, scene):
         for _ in range(2):
             await journey.press("n", "escape")
             await journey.until(lambda: journey.app.screen is journey.dashboard)
-        await journey.app.workers.wait_for_complete(
-            [worker for worker in journey.app.workers if worker.group in ("describe", "resolve")]
-        )
+        await journey.until(lambda: not [w for w in journey.app.workers if w.group in ("describe", "resolve")])
         await journey.sees("kronos-0208")
 
     travel(workspace, way)
