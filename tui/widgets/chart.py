@@ -102,7 +102,7 @@ def draw(picture: Picture, width: int, height: int) -> list[list[Part]]:
     curves = [_prepared(curve, picture.log) for curve in picture.curves]
     lines: list[list[Part]] = [_legend(picture)]
     rows = height - 3
-    box = _range(curves)
+    box = _range(curves, log=picture.log)
     if box is None or rows < 2 or width < 16:
         middle = (height - 1) // 2
         lines += [[] for _ in range(max(0, middle - 1))]
@@ -111,7 +111,7 @@ def draw(picture: Picture, width: int, height: int) -> list[list[Part]]:
         return lines
     x_range, y_range = box
     values = _y_ticks(y_range, rows, picture.log)
-    labels = [present.number(10**v) for v in values] if picture.log else braille.tick_labels(values)
+    labels = [present.number(10 ** min(v, 300)) for v in values] if picture.log else braille.tick_labels(values)
     gutter = max((len(label) for label in labels), default=0)
     columns = width - gutter - 2
     canvas = braille.Canvas(columns, rows)
@@ -152,7 +152,7 @@ def _legend(picture: Picture) -> list[Part]:
     return parts
 
 
-def _range(curves: Sequence[Curve]) -> tuple[tuple[float, float], tuple[float, float]] | None:
+def _range(curves: Sequence[Curve], *, log: bool) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """What to show: all finite points with a little air above and below; None if there are none."""
     points = [(x, y) for c in curves for x, y in zip(c.xs, c.ys, strict=True) if braille.fine(x) and braille.fine(y)]
     if not points:
@@ -160,9 +160,9 @@ def _range(curves: Sequence[Curve]) -> tuple[tuple[float, float], tuple[float, f
     low_x, high_x = min(x for x, _ in points), max(x for x, _ in points)
     low_y, high_y = min(y for _, y in points), max(y for _, y in points)
     span = high_y - low_y
-    air = 0.04 * span if span > braille.NEAR else max(0.05 * abs(high_y), 1e-9 if high_y else 0.5)
+    air = 0.04 * span if span > braille.NEAR else 0.1 if log else max(0.05 * abs(high_y), 1e-9 if high_y else 0.5)
     bottom = low_y - air
-    if low_y >= 0 > bottom:
+    if low_y >= 0 > bottom and not log:
         bottom = 0.0
     return (low_x, _ahead(low_x, high_x)), (bottom, high_y + air)
 
