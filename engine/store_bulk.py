@@ -20,10 +20,14 @@ WORTHWHILE = 1 << 16
 """Bytes; below, Python is done before DuckDB has bound the query."""
 COLUMNS = 100
 """Metrics in one reading at most."""
+SHAPES = 64
+"""Sets of names, each in its order, in one piece at most."""
+STRIDE = 64
+"""Lines compared at once."""
 AXES = ("step", "t", "epoch")
 # What a number is written with, and blanks. Not "E": names that differ in case only must not look alike.
 _NUMBERS = b"0123456789+-.e \t\r"
-_SHAPE = re.compile(rb'\{"[^"\\\x00-\x1f]*":(?:,"[^"\\\x00-\x1f]*":)*\}')
+_SHAPE = re.compile(rb'\{"[^"\\\x00-\x1f]*":(?:,"[^"\\\x00-\x1f]*":)*\}\n')
 _KEY = re.compile(rb'"([^"\\\x00-\x1f]*)"')
 
 
@@ -47,17 +51,25 @@ class Plain:
         if not hasattr(os, "memfd_create") or b"\\" in data or not data.endswith(b"}\n"):
             return None
         # With everything that numbers consist of taken out, lines with the same names look the same.
-        bare = data[:-1].translate(None, _NUMBERS)
-        lines = bare.split(b"\n")
+        bare = data.translate(None, _NUMBERS)
+        known: dict[bytes, tuple[bytes, int]] = {}
         names: set[str] = set()
-        try:
-            for shape in set(lines):
-                if not _SHAPE.fullmatch(shape):
+        at = lines = values = 0
+        while at < len(bare):
+            shape = bare[at : bare.index(b"\n", at) + 1]
+            if shape not in known:
+                if len(known) == SHAPES or not _SHAPE.fullmatch(shape):
                     return None
-                at = lines.index(shape)
-                names.update(key.decode() for key in _KEY.findall(data.split(b"\n", at + 1)[at]))
-        except UnicodeDecodeError:
-            return None
+                keys = _KEY.findall(data.split(b"\n", lines + 1)[lines])
+                try:
+                    names.update(key.decode() for key in keys)
+                except UnicodeDecodeError:
+                    return None
+                known[shape] = shape * STRIDE, len(keys)
+            alike, count = known[shape]
+            at, lines, values = at + len(shape), lines + 1, values + count
+            while bare.startswith(alike, at):  # 10 times as fast as line by line
+                at, lines, values = at + len(alike), lines + STRIDE, values + STRIDE * count
         # DuckDB takes names that differ in case for one.
         unique = len({name.lower() for name in names} | {"file", "run"}) == len(names) + 2
         if (
@@ -71,7 +83,7 @@ class Plain:
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        return cls(fd, len(lines), bare.count(b'":'), frozenset(names))
+        return cls(fd, lines, values, frozenset(names))
 
     def data(self) -> bytes:
         return os.pread(self.fd, os.fstat(self.fd).st_size, 0)
@@ -112,7 +124,7 @@ def write(
             points = ", ".join(f'"{name}"' for name in names)
             done = con.execute(
                 "INSERT INTO metrics SELECT * FROM ("
-                f"SELECT run, unnest([{', '.join(map(str, numbers))}]), step::BIGINT, epoch::FLOAT, "
+                f"SELECT run, unnest([{', '.join(map(str, numbers))}]), step::BIGINT, TRY_CAST(epoch AS FLOAT), "
                 f"CASE WHEN t >= 0 AND t < {latest} THEN make_timestamp((t * 1e6)::BIGINT) END, "
                 f"unnest([{points}]) AS value FROM plain) WHERE value IS NOT NULL"
             )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine import rundir, store_schema
 from engine.store import Store
+from engine.store_bulk import Plain
 from engine.workspace import Workspace
 from tests.engine.store_folders import T0, Run, ask, contents, finished
 
@@ -331,7 +332,7 @@ def test_every_table_view_and_column_has_a_comment(workspace):
 
 def test_the_number_of_bytes_read_at_once_changes_nothing(workspace, monkeypatch):
     for i in range(1, 4):
-        Run(workspace, f"toto-{i:04d}").logs(300)
+        Run(workspace, f"toto-{i:04d}").logs(100)
     Store(workspace).catch_up().check()
     whole = contents(workspace.database)
     workspace.database.unlink()
@@ -367,6 +368,9 @@ ODD = (
     b'{"step":4,"t":1.0,"":5}\n',
     b'{"step":4,"t":1.0}\n',
     b'{"step":4,"t":1e300,"loss":5}\n',
+    b'{"step":4,"a{b":5}\n',
+    b'5{"step":4,"loss":5}\n',
+    b'{"step":4,"loss":5}\n"a":5}\n',
     b'{"step":4,"loss":05}\n',
     b'{"step":1,"t":1.0,"loss":5}{"step":1,"t":1.0,"loss":5}\n',
     b'{"step":1,"t":1.0,"loss":5\n',
@@ -391,6 +395,20 @@ def test_megabytes_read_by_duckdb_are_the_lines_read_by_python(tmp_path_factory,
         read.append((report.rows, report.passed, passed, rows))
     assert read[0] == read[1]
     assert report.passed >= 10
+
+
+@given(kinds=st.lists(st.tuples(st.integers(0, len(BULK) - 1), st.integers(1, 150)), min_size=1, max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_lines_and_values_are_counted_in_whatever_order_they_come(kinds):
+    lines = [BULK[kind] for kind, times in kinds for _ in range(times)]
+    plain = Plain.of(b"".join(lines))
+    assert plain is not None
+    plain.close()
+    found = [json.loads(line) for line in lines]
+    assert (plain.lines, plain.values) == (len(lines), sum(map(len, found)))
+    assert plain.names == set().union(*found)
+    for odd in (b"7\n", b"\n", BULK[0] + b'"a":5}\n', BULK[0][:-1] + BULK[0]):
+        assert Plain.of(b"".join([*lines, odd, *lines])) is None
 
 
 def test_plain_lines_go_the_quick_way(workspace, monkeypatch):

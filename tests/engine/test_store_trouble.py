@@ -192,16 +192,16 @@ def test_a_reader_of_the_old_database_is_not_disturbed_by_a_rebuild(workspace):
 @pytest.mark.parametrize("fresh", [True, False])
 def test_killed_at_any_moment_the_next_burst_makes_it_whole(workspace, fresh):
     """Kill a process that catches up after ever longer times; what is left catches up to what a rebuild makes."""
-    runs = [Run(workspace, f"toto-{i:04d}") for i in range(1, 7)]
+    runs = [Run(workspace, f"toto-{i:04d}") for i in range(1, 5)]
     for run in runs:
-        run.logs(4000)
+        run.logs(2500)
     if not fresh:
         Store(workspace).catch_up().check()
     whole = 0.0
-    for turn in range(6):
+    for turn in range(5):
         for run in runs:
-            run.logs(400, first=4000 + 400 * turn)
-        whole = max(whole, kill_within(workspace, turn / 5 * whole if turn else None))
+            run.logs(400, first=2500 + 400 * turn)
+        whole = max(whole, kill_within(workspace, turn / 4 * whole if turn else None))
     Store(workspace).catch_up(everything=True).check()
     after = contents(workspace.database)
     Store(workspace).rebuild()
