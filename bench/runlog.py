@@ -1,6 +1,6 @@
 """What a log call costs the training loop: runlog beside a bare encode + write, and lines lost on kill -9.
 
-    python bench/runlog.py
+python bench/runlog.py
 """
 
 from __future__ import annotations

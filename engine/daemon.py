@@ -34,7 +34,7 @@ from engine.records import ENDED, EngineStatus, Note, Order, Retry, RunDetail, R
 from engine.sampler import Sampler, labels, slots
 from engine.schedule import CPU
 from engine.server import Server
-from engine.state import Adopt, Run, Start, World
+from engine.state import MAX_PRIORITY, Adopt, Run, Start, World
 from engine.workspace import Workspace, find
 
 TICK = 1.0
@@ -62,6 +62,8 @@ class Daemon:
         self.followers: dict[str, Follower] = {}
         self.spawned: dict[str, spawn.Spawned] = {}
         self.environments: dict[str, Mapping[str, str]] = {}
+        self.told: dict[str, tuple[int, str]] = {}
+        """The supervisor that was told to end a run, and how."""
         self.rows: dict[str, RunRow] = {}
         self.stale: set[str] = set()
         self.sample = Sample(t=time.time())
@@ -164,6 +166,7 @@ class Daemon:
         if any(line.get("event") == "exited" and line.get("code") for line in seen.lifecycle):
             run.last_words = self.followers[run_id].last_words()
         changed = self.world.seen(run_id, seen, time.time())
+        self.pass_on(run)
         if changed:
             log.info("%s: %s %s", run_id, run.state, run.reason)
         if run.state in ENDED:
@@ -179,6 +182,7 @@ class Daemon:
             self.world.seen(run.id, folders.look(self.workspace.run(run.id)), time.time())
         self.followers.pop(run.id, None)
         self.environments.pop(run.id, None)
+        self.told.pop(run.id, None)
 
     # -- wishes ---------------------------------------------------------------------------------------------------
 
@@ -189,6 +193,8 @@ class Daemon:
             raise UsageError("The command is empty. Write it after `--`: engine exec -- python train.py")
         if spec.gpus is not None and not 0 <= spec.gpus <= 1024:
             raise UsageError(f"--gpus {spec.gpus} is out of range: 0 to 1024.")
+        if abs(spec.priority) > MAX_PRIORITY:
+            raise UsageError(f"Priority {spec.priority} is out of range: -{MAX_PRIORITY} to {MAX_PRIORITY}.")
         after = self.world.check_after(spec.after)
         return self.queue(spec, self.world.new_id(spec.family), after, wish.patch, wish.environment, wish.hold)
 
@@ -226,8 +232,6 @@ class Daemon:
         """Carry out a wish: a line in the run's orders.jsonl, then what it asks for."""
         run, line = self.world.order(wish)
         self.write_order(run, line)
-        if wish.order in ("stop", "kill"):
-            self.signal(run, signal.SIGUSR1 if wish.order == "kill" else signal.SIGTERM)
         self.look(run.id)
         self.changed(run)
         self.schedule()
@@ -246,15 +250,19 @@ class Daemon:
         self.stale.add(run.id)
         self.keeper.news()
 
-    def signal(self, run: Run, number: signal.Signals) -> None:
-        """Tell the run's supervisor. Its lock shows that the pid in the lifecycle is still its own."""
-        started = run.started or {}
-        pid = started.get("supervisor")
-        if run.id in self.spawned:
-            pid = self.spawned[run.id].process.pid
-        if isinstance(pid, int) and rundir.held(self.workspace.run(run.id) / rundir.SUPERVISOR_LOCK):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+    def pass_on(self, run: Run) -> None:
+        """Tell a run's supervisor to end it, once; a supervisor that is only being started is told when it is there.
+
+        The held lock shows that the pid in the lifecycle is still its own.
+        """
+        if run.stop is None or run.supervisor is None:
+            return
+        told = run.supervisor, run.stop[1]
+        if self.told.get(run.id) == told or not rundir.held(self.workspace.run(run.id) / rundir.SUPERVISOR_LOCK):
+            return
+        self.told[run.id] = told
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(run.supervisor, signal.SIGUSR1 if run.stop[1] == "kill" else signal.SIGTERM)
 
     def note(self, wish: Note) -> None:
         """Write down what was typed outside a single run."""
@@ -388,7 +396,11 @@ def told(spec: Spec) -> str:
     """Say in a few words what a run is: what was set by hand, or its command."""
     if spec.family == "exec":
         return " ".join(spec.command)[:200]
-    return " ".join(f"{name.split('.')[-1]} {value}" for name, value in spec.changed.items())[:200]
+    return " ".join(f"{name.split('.')[-1]} {_plainly(value)}" for name, value in spec.changed.items())[:200]
+
+
+def _plainly(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 async def wait_process(process: subprocess.Popen[bytes]) -> None:

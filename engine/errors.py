@@ -17,7 +17,6 @@ EngineError              1   anything below, and what has no code of its own
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -73,6 +72,8 @@ class NothingToShow(EngineError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Give ` Did you mean X?` for the nearest known word, or an empty string."""
+    from difflib import get_close_matches  # 4 ms, for a message only
+
     near = get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]}?" if near else ""
 

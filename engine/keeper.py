@@ -56,7 +56,7 @@ class Keeper:
 
     async def sync(self) -> StoreStatus:
         """Bring the database up to date and say how that went."""
-        await self._burst()
+        await self._burst(everything=True)
         return self.state
 
     async def rebuild(self) -> int:
@@ -72,6 +72,7 @@ class Keeper:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await self._burst()
+        self.store.close()
 
     async def _forever(self) -> None:
         while True:
@@ -91,12 +92,12 @@ class Keeper:
         while not self._urgent:
             await asyncio.sleep(0.1)
 
-    async def _burst(self) -> None:
+    async def _burst(self, *, everything: bool = False) -> None:
         before = dict(self.state)
         async with self._busy:
             self._last = time.monotonic()
             try:
-                report = await asyncio.to_thread(self.store.catch_up)
+                report = await asyncio.to_thread(self.store.catch_up, everything=everything)
             except EngineError as error:
                 self.state["store_error"] = str(error)
             except OSError as error:

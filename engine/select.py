@@ -266,7 +266,6 @@ def render(board: Board) -> str:
     """Lay the board out as text: a table, what to think of it, what was left out."""
     from tabulate import tabulate  # 80 ms, and only tables need it
 
-    metric = board.metric.removeprefix("val_")
     lines = [
         [
             "-" if row.is_naive else str(row.rank),
@@ -281,18 +280,15 @@ def render(board: Board) -> str:
         ]
         for row in board.rows
     ]
-    heads = ["", "run", "family", f"val {metric}", "skill", "Diebold-Mariano", "steps", "time", "commit"]
+    heads = ["", "run", "family", board.metric, "skill", "Diebold-Mariano", "steps", "time", "commit"]
     right = ("right", "left", "left", "right", "right", "left", "right", "right", "left")
     table = tabulate(lines, heads, tablefmt="simple", colalign=right, disable_numparse=True) if lines else ""
     data = f"Data {board.fingerprint[:12]}, horizon {board.horizon}" if board.fingerprint else ""
     made_up = "The data are synthetic." if board.synthetic else ""
     windows = f", {board.windows:,} validation windows" if board.windows and data else ""
     foot = " ".join(part for part in (f"{data}{windows}." if data else "", made_up) if part)
-    return "\n".join(
-        part
-        for part in (table, "" if table else None, board.sentence, foot, board.note)
-        if part is not None and (part or table)
-    ).strip("\n")
+    said = [line for line in (board.sentence, foot, board.note) if line]
+    return "\n".join([table, "", *said] if table else said)
 
 
 def _span(hours: float) -> str:

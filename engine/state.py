@@ -73,6 +73,8 @@ class Run:
     devices: tuple[str, ...] = ()
     started: Line | None = None
     exited: Line | None = None
+    supervisor: int | None = None
+    """The process that took it on last; its lock tells whether it still lives."""
     spawning: bool = False
     """A supervisor of ours has not reported yet."""
     adopting: float = 0.0
@@ -119,6 +121,9 @@ class Run:
     def derive(self, seen: Seen, now: float, boot: float) -> None:
         """Set the state from the table of DESIGN §2."""
         for line in seen.lifecycle:
+            supervisor = line.get("supervisor")
+            if isinstance(supervisor, int) and supervisor > 1:
+                self.supervisor = supervisor
             if line.get("event") == "started":
                 self.started = line
                 devices = line.get("devices")
@@ -294,13 +299,20 @@ class World:
             fits = [run_id for run_id in self.runs if _number(run_id) == wanted]
         else:
             fits = [run_id for run_id in self.runs if run_id.startswith(word)]
-            fits = fits or [run.id for run in self.runs.values() if run.spec.name == word]
+            fits = fits or self._named(word)
         if len(fits) == 1:
             return self.runs[fits[0]]
         if fits:
             some = ", ".join(sorted(fits)[:5]) + (", ..." if len(fits) > 5 else "")
             raise UnknownRun(f"{word!r} fits {len(fits)} runs: {some}. Type more of the id.")
         raise UnknownRun(f"No run {word!r}.{did_you_mean(word, self.runs)} `engine ls --all` shows them all.")
+
+    def _named(self, name: str) -> list[str]:
+        """Give the runs of a name; attempts of one run are one run, and the last of them is meant."""
+        last: dict[str, str] = {}
+        for run_id in sorted((run.id for run in self.runs.values() if run.spec.name == name), key=_number):
+            last[run_id.split(".")[0]] = run_id
+        return [*last.values()]
 
     def new_id(self, family: str) -> str:
         """Give the next id: the number is unique in the workspace, whatever the family."""

@@ -87,8 +87,8 @@ def _leave(con: DuckDBPyConnection) -> None:
 def reading(path: Path, patience: float = PATIENCE) -> Iterator[DuckDBPyConnection]:
     """Give a read-only connection; closed when the block ends.
 
-    Raises NothingToShow when there is no database yet, StoreError when it is damaged or somebody else goes on
-    writing for `patience` seconds.
+    Raises NothingToShow when there is no database yet, StoreError when it is damaged (also inside the block) or
+    somebody else goes on writing for `patience` seconds.
     """
     import duckdb
 
@@ -108,6 +108,10 @@ def reading(path: Path, patience: float = PATIENCE) -> Iterator[DuckDBPyConnecti
             time.sleep(0.02)
     try:
         yield con
+    except duckdb.Error as error:  # damage is often met only where a table is read
+        if isinstance(reason := trouble(path, error), StoreError) and REBUILD in str(reason):
+            raise reason from None
+        raise
     finally:
         con.close()
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.rundir import EVENTS, LIFECYCLE, MAX_LINE, METRICS, ORDERS, SPEC
-from engine.series import open_plain, parse, pieces
+from engine.series import open_plain, pieces
 from engine.store_facts import OUTCOME_SQL, Facts, Line, read_event, read_lifecycle, read_order, read_spec
-from engine.store_rows import INTEGER, Points, Rows, moment, number, text, whole
+from engine.store_points import Points
+from engine.store_rows import INTEGER, Rows, moment, number, text, whole
 from engine.store_scan import HOST, LINES, SPLITS, Files, News, Sign
 from engine.store_schema import OF_HOST, OF_RUN
 
@@ -31,6 +32,9 @@ BUDGET = 64 << 20
 TAIL = 64
 WHOLE_LIMIT = 16 << 20
 """Bytes; a spec or evaluation that is larger is none of ours."""
+Passed = Callable[[int], None]
+"""Told how many lines were passed over, now or when what was gathered is written."""
+Take = Callable[[bytes, Passed], None]
 _decode = msgspec.json.Decoder().decode
 
 
@@ -86,10 +90,10 @@ def objects(data: bytes) -> tuple[list[Line], int]:
 class Ingest:
     """One transaction's worth of reading. Takes what it has dealt with out of news.todo and news.gone."""
 
-    def __init__(self, con: DuckDBPyConnection, runs: Path, budget: int = BUDGET) -> None:
+    def __init__(self, con: DuckDBPyConnection, runs: Path) -> None:
         self.con = con
         self.runs = runs
-        self.budget = budget
+        self.budget = BUDGET
         self.rows = Rows(con)
         self.done = Done()
         self.marks: dict[str, Mark] = {}
@@ -166,12 +170,17 @@ class Ingest:
                 raise Changed(path)
         return fd
 
-    def _read(self, path: str, fd: int, run_id: int | None, take: Callable[[bytes], int]) -> bool:
-        """Hand on the new lines of a file, `take` giving how many it passed over; False when the budget ran out."""
+    def _read(self, path: str, fd: int, run_id: int | None, take: Take) -> bool:
+        """Hand on the new lines of a file; False when the budget ran out."""
         mark = self._mark(path, run_id, os.fstat(fd).st_ino)
+
+        def passed(count: int) -> None:
+            mark.passed += count
+            self.done.passed += count
+
         for piece in pieces(fd, mark.size):
-            mark.passed += (passed := piece.passed + take(piece.data))
-            self.done.passed += passed
+            passed(piece.passed)
+            take(piece.data, passed)
             self.done.bytes += piece.end - mark.size
             mark.size = piece.end
             if self.rows.full:
@@ -221,26 +230,21 @@ class Ingest:
                 self._evaluation(name, run_id, split, signed)
         return complete
 
-    def _takers(self, run_id: int) -> dict[str, Callable[[bytes], int]]:
-        def lines(read: Callable[[Rows, Facts, int, Line], None]) -> Callable[[bytes], int]:
-            def take(data: bytes) -> int:
-                found, passed = objects(data)
+    def _takers(self, run_id: int) -> dict[str, Take]:
+        def lines(read: Callable[[Rows, Facts, int, Line], None]) -> Take:
+            def take(data: bytes, passed: Passed) -> None:
+                found, count = objects(data)
                 for line in found:
                     read(self.rows, self.facts, run_id, line)
-                return passed
+                passed(count)
 
             return take
-
-        def metrics(data: bytes) -> int:
-            rows, passed = parse(data)
-            self.points.add(run_id, rows)
-            return passed
 
         return {
             LIFECYCLE: lines(read_lifecycle),
             ORDERS: lines(read_order),
             EVENTS: lines(read_event),
-            METRICS: metrics,
+            METRICS: lambda data, passed: self.points.take(run_id, data, passed),
         }
 
     def _begin(self, name: str, spec: Sign | None) -> None:
@@ -337,7 +341,7 @@ class Ingest:
                     fd = self._open(path, stack)
                 if fd is not None:
                     source = self._mark(path, None, os.fstat(fd).st_ino).file_id
-                    complete = self._read(path, fd, None, lambda data, s=source: self._samples(data, s)) and complete  # type: ignore[misc]
+                    complete = self._read(path, fd, None, self._sampler(source)) and complete
         return complete
 
     def _forget_samples(self, path: str) -> None:
@@ -348,17 +352,20 @@ class Ingest:
             self.con.execute(f'DELETE FROM "{table}" WHERE source = ?', [mark.file_id])
         self.con.execute("DELETE FROM files WHERE file_id = ?", [mark.file_id])
 
-    def _samples(self, data: bytes, source: int) -> int:
-        found, passed = objects(data)
-        for line in found:
-            t = moment(line.get("t"))
-            if t is None:
-                passed += 1
-            elif "devices" in line or "host" in line:
-                _sample(self.rows, t, line, source)
-            else:
-                self.rows.add("notes", t, text(line.get("kind")), _json(line), source)
-        return passed
+    def _sampler(self, source: int) -> Take:
+        def take(data: bytes, passed: Passed) -> None:
+            found, count = objects(data)
+            for line in found:
+                t = moment(line.get("t"))
+                if t is None:
+                    count += 1
+                elif "devices" in line or "host" in line:
+                    _sample(self.rows, t, line, source)
+                else:
+                    self.rows.add("notes", t, text(line.get("kind")), _json(line), source)
+            passed(count)
+
+        return take
 
     # -- writing -------------------------------------------------------------------------------------------------
 

@@ -91,7 +91,12 @@ class Scan:
             settled = name in self._ended and not everything
             if settled and known is not None and sign(f"{folder}/{ORDERS}", whole=False) == known.get(ORDERS):
                 continue
-            self._compare(news, name, files_of(folder))
+            files = files_of(folder)
+            if SPEC in files:
+                self._compare(news, name, files)
+            else:  # not a run yet, or no more
+                present.discard(name)
+                news.gone |= {name} & self._known.keys()
         self._compare(news, HOST, self._samples())
         if everything:
             self._complete = now
@@ -107,7 +112,7 @@ class Scan:
 
     def _compare(self, news: News, name: str, files: Files) -> None:
         known = self._known.get(name)
-        if files != known and (files or known):
+        if files != known and (files or known or name == HOST):
             news.todo[name] = files
             before = {file: size for file, (_, size, _) in (known or {}).items()}
             news.backlog += sum(max(0, size - before.get(file, 0)) for file, (_, size, _) in files.items())

@@ -355,9 +355,7 @@ def migrate(con: DuckDBPyConnection, have: int, to: int = VERSION) -> None:
         for view, (comment, query, columns_of) in VIEWS.items():
             con.execute(f'CREATE OR REPLACE VIEW "{view}" AS {query}')
             con.execute(f'COMMENT ON VIEW "{view}" IS {_quoted(comment)}')
-            for (name,) in con.execute(
-                "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [view]
-            ).fetchall():
+            for name, *_ in con.execute(f'SELECT * FROM "{view}" LIMIT 0').description or ():
                 con.execute(f'COMMENT ON COLUMN "{view}"."{name}" IS {_quoted(columns_of[name])}')
     con.execute("DELETE FROM meta")
     con.execute("INSERT INTO meta VALUES ('schema', ?)", [str(to)])

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import NothingToShow, StoreError, UsageError
+from engine.store_open import Held, reading, trouble
 
-# duckdb is imported in ask(): 100 ms
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# duckdb is imported in the functions: 100 ms
 
 PATIENCE = 10.0
 """Seconds to go on trying while another process holds the file; a burst of the engine takes 0.03."""
@@ -30,13 +36,12 @@ def ask(database: Path, query: str, *, write: bool = False, patience: float = PA
     import duckdb
 
     if not query.strip():
-        raise UsageError('The query is empty, such as: engine sql "select * from leaderboard"')
-    if not database.exists():
-        raise NothingToShow(f"There is no {database.name} yet: the first run makes it, or `engine db rebuild`.")
-    with _open(database, write, patience) as connection:
+        raise UsageError('The query is empty. Try: engine sql "select * from run_summary"')
+    with _writing(database, patience) if write else reading(database, patience) as connection:
         try:
             if not write:
-                connection.execute("set lock_configuration = true")
+                connection.execute("SET enable_external_access = false")
+                connection.execute("SET lock_configuration = true")
             cursor = connection.execute(query)
             described = cursor.description
             return Answer([column[0] for column in described or ()], cursor.fetchall() if described else [])
@@ -44,31 +49,33 @@ def ask(database: Path, query: str, *, write: bool = False, patience: float = PA
             raise UsageError(f"{_first(error)}{_hint(error, write)}") from None
 
 
-def _open(database: Path, write: bool, patience: float) -> Any:
+@contextmanager
+def _writing(database: Path, patience: float) -> Iterator[DuckDBPyConnection]:
     import duckdb
 
+    if not database.exists():
+        raise NothingToShow(f"There is no {database.name} yet. It comes with the first run: `engine run`.")
     give_up = time.monotonic() + patience
     while True:
         try:
-            return duckdb.connect(
-                str(database), read_only=not write, config={"enable_external_access": "true" if write else "false"}
-            )
-        except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
-                raise StoreError(f"{database.name} can't be opened: {_first(error)} {REBUILD}") from None
-            if time.monotonic() >= give_up:
-                raise StoreError(f"{database.name} has been held for {patience:.0f} s: {_first(error)}") from None
-            time.sleep(0.02)
+            connection = duckdb.connect(str(database))
+            break
         except duckdb.Error as error:
-            raise StoreError(f"{database.name} can't be opened: {_first(error)} {REBUILD}") from None
-
-
-REBUILD = "`engine db rebuild` makes it anew."
+            reason = trouble(database, error)
+            if not isinstance(reason, Held):
+                raise reason from None
+            if time.monotonic() >= give_up:
+                raise StoreError(f"{database.name} is held by {reason}. Close it there, or try again.") from None
+            time.sleep(0.02)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def _first(error: Exception) -> str:
     """DuckDB's message without its picture of the query."""
-    return " ".join(str(error).split("\n\nLINE ")[0].split("\nLINE ")[0].split())
+    return " ".join(str(error).split("\nLINE ")[0].split())
 
 
 def _hint(error: Exception, write: bool) -> str:

@@ -192,6 +192,7 @@ def adopt(folder: str, started: dict[str, object]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
     pid = started.get("pid")
     group = Group(pid if isinstance(pid, int) and pid > 1 else 0, 30.0, started.get("start_time"))
+    record(folder, {"event": "adopted", "supervisor": os.getpid()})
     lock = os.path.join(folder, rundir.TRAINER_LOCK)
     while rundir.held(lock):
         group.wait(0.2)

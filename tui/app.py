@@ -120,7 +120,7 @@ class PaddockApp(App[None]):
     def _ready_screen(self) -> BaseScreen | None:
         """The screen on top, if it is one of ours that has its widgets already."""
         screen = self.screen if self.screen_stack else None
-        return screen if isinstance(screen, BaseScreen) and screen.is_mounted else None
+        return screen if isinstance(screen, BaseScreen) and screen.ready else None
 
     # -- asking the engine ---------------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ def _end(row: RunRow) -> list[Part]:
 def config(detail: RunDetail) -> list[list[Part]]:
     """The whole configuration by section, what was set by hand marked; then where the run came from."""
     spec = detail.spec
-    lines: list[list[Part]] = []
+    lines: list[list[Part]] = [[("● set by hand, over the preset", "ours")], []] if spec.changed else []
     for section, values in spec.config.items():
         lines.append([(section, "title")])
         for name, value in values.items():
@@ -98,8 +98,6 @@ def config(detail: RunDetail) -> list[list[Part]]:
         lines.append([])
     lines.append([("run", "title")])
     lines += [[("    ", "text"), (f"{name:<22}", "rest"), (text, "text")] for name, text in _about(detail) if text]
-    if spec.changed:
-        lines.append([("    ● set by hand, over the preset", "rest")])
     return lines
 
 

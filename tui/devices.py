@@ -142,9 +142,9 @@ def _no_gpu(world: World, sample: Sample, widths: _Widths) -> list[list[Part]]:
         widths.line(
             cell("disk", "strong"),
             present.bar(disk, widths.bar, "bar attention" if full != "rest" else "bar rest"),
-            cell(f"{present.size(host.disk_free)}", "text"),
+            ((present.size(host.disk_free), "text"), (" free", "rest")),
             cell("n/a" if disk is None else f"{100 * disk:.0f}%", full if full != "rest" else "text"),
-            cell("free".ljust(widths.history), "rest"),
+            cell(" " * widths.history),
             _store(world),
         ),
     ]

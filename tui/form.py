@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from engine.families import Family, Field, bounds, explained, shown
 
@@ -68,6 +69,12 @@ class Form:
 
     def items(self, words: str = "") -> list[Item]:
         """All lines, or those with every word in their name or help; family and preset always."""
+        wanted = words.lower().split()
+        head, rest = self._all[:2], self._all[2:]
+        return head + [item for item in rest if all(w in f"{item.name} {item.help}".lower() for w in wanted)]
+
+    @cached_property
+    def _all(self) -> list[Item]:
         chosen = self.families[self.family]
         head = [
             Item("family", "choice", self.family, help=chosen.title, choices=tuple(self.families)),
@@ -82,8 +89,7 @@ class Form:
         known = {f.name: f for f in chosen.fields}
         order = [name for name in FIRST if name in known] + [name for name in known if name not in FIRST]
         rest = [*RUN_ITEMS, *(self._item(known[name]) for name in order)]
-        wanted = words.lower().split()
-        return head + [item for item in rest if all(w in f"{item.name} {item.help}".lower() for w in wanted)]
+        return head + rest
 
     def _item(self, told: Field) -> Item:
         choices = tuple(shown(choice) for choice in told.choices or ())
@@ -151,7 +157,7 @@ class Form:
 
     # -- what it comes to ------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def sets(self) -> dict[str, str]:
         """The fields set by hand; one typed like its default is not among them."""
         found = {}

@@ -19,7 +19,7 @@ _SKILL = re.compile(r"(?<![\w.])[+\-−]\d+(?:\.\d+)? ?%")
 _TROUBLE = re.compile(
     r"\b(?:error|traceback|exception|fatal|killed|out of memory|oom|failed|nan|inf)\b|\w+(?:Error|Exception):", re.I
 )
-_ATTENTION = re.compile(r"\b(?:warn(?:ing)?|deprecated|retry(?:ing)?|slow|stopp(?:ed|ing)|interrupted)\b", re.I)
+_ATTENTION = re.compile(r"\b(?:\w*warn(?:ing)?|deprecated|retry(?:ing)?|slow|stopp(?:ed|ing)|interrupted)\b", re.I)
 _GOOD = re.compile(r"\b(?:best|checkpoint|saved|finished|done)\b", re.I)
 
 

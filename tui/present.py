@@ -189,10 +189,11 @@ def spark(values: Sequence[float | None], width: int, low: float | None = None, 
     real = [v for v in shown if v is not None]
     if not real:
         return " " * width
-    floor = min(real) if low is None else low
-    span = (max(real) if high is None else high) - floor
+    # Halved, so that the span of the largest floats there are is still one.
+    floor = (min(real) if low is None else low) / 2
+    span = (max(real) if high is None else high) / 2 - floor
     text = "".join(
-        " " if v is None else LEVELS[min(7, max(0, int(8 * (v - floor) / span)))] if span > 0 else LEVELS[0]
+        " " if v is None else LEVELS[min(7, max(0, int(8 * ((v / 2 - floor) / span))))] if span > 0 else LEVELS[0]
         for v in shown
     )
     return text.rjust(width)
@@ -273,13 +274,13 @@ def what(row: RunRow) -> Cell:
 
 
 def note(row: RunRow) -> Cell:
-    """What should be seen of a live run: trouble first, then what it does, then what it is."""
-    if row.warning:
-        return cell(f"▲ {row.warning}", "attention")
+    """What should be seen of a live run: a state that passes, then trouble, then what it does, then what it is."""
     if row.state == "orphaned":
         return cell("▲ its supervisor is gone; the device is still busy", "trouble")
     if row.state != "running":
         return cell(row.state + "…", STATE_ROLES.get(row.state, "rest"))
+    if row.warning:
+        return cell(f"▲ {row.warning}", "attention")
     if row.phase and row.phase != "train":
         return cell(f"{row.phase}…", "ours")
     return tuple((text, "rest" if role in ("text", "strong") else role) for text, role in what(row))

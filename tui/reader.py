@@ -11,7 +11,7 @@ from typing import Any
 
 from tui.logs import LogTail
 
-EVERY = 0.4
+EVERY = 0.5
 """Seconds between two looks at a folder."""
 POINTS = 2000
 """Most buckets of a curve that are handed to a chart; more than any terminal has dots."""
@@ -34,6 +34,7 @@ class Reading:
 
     wish: Wish
     version: int
+    """Grows when the curves do; a log that grew alone leaves it."""
     curves: Mapping[str, Points] = field(default_factory=dict)
     log: tuple[str, ...] = ()
     log_left_out: bool = False
@@ -53,6 +54,7 @@ class Reader:
         self._log: LogTail | None = None
         self._done: Wish | None = None
         self._version = 0
+        self._drawn: Mapping[str, Points] = {}
 
     def look_at(self, wish: Wish) -> None:
         if wish != self._wish:
@@ -94,8 +96,10 @@ class Reader:
         self._done = wish
         if not (news or more or fresh):
             return None
-        self._version += 1
-        return Reading(wish, self._version, self._curves(wish), tuple(self._log.lines), self._log.left_out)
+        if news or fresh:
+            self._version += 1
+            self._drawn = self._curves(wish)
+        return Reading(wish, self._version, self._drawn, tuple(self._log.lines), self._log.left_out)
 
     def _curves(self, wish: Wish) -> dict[str, Points]:
         from engine.series import decimate

@@ -34,7 +34,7 @@ def sql(
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other.")
     text = sys.stdin.read() if query == "-" else query
-    _up_to_date()
+    up_to_date()
     answer = ask(talk.workspace().database, text, write=write)
     if as_json:
         talk.json_out([dict(zip(answer.names, map(_plain, row), strict=True)) for row in answer.rows])
@@ -48,7 +48,7 @@ def sql(
         talk.say(f"{len(rows)} row{'' if len(rows) == 1 else 's'}.")
 
 
-def _up_to_date() -> None:
+def up_to_date() -> None:
     """Have the engine write what is new. If somebody holds the file that is said, not an error: a question can wait."""
     from engine.errors import StoreError
     from engine.records import Ok, Sync

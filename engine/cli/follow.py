@@ -137,17 +137,18 @@ def progress(row: RunRow, size: int) -> str:
         f"loss {row.loss:.4g}" if row.loss is not None else "",
         scores[0],
         f"{row.steps_per_s:.3g} it/s" if row.steps_per_s else "",
-        f"ETA {words.span(row.eta)}" if row.eta is not None else "",
+        f"ETA {words.span(row.eta)}" if row.eta else "",
         row.warning,
     ]
     return head + "  ".join(part for part in parts if part)
 
 
 def _of(name: str, value: float | None, whole: float | None) -> str:
+    """`epoch 0.25/2`, `step 10/80`."""
     if value is None:
         return ""
-    told = f"{value:.2f}" if isinstance(value, float) else str(value)
-    return f"{name} {told}/{whole:g}" if whole else f"{name} {told}"
+    of = f"/{whole:.4g}" if isinstance(whole, float) else f"/{whole}" if whole else ""
+    return f"{name} {f'{value:.2f}' if isinstance(value, float) else value}{of}"
 
 
 def _write(text: str) -> None:

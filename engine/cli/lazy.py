@@ -19,31 +19,32 @@ Table = Mapping[str, Mapping[str, tuple[str, str]]]
 
 
 class Command(TyperCommand):
-    """A command whose texts, numbers and lists of texts are read by their own constructors."""
+    """A command whose texts, numbers, flags and lists of texts are read by their own constructors."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for param in self.params:
-            descriptor = getattr(param, "type_descriptor", None)  # absent on --help
-            if descriptor is not None and descriptor.annotation in (str, int, float, list[str]):
-                setattr(param, "process_value", partial(_read, param, descriptor.annotation))  # noqa: B010 - a method
+    def get_params(self, ctx: Any) -> Any:
+        return [_plainly(param) for param in super().get_params(ctx)]
+
+
+def _plainly(param: Any) -> Any:
+    kind = param.type_descriptor.annotation
+    if kind in (str, int, float, bool, list[str]):
+        param.process_value = partial(_read, param, kind)
+    return param
 
 
 def _read(param: Any, kind: type, ctx: typer.Context, value: Any) -> Any:
-    many = kind == list[str]
-    if value is None:
-        value = [] if many else None
-    elif many:
-        value = [str(item) for item in value]
-    else:
+    if kind == list[str]:
+        value = [str(item) for item in value or ()]
+    elif value is not None and kind is not bool:
         try:
             value = kind(value)
         except ValueError:
             what = {int: "a whole number", float: "a number"}[kind]
             raise typer.BadParameter(f"{value!r} is not {what}.", ctx=ctx, param=param) from None
     if param.required and param.value_is_missing(value):
-        name = param.human_readable_name
-        raise typer.BadParameter(f"{name} is missing.", ctx=ctx, param=param)
+        raise typer.BadParameter(f"{param.name} is missing.", ctx=ctx, param=param)
+    if param.callback is not None:  # --help is one
+        value = param.callback(ctx, param, value)
     return value
 
 
@@ -54,6 +55,9 @@ class Group(TyperGroup):
 
     def places(self) -> dict[str, str]:
         return {name: place for section in self.table.values() for name, (place, _) in section.items()}
+
+    def get_params(self, ctx: Any) -> Any:
+        return [_plainly(param) for param in super().get_params(ctx)]
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.places())

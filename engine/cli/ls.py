@@ -156,6 +156,4 @@ def told(row: RunRow) -> str:
     if row.state in WAITING:
         place = f"{row.place}. " if row.place else ""
         return f"{place}{row.reason}" or row.what
-    if row.reason:
-        return f"{row.reason} · {row.what}" if row.what else row.reason
-    return row.warning or row.what
+    return " · ".join(part for part in (row.reason, row.what, row.warning) if part)

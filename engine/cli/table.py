@@ -29,6 +29,8 @@ class Column(NamedTuple):
 
 def width() -> int | None:
     """Columns of the terminal; None where stdout is no terminal, and nothing is to be cut."""
+    if not sys.stdout.isatty():
+        return None
     try:
         return int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(sys.stdout.fileno()).columns
     except (OSError, ValueError):

@@ -61,7 +61,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
-    return value
+    return str(value) if isinstance(value, os.PathLike) else value
 
 
 def colour() -> bool:

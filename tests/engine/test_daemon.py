@@ -102,6 +102,24 @@ def test_stop_kill_hold_release(box: Box):
         box.call(Order(run=held.id, order="stop"))
 
 
+@pytest.mark.parametrize("kind", ["stop", "kill"])
+def test_a_stop_while_a_run_is_starting_is_not_lost(box: Box, kind: str):
+    for _ in range(5):
+        row = box.submit("sleep", "300")
+        box.call(Order(run=row.id, order=kind))
+        assert box.ended(row.id).state == "stopped"
+
+
+def test_an_adopted_run_can_be_stopped_by_the_next_engine(box: Box):
+    row = box.submit("sleep", "300")
+    box.state(row.id, "running")
+    os.kill(box.lines(row.id, rundir.LIFECYCLE)[0]["supervisor"], signal.SIGKILL)
+    wait_for(lambda: [line for line in box.lines(row.id, rundir.LIFECYCLE) if line["event"] == "adopted"])
+    box.crash()
+    box.call(Order(run=row.id, order="stop"))
+    assert box.ended(row.id).state == "stopped"
+
+
 def log(box: Box, run_id: str) -> str:
     path = box.workspace.run(run_id) / rundir.LOG
     return path.read_text() if path.exists() else ""
@@ -322,6 +340,18 @@ def test_secrets_reach_the_run_and_no_file(box: Box, monkeypatch: pytest.MonkeyP
     for path in box.workspace.runs.rglob("*"):
         if path.is_file():
             assert b"verysecret" not in path.read_bytes(), path
+
+
+def test_a_submit_that_makes_no_sense_is_refused_and_queues_nothing(box: Box):
+    for fields, message in (
+        ({"priority": 5000}, "out of range: -1000 to 1000"),
+        ({"gpus": -1}, "out of range: 0 to 1024"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            box.submit("true", **fields)
+    with pytest.raises(UsageError, match="command is empty"):
+        box.submit()
+    assert box.rows() == {}
 
 
 def test_requests_of_a_newer_client_are_refused_clearly(box: Box):

@@ -165,6 +165,17 @@ def test_ids():
         made.find("totp")
 
 
+def test_a_name_means_the_last_attempt_of_its_run():
+    made = World(cpu_slots=1)
+    for run_id in ("toto-0001", "toto-0001.2", "toto-0001.10", "toto-0002"):
+        name = "slow" if run_id != "toto-0002" else "fast"
+        made.found(Spec(id=run_id, family="toto", command=("true",), cwd="/", name=name))
+    assert made.find("slow").id == "toto-0001.10"
+    made.found(Spec(id="toto-0003", family="toto", command=("true",), cwd="/", name="slow"))
+    with pytest.raises(UnknownRun, match="fits 2 runs"):
+        made.find("slow")
+
+
 events = st.lists(
     st.tuples(st.sampled_from(["spawned", "begins", "ends", "supervisor dies", "trainer dies", "tick", "restart"])),
     max_size=40,

@@ -33,6 +33,11 @@ class BaseScreen(Screen[None]):
     def paddock(self) -> PaddockApp:
         return cast("PaddockApp", self.app)
 
+    @property
+    def ready(self) -> bool:
+        """Whether its widgets are there: not before it is mounted, nor after it was left or while the app ends."""
+        return self.is_mounted and self.app.is_running and self in self.app.screen_stack
+
     def target(self) -> RunRow | None:
         """The run that keys act on."""
         raise NotImplementedError
@@ -45,7 +50,7 @@ class BaseScreen(Screen[None]):
         """Take what was read from the folder of the run that was wished for."""
 
     def on_screen_resume(self) -> None:
-        if self.is_mounted:
+        if self.ready:
             self.show(self.paddock.world)
 
     def tick(self) -> None:
@@ -53,7 +58,7 @@ class BaseScreen(Screen[None]):
         self.show_frame(self.paddock.world)
 
     def on_resize(self) -> None:
-        if self.is_mounted:
+        if self.ready:
             self.show(self.paddock.world)
 
     def show_frame(self, world: World) -> None:

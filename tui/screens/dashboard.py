@@ -99,7 +99,9 @@ class DashboardScreen(BaseScreen):
             self.table(name).show(rows, now, self._empty(name, world))
         self._follow_run(world)
         title = f" Finished · {len(finished)} of {len(world.finished)} with “{self._filter}” "
-        self.table("finished").border_title = title if self._filter else " Finished "
+        title = title if self._filter else " Finished "
+        if self.table("finished").border_title != title:
+            self.table("finished").border_title = title
         panel = self.query_one("#devices", Lines)
         panel.show(devices.lines(world, panel.size.width, max(1, panel.size.height)))
         self.show_frame(world)
@@ -201,7 +203,7 @@ class DashboardScreen(BaseScreen):
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
-        if self._run and self.is_mounted:
+        if self._run and self.ready:
             self.wish(self._run)
             if (reading := self.paddock.reading) is not None:
                 self.read(reading)

@@ -39,7 +39,6 @@ class NewRunScreen(BaseScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.form: Form | None = None
         self._verdict: list[Part] = [("asking the trainers for their families…", "rest")]
         self._submitting = False
 
@@ -49,6 +48,14 @@ class NewRunScreen(BaseScreen):
         yield FieldTable(id="fields")
         yield Lines(id="command", classes="pane")
         yield Lines(id="foot")
+
+    @property
+    def fields(self) -> FieldTable:
+        return self.query_one("#fields", FieldTable)
+
+    @property
+    def form(self) -> Form | None:
+        return self.fields.form
 
     def on_mount(self) -> None:
         fields = self.query_one("#fields")
@@ -68,7 +75,7 @@ class NewRunScreen(BaseScreen):
 
     def on_resize(self) -> None:
         super().on_resize()
-        if self.is_mounted:
+        if self.ready:
             self._tell()
 
     # -- asking the trainers, in workers ---------------------------------------------------------------------------
@@ -85,11 +92,12 @@ class NewRunScreen(BaseScreen):
             self.app.call_from_thread(self._begin, found)
 
     def _begin(self, found: dict[str, Family]) -> None:
+        if not self.ready:
+            return
         if not found:
             self._say([("✗ The trainers describe no family.", "trouble")])
             return
-        self.form = forms.begin(found)
-        self.query_one("#fields", FieldTable).show(self.form)
+        self.fields.show(forms.begin(found))
         self._changed()
 
     def _changed(self) -> None:
@@ -104,7 +112,7 @@ class NewRunScreen(BaseScreen):
             self.set_timer(SETTLE, partial(self._settled, form))
 
     def _settled(self, form: Form) -> None:
-        if form is self.form and self.is_attached:
+        if self.ready and form is self.form:
             self._resolve(form)
 
     @work(thread=True, group="resolve", exclusive=True)
@@ -122,13 +130,12 @@ class NewRunScreen(BaseScreen):
             self.app.call_from_thread(self._judged, form, base, whole, "")
 
     def _judged(self, form: Form, base: Resolved | None, whole: Resolved | None, problem: str) -> None:
-        if form is not self.form or not self.is_attached:
+        if not self.ready or form is not self.form:
             return
         if base is not None:
             from dataclasses import replace
 
-            self.form = replace(form, base=forms.flat(base.config))
-            self.query_one("#fields", FieldTable).show(self.form)
+            self.fields.show(replace(form, base=forms.flat(base.config)))
         if problem:
             self._say([(f"✗ {problem}", "trouble")])
             return
@@ -140,7 +147,8 @@ class NewRunScreen(BaseScreen):
 
     def _say(self, verdict: list[Part]) -> None:
         self._verdict = verdict
-        self._tell()
+        if self.ready:
+            self._tell()
 
     def _tell(self) -> None:
         pane = self.query_one("#command", Lines)
@@ -156,8 +164,7 @@ class NewRunScreen(BaseScreen):
         pane.show([*shown, self._verdict])
 
     @on(FieldTable.Edited)
-    def _edited(self, event: FieldTable.Edited) -> None:
-        self.form = event.form
+    def _edited(self) -> None:
         self._changed()
 
     # -- keys ------------------------------------------------------------------------------------------------------
@@ -170,7 +177,7 @@ class NewRunScreen(BaseScreen):
     @on(Input.Changed, "#find")
     def _typed(self, event: Input.Changed) -> None:
         if self.form is not None:
-            self.query_one("#fields", FieldTable).show(self.form, event.value.strip())
+            self.fields.show(self.form, event.value.strip())
 
     @on(Input.Submitted, "#find")
     @on(FilterLine.Left)
@@ -180,7 +187,7 @@ class NewRunScreen(BaseScreen):
         self.query_one("#fields").focus()
 
     def action_reset(self) -> None:
-        self.query_one("#fields", FieldTable).reset()
+        self.fields.reset()
 
     def action_back(self) -> None:
         line = self.query_one("#find", FilterLine)
@@ -196,7 +203,7 @@ class NewRunScreen(BaseScreen):
             return
         problems = form.problems()
         if problems:
-            self.query_one("#fields", FieldTable).go(problems[0][0])
+            self.fields.go(problems[0][0])
             self.notify(f"{problems[0][0]}: {problems[0][1]}", severity="error")
             return
         self._submitting = True
@@ -232,5 +239,5 @@ class NewRunScreen(BaseScreen):
 
     def _queued(self, row: RunRow) -> None:
         self.notify(f"{row.id} is queued", timeout=3)
-        if self.is_attached:
+        if self.ready:
             self.dismiss(None)

@@ -95,7 +95,7 @@ class RunScreen(BaseScreen):
             self._show_facts(row)
 
     def _take(self, reply: object) -> None:
-        if isinstance(reply, RunDetail) and self.is_attached:
+        if isinstance(reply, RunDetail) and self.ready:
             self._detail = reply
             self._fill("#config-lines", details.config(reply))
             self._fill("#event-lines", details.events(reply))

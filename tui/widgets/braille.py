@@ -15,6 +15,18 @@ _MASKS = tuple(
 Span = tuple[int, int]
 
 
+FAR = 1e300
+"""Values beyond are gaps: no axis can show them beside others, and their differences overflow."""
+
+
+NEAR = 1e-290
+"""What differs by less is the same: the quotient would overflow."""
+
+
+def fine(value: float) -> bool:
+    return -FAR < value < FAR
+
+
 def spans(
     xs: Sequence[float],
     ys: Sequence[float],
@@ -25,19 +37,19 @@ def spans(
 ) -> list[Span | None]:
     """The highest and lowest dot of a curve in each of 2 x columns dot columns; None where there is no curve.
 
-    xs ascend. A value that is not finite breaks the line. What lies outside of the ranges is clipped. Neighbouring
+    xs ascend. A value that is not fine breaks the line. What lies outside of the ranges is clipped. Neighbouring
     spans touch, so that a curve is connected whatever its slope.
     """
     wide, high = 2 * columns, 4 * rows
     low_x, high_x = x_range
     low_y, high_y = y_range
-    scale_x = (wide - 1) / (high_x - low_x) if high_x > low_x else 0.0
-    scale_y = (high - 1) / (high_y - low_y) if high_y > low_y else 0.0
+    scale_x = (wide - 1) / (high_x - low_x) if high_x - low_x > NEAR else 0.0
+    scale_y = (high - 1) / (high_y - low_y) if high_y - low_y > NEAR else 0.0
     tops: list[float] = [math.inf] * wide
     ends: list[float] = [-math.inf] * wide
     before: tuple[float, float] | None = None
     for x, y in zip(xs, ys, strict=True):
-        if not (math.isfinite(x) and math.isfinite(y)):
+        if not (fine(x) and fine(y)):
             before = None
             continue
         here = ((x - low_x) * scale_x, (high_y - y) * scale_y if scale_y else (high - 1) / 2)
@@ -45,15 +57,16 @@ def spans(
         before = here
     found: list[Span | None] = []
     for top, end in zip(tops, ends, strict=True):
-        first, last = max(0, _dot(top)), min(high - 1, _dot(end))
+        if top > end:  # nothing in this column
+            found.append(None)
+            continue
+        # A dot that is only half covered belongs to the neighbour, so that lines are one dot thin.
+        first, last = math.ceil(top - 0.499), math.floor(end + 0.499)
+        if first > last:
+            first = last = round((top + end) / 2)
+        first, last = max(0, first), min(high - 1, last)
         found.append((first, last) if first <= last else None)
     return found
-
-
-def _dot(value: float) -> int:
-    if value == math.inf:
-        return 1 << 30
-    return -1 if value == -math.inf else round(value)
 
 
 def _join(a: tuple[float, float], b: tuple[float, float], tops: list[float], ends: list[float]) -> None:
@@ -119,7 +132,7 @@ def decimate(xs: Sequence[float], ys: Sequence[float], buckets: int) -> tuple[li
     size = len(xs)
     for bucket in range(buckets):
         start, stop = size * bucket // buckets, size * (bucket + 1) // buckets
-        real = [i for i in range(start, stop) if math.isfinite(ys[i])]
+        real = [i for i in range(start, stop) if fine(ys[i])]
         if not real:
             kept_x.append(xs[start])
             kept_y.append(math.nan)
@@ -156,11 +169,11 @@ def tick_labels(values: Sequence[float]) -> list[str]:
         return []
     step = min((abs(b - a) for a, b in itertools.pairwise(values)), default=abs(values[0]) or 1.0)
     top = max(abs(v) for v in values)
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if top >= 10 * limit or (top >= limit and step >= limit / 10):
-            return ["0" if v == 0 else _fixed(v / limit, step / limit) + unit for v in values]
-    if top < 1e-4:
+    if top < 1e-4 or top >= 1e12:
         return ["0" if v == 0 else f"{v:.1e}" for v in values]
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if top >= 10 * limit or (top >= limit and step >= limit):
+            return ["0" if v == 0 else _fixed(v / limit, step / limit) + unit for v in values]
     return [_fixed(v, step) for v in values]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -30,7 +31,7 @@ class Curve:
 
     @property
     def last(self) -> float | None:
-        return next((y for y in reversed(self.ys) if math.isfinite(y)), None)
+        return next((y for y in reversed(self.ys) if braille.fine(y)), None)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,21 @@ class Chart(Widget):
         if picture.version is None or picture.version != self._picture.version or picture.title != self._picture.title:
             self._picture = picture
             self._version += 1
+            self._redraw()
+
+    def _redraw(self) -> None:
+        """Draw anew and have only those lines painted that came out differently."""
+        before, (width, height) = self._lines, self.size
+        self._lines = draw(self._picture, width, height)
+        if len(before) != len(self._lines):
+            self._strips = {}
             self.refresh()
+            return
+        for y, (old, new) in enumerate(zip(before, self._lines, strict=True)):
+            if old != new:
+                self._strips.pop(y, None)
+                self.refresh(Region(0, y, width, 1))
+        self._drawn = (self._version, *self._drawn[1:])
 
     def render_line(self, y: int) -> Strip:
         palette = palette_of(self)
@@ -72,8 +87,9 @@ class Chart(Widget):
         base = self.rich_style
         drawn = (self._version, width, height, palette, base)
         if self._drawn != drawn:
+            if drawn[:3] != self._drawn[:3]:
+                self._lines = draw(self._picture, width, height)
             self._drawn = drawn
-            self._lines = draw(self._picture, width, height)
             self._strips = {}
         if y not in self._strips:
             parts = self._lines[y] if y < len(self._lines) else []
@@ -86,7 +102,7 @@ def draw(picture: Picture, width: int, height: int) -> list[list[Part]]:
     curves = [_prepared(curve, picture.log) for curve in picture.curves]
     lines: list[list[Part]] = [_legend(picture)]
     rows = height - 3
-    box = _range(curves)
+    box = _range(curves, log=picture.log)
     if box is None or rows < 2 or width < 16:
         middle = (height - 1) // 2
         lines += [[] for _ in range(max(0, middle - 1))]
@@ -95,7 +111,7 @@ def draw(picture: Picture, width: int, height: int) -> list[list[Part]]:
         return lines
     x_range, y_range = box
     values = _y_ticks(y_range, rows, picture.log)
-    labels = [present.number(10**v) for v in values] if picture.log else braille.tick_labels(values)
+    labels = [present.number(10 ** min(v, 300)) for v in values] if picture.log else braille.tick_labels(values)
     gutter = max((len(label) for label in labels), default=0)
     columns = width - gutter - 2
     canvas = braille.Canvas(columns, rows)
@@ -136,18 +152,28 @@ def _legend(picture: Picture) -> list[Part]:
     return parts
 
 
-def _range(curves: Sequence[Curve]) -> tuple[tuple[float, float], tuple[float, float]] | None:
+def _range(curves: Sequence[Curve], *, log: bool) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """What to show: all finite points with a little air above and below; None if there are none."""
-    points = [(x, y) for c in curves for x, y in zip(c.xs, c.ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
+    points = [(x, y) for c in curves for x, y in zip(c.xs, c.ys, strict=True) if braille.fine(x) and braille.fine(y)]
     if not points:
         return None
     low_x, high_x = min(x for x, _ in points), max(x for x, _ in points)
     low_y, high_y = min(y for _, y in points), max(y for _, y in points)
-    air = 0.04 * (high_y - low_y) or 0.05 * abs(high_y) or 0.5
+    span = high_y - low_y
+    air = 0.04 * span if span > braille.NEAR else 0.1 if log else max(0.05 * abs(high_y), 1e-9 if high_y else 0.5)
     bottom = low_y - air
-    if low_y >= 0 > bottom:
+    if low_y >= 0 > bottom and not log:
         bottom = 0.0
-    return (low_x, high_x if high_x > low_x else low_x + 1), (bottom, high_y + air)
+    return (low_x, _ahead(low_x, high_x)), (bottom, high_y + air)
+
+
+def _ahead(low: float, high: float) -> float:
+    """A little more room to the right, in round steps: a growing curve then moves its old part only now and then."""
+    if high - low <= braille.NEAR:
+        return low + max(1.0, abs(low) * 1e-6)
+    step = 10.0 ** math.floor(math.log10((high - low) / 10))
+    step *= next(factor for factor in (1, 2, 5, 10) if factor * step * 40 >= high - low)
+    return low + math.ceil((high - low) / step - 1e-9) * step
 
 
 def _y_ticks(y_range: tuple[float, float], rows: int, log: bool) -> list[float]:

@@ -34,9 +34,7 @@ class FieldTable(ScrollView, can_focus=True):
     ]
 
     class Edited(Message):
-        def __init__(self, form: Form, item: Item) -> None:
-            self.form, self.item = form, item
-            super().__init__()
+        """Something was typed; the form has it."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -44,6 +42,11 @@ class FieldTable(ScrollView, can_focus=True):
         self._items: list[Item] = []
         self._words = ""
         self._place = 0
+
+    @property
+    def form(self) -> Form | None:
+        """What was typed so far; always newer than any Edited message."""
+        return self._form
 
     @property
     def item(self) -> Item | None:
@@ -88,10 +91,9 @@ class FieldTable(ScrollView, can_focus=True):
             self.scroll_to(y=self._place - seen + 1, animate=False)
 
     def _edit(self, form: Form) -> None:
-        item = self.item
-        if item is not None and form is not self._form:
+        if form is not self._form:
             self.show(form)
-            self.post_message(self.Edited(form, item))
+            self.post_message(self.Edited())
 
     def action_step(self, way: int) -> None:
         if self._form is not None and self.item is not None:

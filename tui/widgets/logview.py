@@ -67,6 +67,11 @@ class LogView(ScrollView, can_focus=True):
         widest = max((len(line) for line in self._lines[-500:]), default=0) if self._scrolls_x else 0
         self.virtual_size = Size(max(widest, self.scrollable_content_region.width), len(self._lines))
         if self._follows:
+            self._to_end()
+            self.call_after_refresh(self._to_end)  # once more when the layout knows how far down that is
+
+    def _to_end(self) -> None:
+        if self._follows:
             self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
 
     @property

@@ -1,0 +1,152 @@
+"""Run folders made by hand in the formats of engine, supervisor and trainers, for tests of what reads them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from engine import rundir
+from engine.workspace import Workspace
+
+T0 = 1763600000.0
+"""2025-11-20 00:53:20 UTC"""
+NOT_THE_SAME = {"run_id", "file_id", "metric_id", "source", "inode", "mtime", "tail"}
+"""Columns that a rebuild may number differently."""
+
+
+class Run:
+    """A run folder that is written step by step."""
+
+    def __init__(self, workspace: Workspace, run_id: str = "toto-0001", **spec: Any) -> None:
+        workspace.prepare()
+        self.id = run_id
+        self.folder = workspace.run(run_id)
+        self.folder.mkdir()
+        self.spec(**spec)
+
+    def spec(self, **fields: Any) -> None:
+        family, _, number = self.id.rpartition("-")
+        spec: dict[str, Any] = {
+            "id": self.id,
+            "family": family,
+            "name": "",
+            "command": ["python", "-m", "trainers", family, "{run}"],
+            "cwd": "/w",
+            "config": {
+                "train": {"lr": 3e-4, "ema": True, "optimizer": "adamw"},
+                "data": {"context": 512, "horizon": 64},
+            },
+            "preset": "small",
+            "seed": 7,
+            "tags": ["first"],
+            "note": "",
+            "submitted": T0 + int(number.split(".")[0]),
+            "user": "ann",
+            "host": "box",
+            "git": {"commit": "a" * 40, "branch": "main", "dirty": False, "patch_sha": ""},
+            "packages": {"torch": "2.13.0"},
+            "data": {"path": "trainingdata", "fingerprint": "f" * 32, "files": 2, "bytes": 99, "synthetic": True},
+        }
+        rundir.write_new(self.folder / "spec.json", json.dumps(spec | fields).encode())
+
+    def order(self, kind: str, value: Any = None, **fields: Any) -> None:
+        line = {"t": T0 + 1, "order": kind, **({} if value is None else {"value": value}), **fields}
+        rundir.append(self.folder / "orders.jsonl", line)
+
+    def event(self, kind: str, **fields: Any) -> None:
+        rundir.append(self.folder / "events.jsonl", {"t": T0 + 5, "event": kind, **fields})
+
+    def log(self, step: int, **scalars: float | None) -> None:
+        rundir.append(self.folder / "metrics.jsonl", {"t": T0 + 10 + step, "step": step, **scalars})
+
+    def logs(self, steps: int, first: int = 0) -> None:
+        """Many lines at once: loss, lr and epoch at each step, a validation error at each tenth."""
+        with open(self.folder / "metrics.jsonl", "ab") as file:
+            for step in range(first, first + steps):
+                line: dict[str, float] = {"loss": 1 / (step + 1), "lr": 3e-4, "epoch": step / 100}
+                if step % 10 == 0:
+                    line["val_pct_mae"] = 0.6 - step / 1e5
+                file.write(json.dumps(line | {"step": step, "t": T0 + 10 + step}).encode() + b"\n")
+
+    def start(self, devices: tuple[str, ...] = ("cpu",)) -> None:
+        self.order("start", devices=list(devices))
+        line = {"t": T0 + 2, "event": "started", "pid": 41, "supervisor": 40, "devices": list(devices), "host": "box"}
+        rundir.append(self.folder / "lifecycle.jsonl", line)
+
+    def end(self, code: int | None = 0, signal: int | None = None, why: str = "exit", after: float = 3600.0) -> None:
+        line = {"t": T0 + 2 + after, "event": "exited", "code": code, "signal": signal, "max_rss_bytes": 1 << 30}
+        rundir.append(self.folder / "lifecycle.jsonl", {**line, "utime": 3.5, "stime": 0.5, "why": why})
+
+    def evaluate(
+        self, split: str = "val", *, pct_mae: float | None = 0.55, naive: float = 0.588, **fields: Any
+    ) -> None:
+        (self.folder / "evaluation").mkdir(exist_ok=True)
+        metrics = {
+            "pct_mae": pct_mae,
+            "naive_pct_mae": naive,
+            "skill": None if pct_mae is None else 1 - pct_mae / naive,
+            "dm_stat": fields.pop("dm_stat", -1.0),
+            "dm_pvalue": fields.pop("dm_pvalue", 0.3),
+        }
+        found = {
+            "split": split,
+            "step": 100,
+            "horizon": 64,
+            "windows": 1000,
+            "metrics": {f"{split}_{name}": value for name, value in metrics.items()},
+            "symbols": {"ARM": {"pct_mae": pct_mae, "naive_pct_mae": naive, "windows": 400}},
+        }
+        rundir.write_new(self.folder / "evaluation" / f"{split}.json", json.dumps(found | fields).encode())
+
+    def checkpoint(self, step: int = 100, value: float = 0.55) -> Path:
+        path = f"checkpoints/step-{step:06d}"
+        folder = self.folder / path
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"weights of step %d" % step)
+        (folder / "config.json").write_text("{}")
+        self.event("checkpoint", step=step, path=path, bytes=20, metrics={"val_pct_mae": value})
+        self.event("best", step=step, path=path, metric="val_pct_mae", value=value)
+        return folder
+
+
+def finished(workspace: Workspace, run_id: str, pct_mae: float | None = 0.55, **fields: Any) -> Run:
+    """A run that went well, with everything a good run leaves."""
+    spec = {key: fields.pop(key) for key in ("name", "data", "submitted", "config") if key in fields}
+    run = Run(workspace, run_id, **spec)
+    run.start()
+    run.event("plan", steps=100, epochs=1.0)
+    run.logs(20)
+    run.checkpoint()
+    run.evaluate(pct_mae=pct_mae, **fields)
+    run.event("finished", step=100, why="steps")
+    run.end()
+    return run
+
+
+def ask(workspace: Workspace, sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(workspace.database), read_only=True) as con:
+        return con.execute(sql, values or []).fetchall()
+
+
+def contents(path: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """Everything a database holds, whatever its order and numbers: each run and metric by its name."""
+    found: dict[str, list[str]] = {}
+    with duckdb.connect(os.fspath(path), read_only=True) as con:
+        tables = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        for table in tables - {"metric_names"}:  # a name stays when its last run is gone
+            columns = [row[0] for row in con.execute(f"SELECT column_name FROM (DESCRIBE {table})").fetchall()]
+            wanted = [f't."{name}"' for name in columns if name not in NOT_THE_SAME]
+            joins = ""
+            if "run_id" in columns and table != "runs":
+                wanted.append("r.id AS of_run")
+                joins += " LEFT JOIN runs r ON r.run_id = t.run_id"
+            if "metric_id" in columns and table != "metric_names":
+                wanted.append("n.name AS of_metric")
+                joins += " LEFT JOIN metric_names n ON n.metric_id = t.metric_id"
+            rows = con.execute(f"SELECT {', '.join(wanted)} FROM {table} t{joins}").fetchall()
+            found[table] = sorted(map(repr, rows))
+    return found

@@ -1,0 +1,61 @@
+"""Progress from a run's own lines: known answers, and that no line, however odd, breaks it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.live import SPARK, Progress
+
+
+def test_a_usual_run():
+    progress = Progress()
+    progress.event({"t": 0.0, "event": "plan", "steps": 100, "epochs": 10})
+    progress.event({"t": 0.0, "event": "phase", "name": "train"})
+    for step in range(1, 51):
+        progress.metrics({"t": 10 + step * 0.5, "step": step, "epoch": step / 10, "loss": 1 / step})
+    assert (progress.step, progress.steps, progress.epoch, progress.epochs) == (50, 100, 5.0, 10.0)
+    assert progress.steps_per_s == 2.0
+    assert progress.eta == 25.0
+    assert len(progress.spark) == SPARK
+    progress.metrics({"t": 40.0, "step": 50, "val_pct_mae": 0.6, "val_naive_pct_mae": 0.5, "val_skill": -0.2})
+    progress.metrics({"t": 41.0, "step": 50, "val_pct_mae": 0.7, "val_naive_pct_mae": 0.5, "val_skill": -0.4})
+    assert (progress.metric, progress.best, progress.naive, progress.skill) == (0.7, 0.6, 0.5, -0.4)
+    progress.event(
+        {"t": 42.0, "event": "evaluation", "split": "val", "metrics": {"val_pct_mae": 0.6, "val_skill": -0.2}}
+    )
+    assert (progress.metric, progress.skill) == (0.6, -0.2)
+    progress.event({"t": 43.0, "event": "evaluation", "split": "test", "metrics": {"val_pct_mae": 0.1}})
+    assert progress.metric == 0.6
+    progress.event({"t": 44.0, "event": "finished", "step": 100, "why": "steps"})
+    assert progress.finished == "steps"
+
+
+def test_a_clock_moved_back_and_a_resumed_step_start_the_pace_anew():
+    progress = Progress()
+    for t, step in ((100.0, 10), (110.0, 20), (50.0, 30), (60.0, 35)):
+        progress.metrics({"t": t, "step": step})
+    assert progress.steps_per_s == 0.5
+
+
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.lists(st.integers(), max_size=2)
+)
+kinds = st.sampled_from(["plan", "phase", "best", "warning", "oom", "failed", "finished", "evaluation", "checkpoint"])
+names = st.sampled_from(
+    ["t", "step", "epoch", "loss", "val_pct_mae", "steps", "name", "path", "metrics", "split", "why"]
+)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), kinds | scalars, st.dictionaries(names, scalars | st.just({"val_skill": []}))))
+)
+def test_no_line_breaks_it(lines):
+    progress = Progress()
+    for is_event, kind, fields in lines:
+        if is_event:
+            progress.event({**fields, "event": kind})
+        else:
+            progress.metrics(fields)
+    assert progress.eta is None or progress.eta >= 0
+    assert progress.step is None or isinstance(progress.step, int)

@@ -1,0 +1,206 @@
+"""Layout, columns, world, logs, keys and lines: pure parts with known answers."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.records import Changed, EngineStatus, RunRow, Snapshot
+from tests.tui import recorded
+from tui import devices, logs, status
+from tui.columns import FINISHED, QUEUE, RUNNING, fit
+from tui.keys import DASHBOARD, FORM, KEYS, PLACES, RUN, bindings, footer, help_places
+from tui.layout import plan
+from tui.present import plain
+from tui.world import AWAY, CONNECTED, Link, World
+
+STATUS = EngineStatus(pid=1, started=0.0, version="0", workspace="w", socket="s", cpu_slots=2, counts={})
+
+
+@pytest.mark.parametrize("columns", [RUNNING, QUEUE, FINISHED])
+@pytest.mark.parametrize("width", [60, 78, 96, 118, 156, 198])
+def test_columns_fill_the_width_and_keep_what_matters(columns, width):
+    fitted = fit(columns, width)
+    total = sum(size for _, size in fitted) + 2 * (len(fitted) - 1)
+    assert total <= width
+    titles = [column.title for column, _ in fitted]
+    assert "RUN" in titles
+    assert {"VAL", "BEST VAL", "WAITS BECAUSE"} & set(titles)
+
+
+def test_narrow_lists_drop_the_least_important_first():
+    assert [c.title for c, _ in fit(RUNNING, 78)] == ["", "RUN", "PROGRESS", "LOSS", "VAL", "vs NAIVE", "ETA"]
+    assert "MEMORY" in [c.title for c, _ in fit(RUNNING, 196)]
+
+
+@given(st.integers(80, 250), st.integers(24, 80), st.integers(1, 9), *[st.integers(0, 500)] * 3)
+def test_panes_fill_the_terminal_exactly(width, height, rows, running, queued, finished):
+    made = plan(width, height, rows, running, queued, finished)
+    lists = max(made.queue, made.finished) if made.beside else made.queue + made.finished
+    assert made.devices + made.running + lists + made.detail == height - 2
+    assert min(made.devices, made.running, made.queue, made.finished) > made.frame
+    assert made.detail == 0 or made.detail >= 9
+
+
+def test_layout_at_the_three_sizes():
+    wide, middle, small = plan(200, 50, 3, 3, 5, 10), plan(120, 36, 3, 3, 5, 10), plan(80, 24, 3, 3, 5, 10)
+    assert (wide.columns, middle.columns, small.detail) == (3, 2, 0)
+    assert (wide.beside, middle.beside, small.beside) == (True, True, False)
+    assert small.frame == 1
+    assert plan(200, 50, 3, 0, 0, 0).detail == 0
+
+
+def test_the_world_is_a_fold_of_what_the_engine_says():
+    now = 1000.0
+    rows = tuple(recorded.busy_box(now))
+    world = World().told(Snapshot(rows=rows, sample=recorded.no_gpu(now), history=(), status=STATUS))
+    assert [row.id for row in world.running] == ["kronos-0208", "toto-0211", "kronos-0210"]
+    assert [row.id for row in world.queue] == ["toto-0212", "toto-0207.2", "kronos-0213", "toto-0215", "toto-0214"]
+    assert world.finished[0].id == "toto-0206"
+    assert world.counts == {"running": 3, "queued": 5, "done": 8, "failed": 2}
+    assert world.best is not None
+    assert world.best.best == min(row.best for row in rows if row.best is not None)
+    ended = RunRow(id="toto-0211", family="toto", state="ok", since=now, ended=now, best=0.1)
+    after = world.told(Changed(rows=(ended,), sample=recorded.no_gpu(now + 1)))
+    assert after.finished[0].id == "toto-0211"
+    assert after.best is not None
+    assert after.best.id == "toto-0211"
+    assert len(after.history) == 1
+    assert len(world.running) == 3, "a world never changes"
+
+
+def test_history_is_bounded():
+    world = World()
+    for second in range(300):
+        world = world.told(Changed(sample=recorded.no_gpu(float(second))))
+    assert len(world.history) == 120
+    assert world.history[-1].t == 299.0
+
+
+def test_device_lines_name_strangers_and_fit():
+    now = time.time()
+    world = World(Link(CONNECTED), sample=recorded.two_gpus(now), history=tuple(recorded.history(now)), known=True)
+    for width in (78, 116, 196):
+        lines = devices.lines(world, width, 3)
+        assert len(lines) == 3
+        assert all(len(plain(line)) <= width for line in lines)
+    text = plain(devices.lines(world, 196, 3)[0])
+    assert "61.2/80 GiB" in text
+    assert "97%" in text
+    assert "python (pid 8812) 4.2, not ours" in text
+    assert "1 more GPUs" in plain(devices.lines(world, 196, 2)[-1])
+
+
+def test_without_a_gpu_the_machine_is_shown_and_why():
+    world = World(Link(CONNECTED), sample=recorded.no_gpu(1.0), history=(), status=STATUS, known=True)
+    text = [plain(line) for line in devices.lines(world, 196, 3)]
+    assert text[0].startswith("CPU 2c")
+    assert "no GPU: NVML Shared Library Not Found" in text[0]
+    assert "5.0/16 GiB" in text[1]
+    assert "412 GiB free" in text[2]
+
+
+def test_the_top_line_fits_and_says_how_the_engine_is():
+    world = World(Link(CONNECTED), known=True, status=STATUS)
+    for width in (80, 120, 200):
+        parts, _ = status.top_line(world, "dashboard", width, readonly=True)
+        assert len(plain(parts)) == width
+        assert "engine" in plain(parts)
+    away = World(Link(AWAY, "No engine runs here.", retry_at=105.0), known=True)
+    assert "No engine runs here." in plain(status.away_line(away, 100.0))
+    assert "in 5s" in plain(status.away_line(away, 100.0))
+    assert status.away_line(world, 100.0) == []
+
+
+def test_leaving_says_that_training_goes_on():
+    world = World().told(
+        Snapshot(rows=tuple(recorded.busy_box(9.0)), sample=recorded.no_gpu(9.0), history=(), status=STATUS)
+    )
+    assert status.leaving(world).startswith("Training goes on: 3 running, 5 queued.")
+    assert status.leaving(World()).startswith("Nothing runs")
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_key_has_two_meanings_in_one_place():
+    for where in (DASHBOARD, RUN, FORM):
+        taken = [key for binding in bindings(where) + bindings("everywhere") for key in binding.key.split(",")]
+        assert len(taken) == len(set(taken)), where
+
+
+def test_every_key_is_in_the_help():
+    helped = {id(key) for _, keys in help_places() for key in keys}
+    assert all(id(key) in helped for key in KEYS if key.helped)
+    assert {key.where for key in KEYS} == {where for where, _ in PLACES}
+
+
+def test_readonly_shows_no_key_that_changes_something():
+    assert all(not key.changes for _, key in footer(DASHBOARD, readonly=True))
+    assert any(key.changes for _, key in footer(DASHBOARD, readonly=False))
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_foot_fits_and_always_shows_help_and_leave(width):
+    for where in (DASHBOARD, RUN):
+        text = plain(status.foot_line(where, width, readonly=False)[0])
+        assert len(text) <= width
+        assert "? help" in text
+        assert "q leave" in text
+    assert "f1 help" in plain(status.foot_line(FORM, width, readonly=False)[0]), "in a form ? is text"
+
+
+# -- logs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_is_followed_line_by_line(tmp_path):
+    path = tmp_path / "log.txt"
+    tail = logs.LogTail(path)
+    assert not tail.refresh()
+    path.write_bytes(b"one\ntw")
+    assert tail.refresh()
+    assert list(tail.lines) == ["one", "tw"]
+    with path.open("ab") as file:
+        file.write(b"o\nthree\n")
+    assert tail.refresh()
+    assert list(tail.lines) == ["one", "two", "three"]
+    assert not tail.refresh()
+    path.write_bytes(b"anew\n")
+    assert tail.refresh()
+    assert list(tail.lines) == ["anew"]
+
+
+def test_a_long_log_is_read_from_its_end_and_says_so(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"".join(b"line %07d\n" % i for i in range(100_000)))
+    tail = logs.LogTail(path)
+    tail.refresh()
+    assert tail.left_out
+    assert len(tail.lines) == logs.KEPT_LINES
+    assert tail.lines[-1] == "line 0099999"
+    assert all(line.startswith("line ") for line in tail.lines)
+
+
+def test_terminal_codes_and_progress_bars_are_resolved():
+    assert logs.clean(b"\x1b[31mred\x1b[0m\ttab") == "red tab"
+    assert logs.clean(b" 10%|#\r 20%|##\r 30%|###") == " 30%|###"
+    assert logs.clean(b"caf\xc3\xa9 \xff\x07") == "café \ufffd·"
+
+
+@pytest.mark.parametrize(
+    ("line", "role"),
+    [("14:02:11 step 10 loss 0.1", "text"), ("ValueError: no", "trouble"), ("UserWarning: odd", "attention"),
+     ("checkpoint step-5 saved, best so far", "good")],
+)  # fmt: skip
+def test_log_lines_have_the_colour_of_what_they_say(line, role):
+    assert logs.colored(line)[-1][1] == role
+    assert plain(logs.colored(line)) == line
+
+
+def test_a_signed_percentage_in_a_log_has_its_own_colour():
+    parts = logs.colored("14:02:03 val_pct_mae 0.664 (naive 0.588, skill -12.9 %)")
+    assert parts[0] == ("14:02:03 ", "rest")
+    assert ("-12.9 %", "trouble") in parts
