@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 300_000
 """Points that are gathered before they are written: 12 MB."""
-BULK_AT_ONCE = 16 << 20
+BULK_AT_ONCE = 32 << 20
 """Bytes of plain lines that are gathered, in files of memory."""
 SMALLINT = (1 << 15) - 1
 Gathered = tuple[int, Plain, Callable[[int], None]]
@@ -153,7 +153,7 @@ class Points:
         try:
             self.con.execute(
                 "INSERT INTO metrics SELECT run_id, metric_id, step, "
-                "CASE WHEN isfinite(epoch) THEN epoch::FLOAT END, "
+                "CASE WHEN isfinite(epoch) THEN TRY_CAST(epoch AS FLOAT) END, "
                 "CASE WHEN t >= 0 THEN make_timestamp((t * 1e6)::BIGINT) END, "
                 "CASE WHEN isfinite(value) THEN value END FROM points"
             )

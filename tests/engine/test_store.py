@@ -349,6 +349,7 @@ BULK = (
     b'{"step": 3, "t": 1763600002.25, "val_pct_mae": 1e-05, "loss": 7}\n',
 )
 ODD = (
+    b'{"step":4,"t":1.0,"epoch":1e300,"loss":5}\n',
     b'{"step":4,"t":1.0,"loss":null}\n',
     b'{"step":4,"t":1.0,"loss":"5"}\n',
     b'{"step":4.5,"t":1.0,"loss":5}\n',
