@@ -13,6 +13,9 @@ from engine import supervisor
 from engine.schedule import CPU
 from engine.workspace import Workspace
 
+# Imported, not run as a script: a script is compiled anew at each start, which costs 5 ms.
+LAUNCH = f"import sys; sys.path.insert(0, {str(Path(supervisor.__file__).parent.parent)!r}); "
+LAUNCH += "from engine.supervisor import run; run()"
 OURS = ("ENGINE_RUN", "ENGINE_HOME", "ENGINE_SOCKET")
 
 
@@ -53,7 +56,7 @@ def spawn(folder: Path, env: Mapping[str, str], log: Path) -> Spawned:
     try:
         with open(log, "ab") as out:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", supervisor.__file__, str(folder), "--ready", str(write)],
+                [sys.executable, "-I", "-S", "-c", LAUNCH, str(folder), "--ready", str(write)],
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
