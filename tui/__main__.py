@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         os.environ["ENGINE_HOME"] = str(folder)
 
+    gc.disable()  # until the first frame: collections among what is only being imported take a tenth of the time
     from engine import workspace
     from tui.app import PaddockApp
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import ClassVar
@@ -95,6 +96,9 @@ class PaddockApp(App[None]):
         self.set_interval(1.0, self._tick)
 
     def _begin(self) -> None:
+        if not gc.isenabled():  # switched off in __main__; what is there by now stays for good
+            gc.freeze()
+            gc.enable()
         # A fault of these threads is one of ours: it ends the program with its traceback instead of a dead screen.
         self.run_worker(self.feed.run, name="feed", group="feed", thread=True)
         self.run_worker(self.reader.run, name="reader", group="reader", thread=True)
