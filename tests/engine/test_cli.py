@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import pexpect
@@ -227,11 +228,15 @@ def test_wait_and_follow_several(cli: Cli, box: Box):
 def test_ctrl_c_leaves_the_run_alone(cli: Cli, box: Box):
     run_id = queue(cli, "sleep", "600")
     box.state(run_id, "running")
-    with subprocess.Popen([*ENGINE, "follow", run_id], stderr=subprocess.PIPE, text=True) as process:
+    # A shell's background job starts with SIGINT ignored, and these tests may run in one.
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        [*ENGINE, "follow", run_id], stderr=subprocess.PIPE, text=True, preexec_fn=listening
+    ) as process:
         assert process.stderr is not None
         assert "running" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait() == 130
+        assert process.wait(20) == 130
         assert process.stderr.read() == f"engine: {run_id} goes on; `engine stop {run_id}` would stop it.\n"
     assert box.row(run_id).state == "running"
 
