@@ -34,7 +34,7 @@ demo: $(VENV)/.installed ## sample data, three small Totos through the queue, th
 	$(BIN)/engine demo
 
 test: $(VENV)/.developing ## the tests
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: $(VENV)/.developing format lint types test ## all that a change must pass
 
@@ -51,7 +51,7 @@ tui: $(VENV)/.installed ## the screens
 	$(BIN)/tui
 
 bench: $(VENV)/.installed ## every figure of the README
-	@for part in runlog runs store data loop cli tui; do echo "== bench/$$part.py"; $(BIN)/python bench/$$part.py; done
+	@for part in runlog runs store data loop cli tui toto; do echo "== bench/$$part.py"; $(BIN)/python bench/$$part.py; done
 
 clean: ## everything that was installed or built; runs, database and data stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
