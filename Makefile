@@ -34,7 +34,7 @@ demo: $(VENV)/.installed ## sample data, three small Totos through the queue, th
 	$(BIN)/engine demo
 
 test: $(VENV)/.developing ## the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist worksteal
 
 check: $(VENV)/.developing format lint types test ## all that a change must pass
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 WANTED = {signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP}
+# Ignored by Python (the first two) or by whoever started the engine in the background; exec would hand that on.
+DEFAULTS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 STRAGGLERS = 2.0
 """Seconds that what is left of the group has between SIGTERM and SIGKILL once its leader has ended."""
 
@@ -112,7 +114,7 @@ def begin(command: list[str], cwd: str, log: str, go: int) -> NoReturn:
     if os.read(go, 1) != b"g":
         os._exit(127)  # the supervisor died before it could write `started`
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and exec would hand that on
+    for number in DEFAULTS:
         signal.signal(number, signal.SIG_DFL)
     out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

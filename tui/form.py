@@ -218,6 +218,9 @@ def flat(config: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
 def check(item: Item, text: str) -> str:
     """Check a text against type, choices and range as the trainers will; cross-field rules are theirs alone."""
     text = text.strip()
+    if item.kind == "strs" and item.choices:
+        strange = [part for part in map(str.strip, text.split(",")) if part and part not in item.choices]
+        return f"{strange[0]} is not one of {', '.join(item.choices)}" if strange else ""
     if item.kind in ("str", "strs", "choice"):
         return "" if not item.choices or text in item.choices else f"not one of {', '.join(item.choices)}"
     if item.kind == "gpus" and not text:

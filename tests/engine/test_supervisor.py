@@ -131,7 +131,12 @@ def test_is_small_and_imports_only_the_standard_library(tmp_path):
     assert resident < 15 * 1024, f"{resident} KiB"
 
 
-def test_signals_python_ignores_are_not_ignored_in_the_run(tmp_path):
+def test_signals_that_python_or_a_shell_ignores_are_not_ignored_in_the_run(tmp_path):
     folder = tmp_path / "r"
-    run(folder, "sh", "-c", "grep SigIgn /proc/self/status").wait(10)
-    assert (folder / rundir.LOG).read_text().split() == ["SigIgn:", "0" * 16]
+    folder.mkdir()
+    spec = {"family": "exec", "command": ["sh", "-c", "grep SigIgn /proc/self/status"], "cwd": "/"}
+    (folder / rundir.SPEC).write_text(json.dumps(spec))
+    command = [sys.executable, "-I", "-S", supervisor.__file__, str(folder)]
+    subprocess.run(["sh", "-c", "trap '' INT QUIT HUP; exec \"$@\"", "sh", *command], check=True, timeout=20)
+    ignored = int((folder / rundir.LOG).read_text().split()[1], 16)
+    assert not [number for number in supervisor.DEFAULTS if ignored >> (number - 1) & 1]
