@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from hypothesis import given
@@ -14,6 +15,12 @@ from engine import rundir
 from engine.tail import Tail, last_line
 from tests.conftest import ROOT, wait_for
 
+
+def fresh(tmp_path_factory) -> Path:
+    """A new folder; mktemp would look through all the earlier ones each time."""
+    return Path(tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp()))
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20), lambda inner: st.lists(inner)
 )
@@ -22,7 +29,7 @@ records = st.dictionaries(st.text(min_size=1, max_size=8), values, min_size=1, m
 
 @given(st.lists(records, max_size=8), st.binary(max_size=40), st.integers(0, 60))
 def test_appended_lines_come_back_whatever_was_torn(tmp_path_factory, lines, junk, cut):
-    path = tmp_path_factory.mktemp("rundir") / "x.jsonl"
+    path = fresh(tmp_path_factory) / "x.jsonl"
     half = len(lines) // 2
     for line in lines[:half]:
         rundir.append(path, line)
@@ -38,7 +45,7 @@ def test_appended_lines_come_back_whatever_was_torn(tmp_path_factory, lines, jun
 
 @given(st.lists(records, min_size=1, max_size=20), st.data())
 def test_a_tail_gives_every_line_once_however_the_file_grows(tmp_path_factory, lines, data):
-    path = tmp_path_factory.mktemp("tail") / "x.jsonl"
+    path = fresh(tmp_path_factory) / "x.jsonl"
     whole = b"".join(__import__("json").dumps(line).encode() + b"\n" for line in lines)
     tail, found = Tail(path), []
     position = 0
@@ -54,7 +61,7 @@ def test_a_tail_gives_every_line_once_however_the_file_grows(tmp_path_factory, l
 
 @given(st.lists(records, min_size=1, max_size=30), st.integers(0, 400))
 def test_a_tail_from_near_the_end_begins_at_a_whole_line(tmp_path_factory, lines, last):
-    path = tmp_path_factory.mktemp("tail") / "x.jsonl"
+    path = fresh(tmp_path_factory) / "x.jsonl"
     for line in lines:
         rundir.append(path, line)
     found = Tail(path, last=last).read()
