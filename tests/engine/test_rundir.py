@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -48,12 +49,10 @@ def test_a_tail_gives_every_line_once_however_the_file_grows(tmp_path_factory, l
     path = fresh(tmp_path_factory) / "x.jsonl"
     whole = b"".join(__import__("json").dumps(line).encode() + b"\n" for line in lines)
     tail, found = Tail(path), []
-    position = 0
-    while position < len(whole):
-        step = data.draw(st.integers(1, len(whole) - position))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
+    for begin, end in itertools.pairwise([0, *cuts, len(whole)]):
         with path.open("ab") as file:
-            file.write(whole[position : position + step])
-        position += step
+            file.write(whole[begin:end])
         found += tail.read()
     assert found == lines
     assert tail.read() == []
