@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 from engine.client import Client, connect
 from engine.errors import EngineDown
@@ -19,7 +19,7 @@ from engine.records import ENDED, Down, GetStatus, ListRuns, RunRow, ShowRun, Sp
 from engine.workspace import Workspace
 
 # A busy machine is no fault of the code: examples are counted, not timed.
-settings.register_profile("paddock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("paddock", deadline=None)
 settings.load_profile("paddock")
 
 ROOT = Path(__file__).resolve().parent.parent
