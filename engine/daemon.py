@@ -14,27 +14,27 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
-from msgspec.structs import replace
 
-from engine import folders, rundir, spawn
+from engine import folders, rundir
 from engine.devices import Sample
 from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
 from engine.folders import Follower
 from engine.keeper import Keeper
-from engine.records import ENDED, EngineStatus, Note, Order, Retry, RunDetail, RunRow, Spec, Submit
+from engine.lifeline import Lifelines
+from engine.readings import Readings
+from engine.records import ENDED, EngineStatus, Order
+from engine.run import Run
 from engine.sampler import Sampler, labels, slots
 from engine.schedule import CPU
 from engine.server import Server
-from engine.state import MAX_PRIORITY, Adopt, Run, Start, World
+from engine.state import Adopt, Start, World
+from engine.wishes import Wishes
 from engine.workspace import Workspace, find
 
 TICK = 1.0
@@ -54,21 +54,16 @@ class Daemon:
 
     def __init__(self, workspace: Workspace, cpu_slots: int) -> None:
         self.workspace = workspace
-        self.started = time.time()
         self.world = World(cpu_slots, boot=psutil.boot_time())
         self.sampler = Sampler(workspace)
         self.keeper = Keeper(workspace, self.store_changed)
         self.server = Server(self)
+        self.readings = Readings(workspace, self.world)
+        self.lifelines = Lifelines(self)
+        self.wishes = Wishes(self)
         self.followers: dict[str, Follower] = {}
-        self.spawned: dict[str, spawn.Spawned] = {}
-        self.environments: dict[str, Mapping[str, str]] = {}
-        self.told: dict[str, tuple[int, str]] = {}
-        """The supervisor that was told to end a run, and how."""
-        self.rows: dict[str, RunRow] = {}
-        self.stale: set[str] = set()
         self.sample = Sample(t=time.time())
         self.history: deque[Sample] = deque(maxlen=HISTORY)
-        self.names: dict[str, str] = {CPU: "CPU"}
         self.draining = False
         self.over = asyncio.Event()
 
@@ -108,7 +103,7 @@ class Daemon:
             self.world.seen(run_id, folders.look(folder), now)
             if run.state in ENDED:
                 self.close(run)
-            self.stale.add(run_id)
+            self.readings.stale.add(run_id)
 
     async def tick_forever(self) -> None:
         while True:
@@ -132,11 +127,11 @@ class Daemon:
     async def take_sample(self) -> None:
         ours = {pid: run_id for run_id in self.world.live if (pid := self.world.runs[run_id].pid)}
         self.sample, memory = await asyncio.to_thread(self.sampler.sample, ours)
-        self.names = {CPU: "CPU", **labels(self.sample)}
+        self.readings.names = {CPU: "CPU", **labels(self.sample)}
         for run_id, (resident, device) in memory.items():
             if (run := self.world.runs.get(run_id)) is not None:
                 run.memory, run.device_memory = resident, device
-                self.stale.add(run_id)
+                self.readings.stale.add(run_id)
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -166,13 +161,13 @@ class Daemon:
         if any(line.get("event") == "exited" and line.get("code") for line in seen.lifecycle):
             run.last_words = self.followers[run_id].last_words()
         changed = self.world.seen(run_id, seen, time.time())
-        self.pass_on(run)
+        self.lifelines.pass_on(run)
         if changed:
             log.info("%s: %s %s", run_id, run.state, run.reason)
         if run.state in ENDED:
             self.close(run)
         if changed or news:
-            self.stale.add(run_id)
+            self.readings.stale.add(run_id)
             self.keeper.news(urgent=changed)
 
     def close(self, run: Run) -> None:
@@ -181,92 +176,10 @@ class Daemon:
             run.last_words = self.followers[run.id].last_words()
             self.world.seen(run.id, folders.look(self.workspace.run(run.id)), time.time())
         self.followers.pop(run.id, None)
-        self.environments.pop(run.id, None)
-        self.told.pop(run.id, None)
-
-    # -- wishes ---------------------------------------------------------------------------------------------------
-
-    def submit(self, wish: Submit) -> RunRow:
-        """Queue a run. Raises BadDependency, UsageError or WorkspaceError, and then nothing was queued."""
-        spec = wish.spec
-        if not spec.command or not all(isinstance(part, str) and part for part in spec.command[:1]):
-            raise UsageError("The command is empty. Write it after `--`: engine exec -- python train.py")
-        if spec.gpus is not None and not 0 <= spec.gpus <= 1024:
-            raise UsageError(f"--gpus {spec.gpus} is out of range: 0 to 1024.")
-        if abs(spec.priority) > MAX_PRIORITY:
-            raise UsageError(f"Priority {spec.priority} is out of range: -{MAX_PRIORITY} to {MAX_PRIORITY}.")
-        after = self.world.check_after(spec.after)
-        return self.queue(spec, self.world.new_id(spec.family), after, wish.patch, wish.environment, wish.hold)
-
-    def retry(self, wish: Retry) -> RunRow:
-        """Queue the next attempt of an ended run, from its last checkpoint unless fresh."""
-        run = self.world.find(wish.run)
-        if run.state not in ENDED:
-            raise UsageError(f"{run.id} is {run.state}: only an ended run can be tried again.")
-        folder = self.workspace.run(run.id)
-        with contextlib.suppress(FileNotFoundError):
-            patch = (folder / rundir.PATCH).read_text(errors="surrogateescape")
-            return self._again(run, wish, patch)
-        return self._again(run, wish, "")
-
-    def _again(self, run: Run, wish: Retry, patch: str) -> RunRow:
-        spec = replace(run.spec, resume_from=None if wish.fresh else run.id, priority=run.priority, tags=run.tags)
-        return self.queue(spec, self.world.next_attempt(run.id), (), patch, wish.environment, False)
-
-    def queue(
-        self, spec: Spec, run_id: str, after: tuple[str, ...], patch: str, environment: Mapping[str, str], hold: bool
-    ) -> RunRow:
-        spec = replace(spec, id=run_id, after=after, submitted=time.time())
-        folders.create(self.workspace, spec, patch)
-        if environment:
-            self.environments[spec.id] = environment
-        run = self.world.found(spec)
-        if hold:
-            self.write_order(run, {"order": "hold", "why": "queued with --hold"})
-        self.world.seen(spec.id, folders.look(self.workspace.run(spec.id)), time.time())
-        self.changed(run)
-        self.schedule()
-        return self.row(run.id)
-
-    def order(self, wish: Order) -> RunRow:
-        """Carry out a wish: a line in the run's orders.jsonl, then what it asks for."""
-        run, line = self.world.order(wish)
-        self.write_order(run, line)
-        self.look(run.id)
-        self.changed(run)
-        self.schedule()
-        return self.row(run.id)
-
-    def write_order(self, run: Run, line: dict[str, object]) -> None:
-        """Append an order; it counts once the line is on the disk. Raises WorkspaceError."""
-        line = {"t": time.time(), **line}
-        try:
-            rundir.append(self.workspace.run(run.id) / rundir.ORDERS, line, sync=True)
-        except OSError as error:
-            raise WorkspaceError(f"{run.id}: the order was not written ({error.strerror}); nothing was done.") from None
-        run.take_order(line)
+        self.lifelines.forget(run.id)
 
     def changed(self, run: Run) -> None:
-        self.stale.add(run.id)
-        self.keeper.news()
-
-    def pass_on(self, run: Run) -> None:
-        """Tell a run's supervisor to end it, once; a supervisor that is only being started is told when it is there.
-
-        The held lock shows that the pid in the lifecycle is still its own.
-        """
-        if run.stop is None or run.supervisor is None:
-            return
-        told = run.supervisor, run.stop[1]
-        if self.told.get(run.id) == told or not rundir.held(self.workspace.run(run.id) / rundir.SUPERVISOR_LOCK):
-            return
-        self.told[run.id] = told
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(run.supervisor, signal.SIGUSR1 if run.stop[1] == "kill" else signal.SIGTERM)
-
-    def note(self, wish: Note) -> None:
-        """Write down what was typed outside a single run."""
-        self.sampler.write({"t": time.time(), "kind": wish.kind, **wish.fields})
+        self.readings.stale.add(run.id)
         self.keeper.news()
 
     # -- effects --------------------------------------------------------------------------------------------------
@@ -281,8 +194,8 @@ class Daemon:
             run = runs[action.run]
             try:
                 if isinstance(action, Start):
-                    self.write_order(run, {"order": "start", "devices": list(action.devices), "why": "its turn"})
-                self.supervise(run)
+                    self.wishes.write_order(run, {"order": "start", "devices": list(action.devices), "why": "its turn"})
+                self.lifelines.supervise(run)
             except (OSError, EngineError) as error:
                 log.warning("%s: not started: %s", run.id, error)
                 if isinstance(action, Start):
@@ -291,90 +204,11 @@ class Daemon:
                 log.info("%s: a new supervisor takes over", run.id)
         for run_id in self.world.waiting | before.keys():
             if before.get(run_id) != (runs[run_id].place, runs[run_id].reason):
-                self.stale.add(run_id)
+                self.readings.stale.add(run_id)
         self.server.push()
-
-    def supervise(self, run: Run) -> None:
-        """Start a supervisor for a run, and listen for its beginning and its end."""
-        folder = self.workspace.run(run.id)
-        devices = tuple(device for device in run.devices if device != CPU)
-        threads = None if devices else max(1, (os.cpu_count() or 1) // self.world.cpu_slots)
-        base = self.environments.get(run.id) or {**os.environ, **run.spec.env}
-        env = spawn.environment(self.workspace, folder, base, ",".join(devices), threads)
-        spawned = self.spawned[run.id] = spawn.spawn(folder, env, self.workspace.log)
-        run.spawning = True
-        loop = asyncio.get_running_loop()
-        loop.add_reader(spawned.ready, self.on_ready, run.id, spawned)
-        self.world.seen(run.id, folders.look(folder), time.time())
-        self.changed(run)
-
-    def on_ready(self, run_id: str, spawned: spawn.Spawned) -> None:
-        """The supervisor has begun the run, or ended without."""
-        asyncio.get_running_loop().remove_reader(spawned.ready)
-        os.close(spawned.ready)
-        watch = asyncio.get_running_loop().create_task(self.wait_for(run_id, spawned))
-        watch.add_done_callback(lambda _: None)
-        self.world.runs[run_id].spawning = False
-        self.look(run_id)
-        self.server.push()
-
-    async def wait_for(self, run_id: str, spawned: spawn.Spawned) -> None:
-        """Reap the supervisor and look at once: the next run may start."""
-        await wait_process(spawned.process)
-        if self.spawned.get(run_id) is spawned:
-            del self.spawned[run_id]
-        self.look(run_id)
-        if self.sample.devices:
-            await self.take_sample()  # what the run held is free now, which an older sample does not know
-        self.schedule()
-
-    # -- readings -------------------------------------------------------------------------------------------------
-
-    def row(self, run_id: str) -> RunRow:
-        if run_id in self.stale or run_id not in self.rows:
-            run = self.world.runs[run_id]
-            self.rows[run_id] = run.row(self.names, told(run.spec))
-            self.stale.discard(run_id)
-        return self.rows[run_id]
-
-    def all_rows(self) -> tuple[RunRow, ...]:
-        return tuple(self.row(run_id) for run_id in self.world.runs)
-
-    def news(self) -> tuple[RunRow, ...]:
-        """Give the rows that really changed since they were last built."""
-        found = []
-        for run_id in [*self.stale]:
-            before = self.rows.get(run_id)
-            if (row := self.row(run_id)) != before:
-                found.append(row)
-        return tuple(found)
-
-    def detail(self, word: str) -> RunDetail:
-        run = self.world.find(word)
-        folder = self.workspace.run(run.id)
-        return RunDetail(
-            row=self.row(run.id),
-            spec=run.spec,
-            folder=str(folder),
-            orders=rundir.read(folder / rundir.ORDERS),
-            lifecycle=rundir.read(folder / rundir.LIFECYCLE),
-            events=rundir.read(folder / rundir.EVENTS)[-500:],
-        )
 
     def status(self) -> EngineStatus:
-        counts: dict[str, int] = {}
-        for run in self.world.runs.values():
-            counts[run.state] = counts.get(run.state, 0) + 1
-        return EngineStatus(
-            pid=os.getpid(),
-            started=self.started,
-            version=own_version(),
-            workspace=str(self.workspace.root),
-            socket=str(self.workspace.socket),
-            cpu_slots=self.world.cpu_slots,
-            counts=counts,
-            **self.keeper.status(),
-        )
+        return self.readings.status(self.keeper.status())
 
     def store_changed(self) -> None:
         self.server.push(status=self.status())
@@ -385,47 +219,11 @@ class Daemon:
         for run_id in [*self.world.live]:
             run = self.world.runs[run_id]
             if run.stop is None:
-                self.order(Order(run=run_id, order="stop", why="engine down --stop-runs"))
+                self.wishes.order(Order(run=run_id, order="stop", why="engine down --stop-runs"))
         while self.world.live:
             await asyncio.sleep(0.05)
             for run_id in [*self.world.live]:
                 self.look(run_id)
-
-
-def told(spec: Spec) -> str:
-    """Say in a few words what a run is: what was set by hand, or its command."""
-    if spec.family == "exec":
-        return " ".join(spec.command)[:200]
-    return " ".join(f"{name.split('.')[-1]} {_plainly(value)}" for name, value in spec.changed.items())[:200]
-
-
-def _plainly(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-async def wait_process(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a child's end, without a thread where the kernel gives a descriptor for it."""
-    try:
-        fd = os.pidfd_open(process.pid)
-    except (AttributeError, OSError):
-        while process.poll() is None:
-            await asyncio.sleep(0.05)
-        return
-    loop, gone = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(fd, gone.set)
-    try:
-        await gone.wait()
-    finally:
-        loop.remove_reader(fd)
-        os.close(fd)
-    process.wait()
-
-
-def own_version() -> str:
-    try:
-        return version("paddock")
-    except PackageNotFoundError:
-        return "0"
 
 
 def main() -> int:

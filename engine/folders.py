@@ -12,8 +12,9 @@ import msgspec
 
 from engine import rundir
 from engine.errors import WorkspaceError
+from engine.ids import RUN_ID
 from engine.records import Spec, decode_spec, encode
-from engine.state import RUN_ID, Seen
+from engine.run import Seen
 from engine.tail import Tail, last_line
 from engine.workspace import Workspace
 

@@ -99,7 +99,7 @@ class Server:
         """Give every watcher the news; it is sent when its turn comes."""
         if not self.watchers:
             return
-        rows = self.daemon.news()
+        rows = self.daemon.readings.news()
         if not rows and sample is None and status is None:
             return
         if rows and status is None:
@@ -145,7 +145,7 @@ class Server:
         writer.write(
             encode(
                 Snapshot(
-                    rows=daemon.all_rows(),
+                    rows=daemon.readings.all_rows(),
                     sample=daemon.sample,
                     history=tuple(daemon.history),
                     status=daemon.status(),
@@ -162,7 +162,7 @@ class Server:
                 await asyncio.sleep(max(0.02, watch.every))
                 for run_id in [*daemon.world.live]:
                     if daemon.follow(daemon.world.runs[run_id]):
-                        daemon.stale.add(run_id)
+                        daemon.readings.stale.add(run_id)
                 self.push()
         finally:
             self.watchers.discard(watcher)
@@ -181,15 +181,15 @@ class Server:
                     raise UsageError("The engine that runs is older than this program: `engine down`, then try again.")
                 return StatusReply(daemon.status())
             case Submit():
-                return Queued(daemon.submit(request))
+                return Queued(daemon.wishes.submit(request))
             case Retry():
-                return Queued(daemon.retry(request))
+                return Queued(daemon.wishes.retry(request))
             case Order():
-                return Queued(daemon.order(request))
+                return Queued(daemon.wishes.order(request))
             case ListRuns():
-                return Rows(daemon.all_rows())
+                return Rows(daemon.readings.all_rows())
             case ShowRun():
-                return daemon.detail(request.run)
+                return daemon.readings.detail(request.run)
             case GetStatus():
                 return StatusReply(daemon.status())
             case GetSample():
@@ -202,7 +202,7 @@ class Server:
             case Rebuild():
                 return Ok(f"{await daemon.keeper.rebuild():,} rows")
             case Note():
-                daemon.note(request)
+                daemon.wishes.note(request)
                 return Ok()
             case Down():
                 live = len(daemon.world.live)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from engine.errors import BadDependency, UnknownRun, UsageError
 from engine.records import ENDED, LIVE, WAITING, Order, Spec
-from engine.state import START_PATIENCE, START_TRIES, Adopt, Seen, Start, World
+from engine.run import START_PATIENCE, START_TRIES, Seen
+from engine.state import Adopt, Start, World
 
 STARTED = {"t": 100.0, "event": "started", "pid": 7, "supervisor": 6, "devices": ["cpu"]}
 

@@ -1,0 +1,92 @@
+"""What clients are told: rows built once and again only when they changed, one run in full, the engine itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from engine import rundir
+from engine.keeper import StoreStatus
+from engine.records import EngineStatus, RunDetail, RunRow, Spec
+from engine.schedule import CPU
+from engine.state import World
+from engine.workspace import Workspace
+
+
+class Readings:
+    """Rows of all runs as they stand in the world. `stale`: those that may have changed since they were built."""
+
+    def __init__(self, workspace: Workspace, world: World) -> None:
+        self.workspace = workspace
+        self.world = world
+        self.started = time.time()
+        self.rows: dict[str, RunRow] = {}
+        self.stale: set[str] = set()
+        self.names: Mapping[str, str] = {CPU: "CPU"}
+        """How people call each device."""
+
+    def row(self, run_id: str) -> RunRow:
+        if run_id in self.stale or run_id not in self.rows:
+            run = self.world.runs[run_id]
+            self.rows[run_id] = run.row(self.names, told(run.spec))
+            self.stale.discard(run_id)
+        return self.rows[run_id]
+
+    def all_rows(self) -> tuple[RunRow, ...]:
+        return tuple(self.row(run_id) for run_id in self.world.runs)
+
+    def news(self) -> tuple[RunRow, ...]:
+        """Give the rows that really changed since they were last built."""
+        found = []
+        for run_id in [*self.stale]:
+            before = self.rows.get(run_id)
+            if (row := self.row(run_id)) != before:
+                found.append(row)
+        return tuple(found)
+
+    def detail(self, word: str) -> RunDetail:
+        run = self.world.find(word)
+        folder = self.workspace.run(run.id)
+        return RunDetail(
+            row=self.row(run.id),
+            spec=run.spec,
+            folder=str(folder),
+            orders=rundir.read(folder / rundir.ORDERS),
+            lifecycle=rundir.read(folder / rundir.LIFECYCLE),
+            events=rundir.read(folder / rundir.EVENTS)[-500:],
+        )
+
+    def status(self, store: StoreStatus) -> EngineStatus:
+        counts: dict[str, int] = {}
+        for run in self.world.runs.values():
+            counts[run.state] = counts.get(run.state, 0) + 1
+        return EngineStatus(
+            pid=os.getpid(),
+            started=self.started,
+            version=own_version(),
+            workspace=str(self.workspace.root),
+            socket=str(self.workspace.socket),
+            cpu_slots=self.world.cpu_slots,
+            counts=counts,
+            **store,
+        )
+
+
+def told(spec: Spec) -> str:
+    """Say in a few words what a run is: what was set by hand, or its command."""
+    if spec.family == "exec":
+        return " ".join(spec.command)[:200]
+    return " ".join(f"{name.split('.')[-1]} {_plainly(value)}" for name, value in spec.changed.items())[:200]
+
+
+def _plainly(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def own_version() -> str:
+    try:
+        return version("paddock")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,203 @@
+"""One run as its folder tells it: what was asked, ordered and seen, and the state that follows. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine import cause
+from engine.live import Progress
+from engine.records import ENDED, LIVE, WAITING, RunRow, Spec
+
+START_PATIENCE = 10.0
+"""Seconds a start order may stay without a `started` line before it is given again."""
+START_TRIES = 3
+
+Line = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one look at a run folder found."""
+
+    lifecycle: Sequence[Line] = ()
+    supervisor: bool = False
+    """supervisor.lock is held."""
+    trainer: bool = False
+    """trainer.lock is held."""
+
+
+@dataclass
+class Run:
+    """A run: what was asked, ordered and seen; `state` and `since` are derived from these and nothing else."""
+
+    spec: Spec
+    state: str = "queued"
+    since: float = 0.0
+    reason: str = ""
+    place: int | None = None
+    held: bool = False
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    stop: tuple[float, str] | None = None
+    """When and how ("stop" or "kill") its end was ordered."""
+    starts: int = 0
+    last_start: float = 0.0
+    devices: tuple[str, ...] = ()
+    started: Line | None = None
+    exited: Line | None = None
+    supervisor: int | None = None
+    """The process that took it on last; its lock tells whether it still lives."""
+    spawning: bool = False
+    """A supervisor of ours has not reported yet."""
+    adopting: float = 0.0
+    progress: Progress = field(default_factory=Progress)
+    memory: int | None = None
+    device_memory: int | None = None
+    last_words: str = ""
+    """The last line of its log, for the cause of a bad end."""
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+    @property
+    def pid(self) -> int | None:
+        pid = (self.started or {}).get("pid")
+        return pid if isinstance(pid, int) and self.state in LIVE else None
+
+    def take_order(self, line: Line) -> None:
+        """Fold one line of orders.jsonl; what is not understood is passed over."""
+        kind, t, value = line.get("order"), line.get("t"), line.get("value")
+        if not isinstance(t, int | float):
+            return
+        match kind:
+            case "start":
+                self.starts += 1
+                self.last_start = float(t)
+                devices = line.get("devices")
+                self.devices = tuple(map(str, devices)) if isinstance(devices, list | tuple) else ()
+            case "stop" | "kill":
+                self.stop = (float(t), str(kind))
+            case "hold" | "release":
+                self.held = kind == "hold"
+            case "priority":
+                if isinstance(value, int):
+                    self.priority = value
+            case "note":
+                self.note = str(value or "")
+            case "tag":
+                self.tags = tuple(dict.fromkeys((*self.tags, str(value))))
+            case "untag":
+                self.tags = tuple(tag for tag in self.tags if tag != value)
+
+    def derive(self, seen: Seen, now: float, boot: float) -> None:
+        """Set the state from the table of DESIGN §2."""
+        for line in seen.lifecycle:
+            supervisor = line.get("supervisor")
+            if isinstance(supervisor, int) and supervisor > 1:
+                self.supervisor = supervisor
+            if line.get("event") == "started":
+                self.started = line
+                devices = line.get("devices")
+                if isinstance(devices, list):
+                    self.devices = tuple(map(str, devices))
+            elif line.get("event") == "exited":
+                self.exited = line
+        self._become(*self._derived(seen, now, boot))
+
+    def _derived(self, seen: Seen, now: float, boot: float) -> tuple[str, float, str]:
+        begun = _time(self.started)
+        if self.exited is not None:
+            if seen.supervisor:
+                return "finishing", _time(self.exited), "writing its end"
+            if seen.trainer:
+                return "orphaned", _time(self.exited), "ended, but a process of it still lives and holds its devices"
+            state = cause.end(self.exited, self.stop, self.progress)
+            return state, _time(self.exited), cause.told(state, self.exited, self.stop, self.progress, self.last_words)
+        if self.started is not None:
+            if seen.trainer:
+                if not seen.supervisor:
+                    return "orphaned", begun, "its supervisor was killed; a new one takes over"
+                return ("stopping" if self.stop else "running"), begun, ""
+            if seen.supervisor:
+                return "finishing", now, ""
+            if self.progress.finished is not None:
+                return ("stopped" if self.stop else "ok"), self.progress.last or begun, "its supervisor was killed"
+            died = "the machine went down" if begun < boot else "it and its supervisor were killed together"
+            return "lost", self.progress.last or begun, died
+        if seen.supervisor or self.spawning:
+            return "starting", self.last_start, ""
+        if self.stop:
+            return "stopped", self.stop[0], f"{cause.past(self.stop[1])} before it started"
+        if self.starts and now - self.last_start < START_PATIENCE:
+            return "starting", self.last_start, ""
+        if self.starts >= START_TRIES:
+            return "failed", self.last_start, f"could not be started in {self.starts} tries; see the engine's log"
+        return ("held" if self.held else "queued"), self.spec.submitted, self.reason
+
+    def _become(self, state: str, since: float, reason: str) -> None:
+        if state != self.state:
+            self.since = since
+        self.state = state
+        if state not in WAITING:
+            self.reason = reason
+            self.place = None
+
+    def row(self, labels: Mapping[str, str], what: str) -> RunRow:
+        """Give the run as lists show it. labels: how people call each device."""
+        spec, progress, exited = self.spec, self.progress, self.exited or {}
+        ended = self.since if self.state in ENDED else None
+        rss = exited.get("max_rss_bytes")
+        code, number = exited.get("code"), exited.get("signal")
+        started = _time(self.started) or None
+        return RunRow(
+            id=spec.id,
+            family=spec.family,
+            state=self.state,
+            since=self.since or spec.submitted,
+            name=spec.name,
+            submitted=spec.submitted,
+            started=started,
+            ended=ended,
+            priority=self.priority,
+            place=self.place,
+            reason=self.reason,
+            what=what,
+            tags=self.tags,
+            note=self.note,
+            gpus=spec.gpus,
+            after=spec.after,
+            devices=self.devices,
+            labels=tuple(labels.get(device, device[:12]) for device in self.devices),
+            pid=self.pid,
+            phase=progress.phase if self.state in LIVE else "",
+            step=progress.step,
+            steps=progress.steps,
+            epoch=progress.epoch,
+            epochs=progress.epochs,
+            loss=progress.loss,
+            metric=progress.metric,
+            best=progress.best,
+            naive=progress.naive,
+            skill=progress.skill,
+            steps_per_s=progress.steps_per_s,
+            windows_per_s=progress.windows_per_s,
+            eta=progress.eta if self.state == "running" else None,
+            device_memory=self.device_memory,
+            memory=rss if isinstance(rss, int) and rss else self.memory,
+            spark=tuple(progress.spark),
+            warning=progress.warning,
+            exit_code=code if isinstance(code, int) else None,
+            signal=number if isinstance(number, int) else None,
+            resume_from=spec.resume_from,
+            checkpoint=progress.checkpoint,
+            dirty=bool(spec.git and spec.git.dirty),
+            commit=(spec.git.commit or "")[:9] if spec.git else "",
+        )
+
+
+def _time(line: Line | None) -> float:
+    t = (line or {}).get("t")
+    return float(t) if isinstance(t, int | float) else 0.0
