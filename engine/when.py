@@ -16,11 +16,11 @@ LONGEST = 3650 * 86400.0
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 _WORDS = {
-    **{word: "s" for word in ("s", "sec", "secs", "second", "seconds")},
-    **{word: "m" for word in ("m", "min", "mins", "minute", "minutes")},
-    **{word: "h" for word in ("h", "hr", "hrs", "hour", "hours")},
-    **{word: "d" for word in ("d", "day", "days")},
-    **{word: "w" for word in ("w", "week", "weeks")},
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("d", "day", "days"), "d"),
+    **dict.fromkeys(("w", "week", "weeks"), "w"),
 }
 _CLOCK = re.compile(r"(?:([a-z]+)\s+)?(\d{1,2}):(\d{2})(?::(\d{2}))?\s*(am|pm)?")
 DURATION = "a duration such as 45s, 30m, 8h, 1h30m or 2d"
