@@ -45,6 +45,8 @@ class Run:
     starts: int = 0
     last_start: float = 0.0
     devices: tuple[str, ...] = ()
+    claim: int | None = None
+    """Bytes of its device that it was given to share; None has its devices alone."""
     started: Line | None = None
     exited: Line | None = None
     supervisor: int | None = None
@@ -67,6 +69,12 @@ class Run:
         pid = (self.started or {}).get("pid")
         return pid if isinstance(pid, int) and self.state in LIVE else None
 
+    @property
+    def until(self) -> float | None:
+        """When it is thought to end, unix seconds, by its own rate; None where nobody knows."""
+        eta = self.progress.eta if self.state == "running" else None
+        return None if eta is None else self.progress.last + eta
+
     def take_order(self, line: Line) -> None:
         """Fold one line of orders.jsonl; what is not understood is passed over."""
         kind, t, value = line.get("order"), line.get("t"), line.get("value")
@@ -78,6 +86,8 @@ class Run:
                 self.last_start = float(t)
                 devices = line.get("devices")
                 self.devices = tuple(map(str, devices)) if isinstance(devices, list | tuple) else ()
+                claim = line.get("claim")
+                self.claim = claim if isinstance(claim, int) and claim > 0 else None
             case "stop" | "kill":
                 self.stop = (float(t), str(kind))
             case "hold" | "release":

@@ -93,7 +93,13 @@ def slots(sample: Sample) -> list[Slot]:
     """Give the devices the scheduler may use, each with who else is on it."""
     names = labels(sample)
     return [
-        Slot(device.uuid, names[device.uuid], device.memory_free or 0, stranger=stranger(sample, device))
+        Slot(
+            device.uuid,
+            names[device.uuid],
+            device.memory_free or 0,
+            device.memory_total or 0,
+            stranger=stranger(sample, device),
+        )
         for device in sample.devices
         if device.visible
     ]
@@ -102,9 +108,11 @@ def slots(sample: Sample) -> list[Slot]:
 def stranger(sample: Sample, device: DeviceSample) -> str:
     """Say who uses a device that is not ours, or why it can't be used; empty when it is free for us."""
     if device.error:
-        return f"nobody can tell whom: {device.error}"
+        return f"not to be used: {device.error}"
     others = foreign(sample, device.uuid)
-    return ", ".join(map(_who, others[:2])) + (f" and {len(others) - 2} more" if len(others) > 2 else "")
+    if not others:
+        return ""
+    return f"used by {', '.join(map(_who, others[:2]))}" + (f" and {len(others) - 2} more" if len(others) > 2 else "")
 
 
 def _who(process: ProcessSample) -> str:

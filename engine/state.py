@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine import ids
 from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
 from engine.records import ENDED, LIVE, WAITING, Order, Spec
 from engine.run import START_PATIENCE, Line, Run, Seen
-from engine.schedule import CPU, Slot, Want, decide, order
+from engine.schedule import CPU, Holder, Slot, Want, decide, order
 
 MAX_PRIORITY = 1000
 
@@ -190,16 +190,21 @@ class World:
             else:
                 wants.append(Want(run.id, run.spec.gpus))
         cpu_busy = [run_id for run_id in sorted(self.live) if CPU in self.runs[run_id].devices]
-        made = decide(wants, self._held(slots), self.cpu_slots, cpu_busy)
+        made = decide(wants, self._held(slots), self.cpu_slots, cpu_busy, now=now)
         for run_id, reason in made.reasons.items():
             self.runs[run_id].reason = reason
         actions += [Start(run_id, devices) for run_id, devices in made.starts]
         return actions
 
     def _held(self, slots: Sequence[Slot]) -> list[Slot]:
-        holder = {device: run_id for run_id in self.live for device in self.runs[run_id].devices}
+        """Put our live runs on their devices; who else is on one of those does not matter then."""
+        holders: dict[str, list[Holder]] = {}
+        for run_id in sorted(self.live):
+            run = self.runs[run_id]
+            for device in run.devices:
+                holders.setdefault(device, []).append(Holder(run_id, run.claim, run.device_memory, run.until))
         return [
-            slot if slot.uuid not in holder else Slot(slot.uuid, slot.label, slot.free, holder[slot.uuid])
+            replace(slot, holders=tuple(holders[slot.uuid]), stranger="") if slot.uuid in holders else slot
             for slot in slots
         ]
 

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.schedule import CPU, Slot, Want, decide
+from engine.schedule import CPU, Holder, Slot, Want, decide
 
 GPUS = [Slot("a", "GPU0", 10), Slot("b", "GPU1", 20)]
 
@@ -25,8 +25,8 @@ def test_no_gpu_means_cpu_slots():
 
 def test_a_gpu_that_others_use_is_busy_and_says_by_whom():
     slots = [
-        Slot("a", "GPU0", 10, stranger="python (pid 8812, ann, 4.2 GiB)"),
-        Slot("b", "GPU1", 5, holder="toto-0001"),
+        Slot("a", "GPU0", 10, stranger="used by python (pid 8812, ann, 4.2 GiB)"),
+        Slot("b", "GPU1", 5, holders=(Holder("toto-0001"),)),
     ]
     made = decide([Want("x", 1)], slots, 1, [])
     assert made.starts == []
@@ -34,11 +34,11 @@ def test_a_gpu_that_others_use_is_busy_and_says_by_whom():
 
 
 def test_a_run_of_two_gpus_keeps_the_idle_one_and_does_not_starve():
-    slots = [Slot("a", "GPU0", 10), Slot("b", "GPU1", 20, holder="toto-0001")]
+    slots = [Slot("a", "GPU0", 10), Slot("b", "GPU1", 20, holders=(Holder("toto-0001"),))]
     made = decide([Want("two", 2), Want("one", 1), Want("cpu", 0)], slots, 1, [])
     assert made.starts == [("cpu", (CPU,))]
     assert made.reasons["two"] == "needs 2 GPUs, 1 idle: GPU1 has toto-0001"
-    assert made.reasons["one"] == "idle GPUs are kept for two"
+    assert made.reasons["one"] == "GPU0 is kept for two"
 
 
 def test_more_gpus_than_there_are_is_said_and_holds_up_nobody():
@@ -53,7 +53,7 @@ slots = st.lists(
         uuid=st.uuids().map(str),
         label=st.just("GPU"),
         free=st.integers(0, 80),
-        holder=st.sampled_from(["", "", "run"]),
+        holders=st.sampled_from([(), (), (Holder("run"),)]),
         stranger=st.sampled_from(["", "", "somebody"]),
     ),
     max_size=8,
