@@ -27,8 +27,8 @@ class Lifelines:
         self.spawned: dict[str, spawn.Spawned] = {}
         self.environments: dict[str, Mapping[str, str]] = {}
         """What a run's submitter had, secrets included: kept in memory until the run has ended, never written."""
-        self.told: dict[str, tuple[int, str]] = {}
-        """The supervisor that was told to end a run, and how."""
+        self.told: dict[str, tuple[int, str, float]] = {}
+        """The supervisor that was told of an order last, of which kind, and when it was given."""
 
     def forget(self, run_id: str) -> None:
         """Drop what only a living run needs."""
@@ -70,18 +70,30 @@ class Lifelines:
         self.daemon.schedule()
 
     def pass_on(self, run: Run) -> None:
-        """Tell a run's supervisor to end it, once; a supervisor that is only being started is told when it is there.
+        """Tell a run's supervisor of an order, once; one that is only being started is told when it is there.
 
         The held lock shows that the pid in the lifecycle is still its own.
         """
-        if run.stop is None or run.supervisor is None:
+        if run.supervisor is None or (wanted := _wanted(run)) is None:
             return
-        told = run.supervisor, run.stop[1]
+        number, kind, t = wanted
+        told = run.supervisor, kind, t
         if self.told.get(run.id) == told or not rundir.held(self.daemon.workspace.run(run.id) / rundir.SUPERVISOR_LOCK):
             return
         self.told[run.id] = told
         with contextlib.suppress(ProcessLookupError):
-            os.kill(run.supervisor, signal.SIGUSR1 if run.stop[1] == "kill" else signal.SIGTERM)
+            os.kill(run.supervisor, number)
+
+
+def _wanted(run: Run) -> tuple[signal.Signals, str, float] | None:
+    """The signal that makes what is ordered so, with its order's kind and time; None if it is so already."""
+    if run.stop is not None:
+        t, kind = run.stop
+        return (signal.SIGUSR1 if kind == "kill" else signal.SIGTERM), kind, t
+    t, pause = run.pause
+    if run.state in ("running", "paused") and pause != (run.pauses[0] is not None):
+        return (signal.SIGTSTP, "pause", t) if pause else (signal.SIGCONT, "resume", t)
+    return None
 
 
 async def wait_process(process: subprocess.Popen[bytes]) -> None:

@@ -17,7 +17,7 @@ VERSION = 1
 """Of the socket protocol; grows when an old client can no longer talk to a new engine."""
 
 WAITING = frozenset({"queued", "held"})
-LIVE = frozenset({"starting", "running", "stopping", "finishing", "orphaned"})
+LIVE = frozenset({"starting", "running", "paused", "stopping", "finishing", "orphaned"})
 ENDED = frozenset({"ok", "failed", "stopped", "lost"})
 
 
@@ -41,6 +41,15 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Devices asked; None is one GPU where the box has one, else a CPU slot; 0 is a CPU slot."""
     priority: int = 0
     after: tuple[str, ...] = ()
+    """Runs that must have ended well before it starts."""
+    after_any: tuple[str, ...] = ()
+    """Runs that must have ended, whatever their end."""
+    begin: float | None = None
+    """It does not start before this time."""
+    limit: float | None = None
+    """Seconds it may run; time in pause does not count. Its supervisor then ends it as a stop does."""
+    on_finish: str = ""
+    """A shell command that gets its row as JSON on stdin once it has ended."""
     tags: tuple[str, ...] = ()
     note: str = ""
     submitted: float = 0.0
@@ -83,6 +92,11 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: str = ""
     gpus: int | None = None
     after: tuple[str, ...] = ()
+    after_any: tuple[str, ...] = ()
+    begin: float | None = None
+    limit: float | None = None
+    paused: float = 0.0
+    """Seconds it has been in pause so far; a pause that goes on began at `since`."""
     devices: tuple[str, ...] = ()
     """UUIDs, or "cpu"."""
     labels: tuple[str, ...] = ()
@@ -157,13 +171,16 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
     hold: bool = False
 
 
-OrderKind = Literal["stop", "kill", "hold", "release", "priority", "note", "tag", "untag", "promote"]
+OrderKind = Literal[
+    "stop", "kill", "pause", "resume", "hold", "release", "priority", "move", "note", "tag", "untag", "promote"
+]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """A wish for a run: a line in its orders.jsonl, then whatever it asks for.
 
-    value: the priority (int), the note, the tag, or for promote the path of the exported checkpoint.
+    value: the priority (int), the way to move (up, down, top, bottom), the note, the tag, or for promote the path of
+    the exported checkpoint.
     """
 
     run: str

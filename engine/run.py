@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine import cause
+from engine import cause, rundir, when
 from engine.live import Progress
 from engine.records import ENDED, LIVE, WAITING, RunRow, Spec
 
@@ -37,11 +37,18 @@ class Run:
     reason: str = ""
     place: int | None = None
     held: bool = False
+    held_at: float = 0.0
     priority: int = 0
+    rank: float | None = None
+    """Where it was moved to among those of its priority; else its number counts."""
     tags: tuple[str, ...] = ()
     note: str = ""
     stop: tuple[float, str] | None = None
     """When and how ("stop" or "kill") its end was ordered."""
+    pause: tuple[float, bool] = (0.0, False)
+    """When its pause or its end was ordered last, and which."""
+    pauses: tuple[float | None, float] = (None, 0.0)
+    """Since when it is paused, by its supervisor, and how many seconds it was before."""
     starts: int = 0
     last_start: float = 0.0
     devices: tuple[str, ...] = ()
@@ -91,7 +98,13 @@ class Run:
             case "stop" | "kill":
                 self.stop = (float(t), str(kind))
             case "hold" | "release":
-                self.held = kind == "hold"
+                self.held, self.held_at = kind == "hold", float(t)
+            case "pause" | "resume":
+                self.pause = (float(t), kind == "pause")
+            case "move":
+                rank, priority = line.get("rank"), line.get("priority")
+                if isinstance(rank, int | float) and isinstance(priority, int):
+                    self.rank, self.priority = float(rank), priority
             case "priority":
                 if isinstance(value, int):
                     self.priority = value
@@ -115,6 +128,7 @@ class Run:
                     self.devices = tuple(map(str, devices))
             elif line.get("event") == "exited":
                 self.exited = line
+        self.pauses = rundir.pauses(seen.lifecycle)
         self._become(*self._derived(seen, now, boot))
 
     def _derived(self, seen: Seen, now: float, boot: float) -> tuple[str, float, str]:
@@ -130,7 +144,12 @@ class Run:
             if seen.trainer:
                 if not seen.supervisor:
                     return "orphaned", begun, "its supervisor was killed; a new one takes over"
-                return ("stopping" if self.stop else "running"), begun, ""
+                if self.stop:
+                    return "stopping", begun, ""
+                if (paused := self.pauses[0]) is not None:
+                    at = when.clock(paused, now)
+                    return "paused", paused, f"paused by you since {at}; it keeps its devices and their memory"
+                return "running", begun, ""
             if seen.supervisor:
                 return "finishing", now, ""
             if self.progress.finished is not None:
@@ -179,6 +198,10 @@ class Run:
             note=self.note,
             gpus=spec.gpus,
             after=spec.after,
+            after_any=spec.after_any,
+            begin=spec.begin,
+            limit=spec.limit,
+            paused=self.pauses[1],
             devices=self.devices,
             labels=tuple(labels.get(device, device[:12]) for device in self.devices),
             pid=self.pid,

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import time
 
 SPEC = "spec.json"
@@ -25,7 +26,39 @@ TRAINER_LOCK = "trainer.lock"
 MAX_LINE = 1 << 20
 """Bytes; a longer line is not ours and is passed over when reading."""
 
+MAX_READ = 64 << 20
+"""Bytes that are read of one file in one go; ours are far smaller."""
+
+TYPE_CHECKING = False  # known to type checkers by its name
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 Line = dict[str, object]
+
+
+def open_plain(path: str | os.PathLike[str]) -> int:
+    """Open a plain file for reading. Raises FileNotFoundError too for a link, a pipe, a folder or a device there.
+
+    A run may put anything into its folder: a link would lead out of it, a pipe would block whoever opens it.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOTDIR):
+            raise FileNotFoundError(errno.ENOENT, "not a plain file", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileNotFoundError(errno.ENOENT, "not a plain file", str(path))
+    return fd
+
+
+def contents(path: str | os.PathLike[str], *, last: int | None = None, limit: int = MAX_READ) -> bytes:
+    """Read a plain file: its beginning, or its last bytes, and never more than `limit`. Raises OSError."""
+    with open(open_plain(path), "rb") as file:
+        if last is not None:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - last))
+        return file.read(min(limit, last) if last is not None else limit)
 
 
 def append(path: str | os.PathLike[str], record: Line, *, sync: bool = False) -> None:
@@ -35,7 +68,7 @@ def append(path: str | os.PathLike[str], record: Line, *, sync: bool = False) ->
     a torn tail that readers pass over, when the disk is full.
     """
     data = json.dumps(record, separators=(",", ":"), default=str).encode() + b"\n"
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if _torn(fd):
             data = b"\n" + data
@@ -60,6 +93,8 @@ def parse(data: bytes) -> list[Line]:
             continue
         try:
             line = json.loads(raw)
+            if b"\\ud" in raw.lower():  # half a character can be parsed, but neither encoded nor shown
+                json.dumps(line, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             continue
         if isinstance(line, dict):
@@ -68,12 +103,36 @@ def parse(data: bytes) -> list[Line]:
 
 
 def read(path: str | os.PathLike[str]) -> list[Line]:
-    """Read every finished line of a file; a missing file has none."""
+    """Read every finished line of a file; a missing file has none, nor has one that is not plain."""
     try:
-        with open(path, "rb") as file:
-            return parse(file.read())
+        return parse(contents(path))
     except FileNotFoundError:
         return []
+
+
+def read_last(path: str | os.PathLike[str], last: int) -> list[Line]:
+    """Read the finished lines among the last bytes of a file, less the one that those bytes begin within."""
+    try:
+        data = contents(path, last=last)
+    except FileNotFoundError:
+        return []
+    return parse(data if len(data) < last else data.partition(b"\n")[2])
+
+
+def pauses(lifecycle: Iterable[Mapping[str, object]]) -> tuple[float | None, float]:
+    """Give since when a run is paused, if it is, and the seconds it was in pause before, as its supervisor saw it."""
+    since: float | None = None
+    total = 0.0
+    for line in lifecycle:
+        t = line.get("t")
+        if not isinstance(t, int | float):
+            continue
+        if line.get("event") == "paused" and since is None:
+            since = float(t)
+        elif line.get("event") in ("resumed", "exited") and since is not None:
+            total += max(0.0, t - since)
+            since = None
+    return since, total
 
 
 def write_new(path: str | os.PathLike[str], data: bytes) -> None:
@@ -96,7 +155,7 @@ def write_new(path: str | os.PathLike[str], data: bytes) -> None:
 def held(path: str | os.PathLike[str]) -> bool:
     """Tell whether somebody holds the lock; probed with a shared lock for an instant, created by nobody."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_plain(path)
     except FileNotFoundError:
         return False
     try:
@@ -115,7 +174,7 @@ def take(path: str | os.PathLike[str], *, patience: float = 1.0, inherit: bool =
     patience: seconds to go on trying, because a probe holds a shared lock for an instant and must never win.
     inherit: let children keep the descriptor, and with it the lock.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | (0 if inherit else os.O_CLOEXEC), 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (0 if inherit else os.O_CLOEXEC), 0o600)
     if inherit:
         os.set_inheritable(fd, True)
     give_up = time.monotonic() + patience

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from engine import ids
+from engine import ids, when
 from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
 from engine.records import ENDED, LIVE, WAITING, Order, Spec
 from engine.run import START_PATIENCE, Line, Run, Seen
@@ -154,6 +154,12 @@ class World:
             case "hold" | "release":
                 if run.state not in WAITING:
                     raise UsageError(f"{run.id} is {run.state}: only a waiting run can be held or released.")
+            case "pause":
+                if run.state not in ("starting", "running") or run.pause[1]:
+                    raise UsageError(f"{run.id} is {run.state}: only a running run can be paused.{_instead(run)}")
+            case "resume":
+                if run.state not in ("starting", "running", "paused") or not run.pause[1]:
+                    raise UsageError(f"{run.id} is {run.state}: only a paused run can go on.{_instead(run)}")
             case "priority":
                 try:
                     line["value"] = int(wish.value)
@@ -184,7 +190,7 @@ class World:
         for place, run in enumerate(queue, 1):
             run.place = place
             if run.state == "held":
-                run.reason = "held by you"
+                run.reason = f"held by you since {when.clock(run.held_at, now)}"
             elif why := self._waits_for(run):
                 run.reason = why
             else:
@@ -233,6 +239,11 @@ class World:
 
 def _place(run: Run) -> tuple[int, int, int]:
     return order(run.priority, *ids.number(run.id))
+
+
+def _instead(run: Run) -> str:
+    """What a person may mean who pauses or resumes a run that waits."""
+    return " `engine hold` and `engine release` are for waiting ones." if run.state in WAITING else ""
 
 
 def _told(state: str) -> str:

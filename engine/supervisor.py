@@ -7,6 +7,8 @@ is never begun twice; the command inherits trainer.lock, so whoever of its desce
 any moment it leaves the training alone; a later supervisor adopts what it finds running and records its end.
 
 SIGTERM: pass SIGTERM to the run's process group, SIGKILL after the grace of the spec. SIGUSR1: SIGKILL at once.
+SIGTSTP, SIGCONT: pause the group, let it go on. The spec's limit (seconds, less those in pause) ends the run as SIGTERM
+does, whether an engine lives or not.
 A full disk never ends training: the `exited` line is tried again until it fits.
 """
 
@@ -28,7 +30,7 @@ TYPE_CHECKING = False  # known to type checkers by its name; importing typing co
 if TYPE_CHECKING:
     from typing import NoReturn
 
-WANTED = {signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP}
+WANTED = {signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT}
 # Ignored by Python (the first two) or by whoever started the engine in the background; exec would hand that on.
 DEFAULTS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 STRAGGLERS = 2.0
@@ -44,6 +46,12 @@ class Group:
         self.start_time = start_time
         self.kill_at: float | None = None
         self.asked = ""
+        self.limit_at: float | None = None
+        """When its time is up, by the monotonic clock."""
+        self.paused_at: float | None = None
+        self.folder = ""
+        self.unsaid: list[dict[str, object]] = []
+        """Lines that did not fit on the disk yet."""
 
     def send(self, number: int) -> bool:
         """Signal the group; False when nobody is left in it.
@@ -63,21 +71,69 @@ class Group:
 
     def react(self, number: int) -> None:
         """Turn a signal to the supervisor into one for the run. A terminal's Ctrl-C is not meant for the run."""
-        if number == signal.SIGTERM and self.kill_at is None:
-            self.asked = "stop"
-            self.kill_at = time.monotonic() + self.grace
-            self.send(signal.SIGTERM)
+        if number == signal.SIGTERM:
+            self.end("stop")
         elif number == signal.SIGUSR1:
             self.asked = "kill"
             self.kill_at = time.monotonic()
+        elif number == signal.SIGTSTP and self.paused_at is None and self.kill_at is None:
+            if self.send(signal.SIGSTOP):
+                self.paused_at = time.monotonic()
+                self.say({"event": "paused"})
+        elif number == signal.SIGCONT:
+            self.go_on()
+
+    def end(self, why: str) -> None:
+        """Ask the run to end, once; one that is paused must go on to hear it."""
+        if self.kill_at is None:
+            self.asked = why
+            self.kill_at = time.monotonic() + self.grace
+            self.send(signal.SIGTERM)
+            self.go_on()
+
+    def go_on(self) -> None:
+        if self.paused_at is None:
+            return
+        self.send(signal.SIGCONT)
+        if self.limit_at is not None:
+            self.limit_at += time.monotonic() - self.paused_at
+        self.paused_at = None
+        self.say({"event": "resumed"})
+
+    def say(self, line: dict[str, object]) -> None:
+        """Append to lifecycle.jsonl now or, where the disk is full, at one of the next wakings."""
+        self.unsaid.append({"t": time.time(), **line})
+        self.flush()
+
+    def flush(self) -> None:
+        while self.unsaid:
+            try:
+                rundir.append(os.path.join(self.folder, rundir.LIFECYCLE), self.unsaid[0], sync=True)
+            except FileNotFoundError:
+                self.unsaid.clear()  # the folder itself was removed
+                return
+            except OSError:
+                return
+            self.unsaid.pop(0)
+
+    def set_limit(self, spec: dict[str, object], ran: float) -> None:
+        """Take the limit from the spec. ran: seconds it has run already, those in pause left out."""
+        limit = spec.get("limit")
+        if isinstance(limit, int | float) and limit > 0:
+            self.limit_at = time.monotonic() + limit - ran
 
     def wait(self, longest: float) -> int:
-        """Sleep until a signal, the end of the grace or `longest` seconds; the signal's number, else 0."""
-        now = time.monotonic()
-        until = longest if self.kill_at is None else max(0.0, min(longest, self.kill_at - now))
-        got = signal.sigtimedwait(WANTED, until)
+        """Sleep until a signal, the end of the grace, its limit or `longest` seconds; the signal's number, else 0."""
+        timed = self.kill_at
+        if timed is None and self.paused_at is None:
+            timed = self.limit_at
+        until = longest if timed is None else max(0.0, min(longest, timed - time.monotonic()))
+        got = signal.sigtimedwait(WANTED, min(until, 1.0) if self.unsaid else until)
         if got is not None:
             self.react(got.si_signo)
+        self.flush()
+        if self.limit_at is not None and self.paused_at is None and time.monotonic() >= self.limit_at:
+            self.end("limit")
         if self.kill_at is not None and time.monotonic() >= self.kill_at:
             self.send(signal.SIGKILL)
             self.kill_at = time.monotonic() + 1.0
@@ -171,13 +227,15 @@ def start(folder: str, ready: int | None) -> None:
             pass  # the engine was killed meanwhile
         os.close(ready)
     group = Group(pid, float(spec.get("grace", 30.0)), line["start_time"])
+    group.folder = folder
+    group.set_limit(spec, 0.0)
     while True:
         group.wait(60.0)
         done, status, used = os.wait4(pid, os.WNOHANG)
         if done:
             break
     group.end_stragglers()
-    record(folder, ended(status, used, group.asked))
+    record(folder, {**ended(status, used, group.asked), **limited(spec, group.asked)})
 
 
 def ended(status: int, used: resource.struct_rusage, asked: str) -> dict[str, object]:
@@ -193,16 +251,39 @@ def ended(status: int, used: resource.struct_rusage, asked: str) -> dict[str, ob
     }
 
 
-def adopt(folder: str, started: dict[str, object]) -> None:
+def limited(spec: dict[str, object], asked: str) -> dict[str, object]:
+    """Give what the last line tells of a limit that was reached."""
+    return {"limit": spec.get("limit")} if asked == "limit" else {}
+
+
+def adopt(folder: str, lifecycle: list[dict[str, object]]) -> None:
     """Stay with a run whose supervisor was killed until nobody of it lives; its exit code can't be known."""
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
+    with open(os.path.join(folder, rundir.SPEC), "rb") as file:
+        spec = json.load(file)
+    started = [line for line in lifecycle if line.get("event") == "started"][-1]
     pid = started.get("pid")
-    group = Group(pid if isinstance(pid, int) and pid > 1 else 0, 30.0, started.get("start_time"))
+    pid = pid if isinstance(pid, int) and pid > 1 else 0
+    group = Group(pid, float(spec.get("grace", 30.0)), started.get("start_time"))
+    group.folder = folder
+    paused_at, paused = rundir.pauses(lifecycle)
+    group.set_limit(spec, max(0.0, age(pid, started) - paused))
+    if paused_at is not None:
+        group.paused_at = time.monotonic() - max(0.0, time.time() - paused_at)
     record(folder, {"event": "adopted", "supervisor": os.getpid()})
     lock = os.path.join(folder, rundir.TRAINER_LOCK)
     while rundir.held(lock):
         group.wait(0.2)
-    record(folder, {"event": "exited", "code": None, "signal": None, "why": group.asked or "adopted"})
+    end = {"event": "exited", "code": None, "signal": None, "why": group.asked or "adopted"}
+    record(folder, {**end, **limited(spec, group.asked)})
+
+
+def age(pid: int, started: dict[str, object]) -> float:
+    """Seconds since a run began: by the clock of the machine, which nobody sets, while its leader lives."""
+    if (ticks := rundir.start_time(pid)) is not None:
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
+    t = started.get("t")
+    return time.time() - t if isinstance(t, int | float) else 0.0
 
 
 def main(argv: list[str]) -> None:
@@ -213,11 +294,10 @@ def main(argv: list[str]) -> None:
     if rundir.take(os.path.join(folder, rundir.SUPERVISOR_LOCK)) is None:
         return  # somebody supervises it already
     lifecycle = rundir.read(os.path.join(folder, rundir.LIFECYCLE))
-    started = [line for line in lifecycle if line.get("event") == "started"]
     if any(line.get("event") == "exited" for line in lifecycle):
         return
-    if started:
-        adopt(folder, started[-1])
+    if any(line.get("event") == "started" for line in lifecycle):
+        adopt(folder, lifecycle)
     else:
         start(folder, ready)
 

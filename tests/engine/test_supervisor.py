@@ -15,9 +15,9 @@ from engine import rundir, supervisor
 from tests.conftest import alive, wait_for
 
 
-def run(folder: Path, *command: str, grace: float = 5.0, cwd: str = "/") -> subprocess.Popen[bytes]:
+def run(folder: Path, *command: str, grace: float = 5.0, cwd: str = "/", **more: object) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
-    spec = {"family": "exec", "command": command, "cwd": cwd, "grace": grace}
+    spec = {"family": "exec", "command": command, "cwd": cwd, "grace": grace, **more}
     (folder / rundir.SPEC).write_text(json.dumps(spec))
     return supervise(folder)
 

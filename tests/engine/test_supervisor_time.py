@@ -1,0 +1,126 @@
+"""What a supervisor does in time: it pauses a group and lets it go on, and ends it at its limit, alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from engine import rundir
+from tests.conftest import alive, wait_for
+from tests.engine.test_supervisor import lifecycle, run, started, supervise
+
+COUNT = "i=0; while :; do i=$((i+1)); echo $i > {0}/count; sleep 0.01; done"
+
+
+def stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+@pytest.fixture
+def counting(tmp_path: Path):
+    """A run that counts, and its supervisor."""
+    process = run(tmp_path / "r", "sh", "-c", f"({COUNT.format(tmp_path)}) & wait", grace=0.5)
+    pid = started(tmp_path / "r")["pid"]
+    wait_for((tmp_path / "count").exists)
+    yield process, pid
+    if alive(pid):
+        os.killpg(pid, signal.SIGKILL)
+    process.wait(20)
+
+
+def test_a_pause_stops_the_whole_group_and_resume_lets_it_go_on(tmp_path, counting):
+    process, pid = counting
+    process.send_signal(signal.SIGTSTP)
+    wait_for(lambda: lifecycle(tmp_path / "r", "paused"))
+    assert stopped(pid)
+    assert rundir.held(tmp_path / "r" / rundir.TRAINER_LOCK)
+    process.send_signal(signal.SIGCONT)
+    wait_for(lambda: lifecycle(tmp_path / "r", "resumed"))
+    before = (tmp_path / "count").read_text()
+    wait_for(lambda: (tmp_path / "count").read_text() not in ("", before))
+    since, total = rundir.pauses(rundir.read(tmp_path / "r" / rundir.LIFECYCLE))
+    assert since is None
+    assert total > 0
+
+
+def test_a_paused_run_hears_a_stop(tmp_path):
+    folder = tmp_path / "r"
+    script = f"trap 'echo saved; exit 0' TERM; touch {tmp_path}/up; while :; do sleep 0.01; done"
+    process = run(folder, "sh", "-c", script, grace=60.0)
+    wait_for((tmp_path / "up").exists)
+    process.send_signal(signal.SIGTSTP)
+    wait_for(lambda: lifecycle(folder, "paused"))
+    process.terminate()
+    process.wait(20)
+    assert lifecycle(folder, "exited")[0]["why"] == "stop"
+    assert "saved" in (folder / rundir.LOG).read_text()
+
+
+def test_a_pause_survives_the_death_of_its_supervisor(tmp_path, counting):
+    process, pid = counting
+    process.send_signal(signal.SIGTSTP)
+    wait_for(lambda: lifecycle(tmp_path / "r", "paused"))
+    process.kill()
+    process.wait(20)
+    assert stopped(pid)
+    second = supervise(tmp_path / "r")
+    wait_for(lambda: lifecycle(tmp_path / "r", "adopted"))
+    assert stopped(pid)
+    second.send_signal(signal.SIGCONT)
+    wait_for(lambda: lifecycle(tmp_path / "r", "resumed"))
+    wait_for(lambda: not stopped(pid))
+    second.send_signal(signal.SIGUSR1)
+    second.wait(20)
+    assert not alive(pid)
+
+
+def test_the_limit_ends_a_run_without_any_engine(tmp_path):
+    folder = tmp_path / "r"
+    script = "trap 'echo saved; exit 0' TERM; while :; do sleep 0.01; done"
+    run(folder, "sh", "-c", script, grace=60.0, limit=0.3).wait(20)
+    [end] = lifecycle(folder, "exited")
+    assert (end["why"], end["limit"], end["code"]) == ("limit", 0.3, 0)
+    assert "saved" in (folder / rundir.LOG).read_text()
+
+
+def test_who_does_not_end_at_the_limit_is_killed_after_the_grace(tmp_path):
+    folder = tmp_path / "r"
+    run(folder, "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done", grace=0.1, limit=0.2).wait(20)
+    [end] = lifecycle(folder, "exited")
+    assert (end["why"], end["signal"]) == ("limit", signal.SIGKILL)
+
+
+def test_the_limit_holds_after_an_adoption_and_does_not_count_pauses(tmp_path, counting):
+    process, pid = counting
+    process.kill()
+    process.wait(20)
+    folder = tmp_path / "r"
+    spec = (folder / rundir.SPEC).read_text()
+    (folder / rundir.SPEC).write_text(spec.replace('"grace": 0.5', '"grace": 0.5, "limit": 0.01'))
+    line = {"event": "paused", "t": lifecycle(folder, "started")[0]["t"]}
+    rundir.append(folder / rundir.LIFECYCLE, line)
+    os.killpg(pid, signal.SIGSTOP)
+    second = supervise(folder)
+    wait_for(lambda: lifecycle(folder, "adopted"))
+    second.send_signal(signal.SIGHUP)  # it wakes and sees that its time has passed, but not that of the run
+    assert alive(pid)
+    second.send_signal(signal.SIGCONT)
+    second.wait(20)
+    [end] = lifecycle(folder, "exited")
+    assert (end["why"], end["limit"]) == ("limit", 0.01)
+
+
+def test_a_pause_that_does_not_fit_on_the_disk_is_written_later(tmp_path, counting):
+    process, pid = counting
+    lines = tmp_path / "r" / rundir.LIFECYCLE
+    kept = lines.read_bytes()
+    lines.unlink()
+    lines.mkdir()  # what root can't write either
+    process.send_signal(signal.SIGTSTP)
+    wait_for(lambda: stopped(pid))
+    lines.rmdir()
+    lines.write_bytes(kept)
+    wait_for(lambda: lifecycle(tmp_path / "r", "paused"))
