@@ -49,7 +49,7 @@ class Slot:
 class Place:
     """A slot while a decision is being made: what earlier runs of the queue took and keep is gone for later ones."""
 
-    __slots__ = ("alone", "idle", "kept_for", "kept_until", "room", "slot", "takers", "total", "until")
+    __slots__ = ("alone", "idle", "kept_for", "kept_until", "room", "slot", "total", "until")
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
@@ -62,23 +62,16 @@ class Place:
         known = [end for end in ends if end is not None]
         self.until = None if slot.stranger or len(known) < len(ends) else max(known, default=0.0)
         """When all of ours on it have ended; 0 where nobody is, None where nobody knows."""
-        self.takers: list[str] = []
-        """Who was given a part of it in this decision."""
         self.kept_for = ""
         self.kept_until: float | None = None
         """When the run it is kept for can start; None where nobody knows."""
 
-    def give(self, run: str, claim: int | None, until: float | None) -> None:
+    def give(self, claim: int | None, until: float | None) -> None:
         """Let a run have it: alone (claim None), or as much memory."""
-        self.takers.append(run)
         self.alone = claim is None
         self.room -= claim or 0
         self.until = until if self.idle else None if until is None or self.until is None else max(until, self.until)
         self.idle = False
-
-    def fits(self, claim: int) -> bool:
-        """Whether a sharing run may join, or begin to share it."""
-        return not self.alone and claim <= self.room
 
     def open_to(self, ends: float | None) -> bool:
         """Whether a run that has ended at `ends` may use it ahead of the one it is kept for."""

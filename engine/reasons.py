@@ -1,4 +1,7 @@
-"""The reason line of a waiting run, in words a person can act on."""
+"""The reason line of a waiting run, in words a person can act on.
+
+A thousand runs may wait for the same few devices: what is the same for all of them is put into words once a round.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ FEW = 3
 
 
 def gib(count: float) -> str:
-    """Bytes as GiB with one digit behind the point, none where it is zero: 6.1 GiB, 62 GiB."""
-    return f"{round(count / GIB, 1):g} GiB"
+    """Bytes as GiB with three digits, none of them a trailing zero: 6.1 GiB, 62 GiB."""
+    return f"{count / GIB:.3g} GiB"
 
 
 def few(parts: Sequence[str]) -> str:
@@ -42,56 +45,71 @@ def too_large(need: int, memory: int, large: int, totals: Sequence[int]) -> str:
     return f"needs {gpus(need)} of {gib(memory)} each, {large} of this box have that much"
 
 
-def busy(
-    need: int,
-    memory: int | None,
-    fit: Sequence[Place],
-    kept: Sequence[Place],
-    places: Sequence[Place],
-    first: Sequence[str],
-    now: float,
-) -> str:
-    """Why a run can't have its devices now.
+class Busy:
+    """Why runs can't have their devices now. first: runs that start in this round; the round goes on adding to them."""
 
-    memory: bytes it needs, where they decide. fit: devices that would do; kept: those of them that an earlier run
-    keeps. first: runs that start now.
-    """
-    if kept and len(fit) >= need:
-        return _kept(kept, now)
-    by_label = sorted(places, key=lambda place: place.slot.label)
-    parts = [_who(place, now) for place in by_label if place.slot.holders or place.slot.stranger]
-    if first:
-        parts.append(f"{few(first)} goes first")
-    short = [place for place in by_label if memory is not None and place not in fit and _is_short(place, memory)]
-    if short and memory is not None:
-        most = max(short, key=_left)
-        parts.insert(0, f"needs {gib(memory)} while {gib(max(0, _left(most)))} are free on {most.slot.label}")
-    head = f"needs {gpus(need)}, {len(fit) - len(kept)} idle: " if need > 1 else ""
-    return head + (few(parts) if parts else _kept(kept, now))
+    def __init__(self, places: Sequence[Place], first: Sequence[str], now: float) -> None:
+        self.by_label = sorted(places, key=lambda place: place.slot.label)
+        self.first = first
+        self.now = now
+        self._known: dict[tuple[object, ...], str] = {}
+        self._most: tuple[int, tuple[int, str] | None] = (-1, None)
 
+    def __call__(self, need: int, memory: int | None, fit: Sequence[Place], kept: Sequence[Place]) -> str:
+        """Say why. memory: bytes it needs, where they decide. fit: devices that would do; kept: those of them that an
+        earlier run keeps."""
+        enough = len(fit) >= need
+        short = None if enough or memory is None else self._short(memory) if fit else self._roomiest()
+        key: tuple[object, ...] = (need, len(self.first), len(fit))
+        if short is not None:
+            key = (*key, short[0])
+        if kept:
+            key = (*key, *[place.slot.uuid for place in kept])
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._say(need, fit, kept, enough, short)
+        return f"needs {gib(memory)} while {found}" if short is not None and memory is not None else found
 
-def _is_short(place: Place, memory: int) -> bool:
-    """Whether memory alone is what it lacks."""
-    return (place.idle or not place.alone) and _left(place) < memory
+    def _say(
+        self, need: int, fit: Sequence[Place], kept: Sequence[Place], enough: bool, short: tuple[int, str] | None
+    ) -> str:
+        if kept and enough:
+            return self._kept(kept)
+        parts = [f"{gib(max(0, short[0]))} are free on {short[1]}"] if short is not None else []
+        parts += [self._who(place) for place in self.by_label if place.slot.holders or place.slot.stranger]
+        if self.first:
+            parts.append(f"{few(self.first)} {'goes' if len(self.first) == 1 else 'go'} first")
+        head = f"needs {gpus(need)}, {len(fit) - len(kept)} idle: " if need > 1 and short is None else ""
+        return head + (few(parts) if parts else self._kept(kept))
 
+    def _short(self, memory: float) -> tuple[int, str] | None:
+        """What is left, and where, on the roomiest device that lacks nothing but so much memory."""
+        best: tuple[int, str] | None = None
+        for place in self.by_label:
+            if place.idle or not place.alone:
+                left = place.slot.free if place.idle else place.room
+                if left < memory and (best is None or left > best[0]):
+                    best = left, place.slot.label
+        return best
 
-def _left(place: Place) -> int:
-    return place.slot.free if place.idle else place.room
+    def _roomiest(self) -> tuple[int, str] | None:
+        """The same for a run that fits nowhere; only a start changes it."""
+        if self._most[0] != len(self.first):
+            self._most = len(self.first), self._short(float("inf"))
+        return self._most[1]
 
+    def _kept(self, kept: Sequence[Place]) -> str:
+        who = list(dict.fromkeys(place.kept_for for place in kept))
+        what = "idle GPUs are" if len(kept) > 1 else f"{kept[0].slot.label} is"
+        start = kept[0].kept_until
+        when = f", which can start about {clock(start, self.now)}" if start and len(who) == 1 else ""
+        return f"{what} kept for {few(who)}{when}"
 
-def _kept(kept: Sequence[Place], now: float) -> str:
-    who = list(dict.fromkeys(place.kept_for for place in kept))
-    what = "idle GPUs are" if len(kept) > 1 else f"{kept[0].slot.label} is"
-    start = kept[0].kept_until
-    when = f", which can start about {clock(start, now)}" if start and len(who) == 1 else ""
-    return f"{what} kept for {few(who)}{when}"
-
-
-def _who(place: Place, now: float) -> str:
-    slot = place.slot
-    if slot.stranger:
-        return f"{slot.label} is {slot.stranger}"
-    until = max((holder.until or now for holder in slot.holders), default=now)
-    known = all(holder.until is not None for holder in slot.holders)
-    when = f" until about {clock(until, now)}" if known and until > now else ""
-    return f"{slot.label} has {few([holder.run for holder in slot.holders])}{when}"
+    def _who(self, place: Place) -> str:
+        slot = place.slot
+        if slot.stranger:
+            return f"{slot.label} is {slot.stranger}"
+        until = max((holder.until or self.now for holder in slot.holders), default=self.now)
+        known = all(holder.until is not None for holder in slot.holders)
+        when = f" until about {clock(until, self.now)}" if known and until > self.now else ""
+        return f"{slot.label} has {few([holder.run for holder in slot.holders])}{when}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from engine import reasons
 from engine.places import Holder, Place, Slot
 
-__all__ = ["CPU", "Decision", "Holder", "Slot", "Want", "decide", "order"]
+__all__ = ["CPU", "Decision", "Holder", "Slot", "Want", "decide"]
 
 CPU = "cpu"
 MARGIN = 1.25
@@ -40,15 +40,11 @@ class Want:
     groups: tuple[str, ...] = ()
     """What limits may count it under: "family:toto", "tag:nightly"."""
 
-    @property
-    def claim(self) -> int | None:
-        """Bytes of a device it shares; None if it wants its devices alone."""
-        return self.memory if self.share else None
-
     def ends(self, now: float) -> float | None:
         """When it has surely ended if it starts now; None where nobody knows."""
-        expected = None if self.seconds is None else self.seconds * MARGIN
-        longest = min((span for span in (expected, self.limit) if span is not None), default=None)
+        longest = self.limit
+        if self.seconds is not None and (longest is None or self.seconds * MARGIN < longest):
+            longest = self.seconds * MARGIN
         return None if longest is None else now + longest
 
 
@@ -56,11 +52,6 @@ class Want:
 class Decision:
     starts: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
-
-
-def order(priority: int, number: int, attempt: int) -> tuple[int, int, int]:
-    """Sort key of the queue: higher priority first, then first come first served; a retry keeps its run's place."""
-    return (-priority, number, attempt)
 
 
 def decide(
@@ -82,6 +73,8 @@ def decide(
 
 
 class _Round:
+    """One decision. Runs only take and keep, so what could not be had once can't be had later in the round."""
+
     def __init__(
         self,
         slots: Sequence[Slot],
@@ -93,18 +86,24 @@ class _Round:
     ) -> None:
         # the most free memory first; among equals in the order people count them
         self.places = sorted(map(Place, slots), key=lambda place: (-place.slot.free, place.slot.label))
+        self.idle = [place for place in self.places if place.idle]
+        self.shared = [place for place in self.places if not place.alone and not place.idle]
+        self.unkept = [place for place in self.places if not place.slot.stranger]
         self.cpu_slots = cpu_slots
         self.cpu = [*cpu_busy]
         self.now = now
         self.limits = limits
         self.group = {name: [*running.get(name, ())] for name in limits}
         self.made = Decision()
+        self.on_gpus: list[str] = []
+        self.busy = reasons.Busy(self.places, self.on_gpus, now)
+        self.most_room = max((place.room for place in self.shared), default=0)
         self.refused: dict[tuple[object, ...], str] = {}
-        """Why a run was refused that asked for the same: once all is kept, what refused one refuses the next."""
+        """Why a run was refused that fits nowhere; it holds for all that ask the same, until another starts."""
 
     def serve(self, wants: Sequence[Want]) -> Decision:
         for want in wants:
-            if over := next((name for name in want.groups if self._is_full(name)), None):
+            if self.limits and want.groups and (over := next(filter(self._is_full, want.groups), "")):
                 self.made.reasons[want.id] = reasons.limited(over, self.limits[over], self.group[over])
                 continue
             need = want.gpus if want.gpus is not None else min(1, len(self.places))
@@ -130,52 +129,60 @@ class _Round:
         return ""
 
     def _on_gpus(self, want: Want, need: int) -> str:
-        claim, ends = want.claim, want.ends(self.now)
-        kind = (need, want.memory, want.given, claim is None, ends)
-        if (known := self.refused.get(kind)) is not None:
+        kind = (need, want.memory, want.given, want.share)
+        if not self.unkept and (known := self.refused.get(kind)) is not None:
             return known
-        if never := self._never(want, need):
-            self.refused[kind] = never
-            return never
-        fit = [place for place in self.places if _fits(place, want)]
-        chosen = [place for place in fit if place.open_to(ends)]
-        if claim is not None:  # beside others only where nothing is idle, and then where it is tightest
-            chosen.sort(key=lambda place: (not place.idle, place.room))
-        chosen = chosen[:need]
-        if len(chosen) == need:
-            for place in chosen:
-                place.give(want.id, claim, ends)
-            self._start(want, tuple(place.slot.uuid for place in chosen))
-            return ""
-        kept = [place for place in fit if not place.open_to(ends)]
-        memory = want.memory if want.given or want.share else None
-        first = [run for run, devices in self.made.starts if devices != (CPU,)]
-        reason = reasons.busy(need, memory, fit, kept, self.places, first, self.now)
-        if not self._keep(want, need):
-            self.refused[kind] = reason
-        return reason
-
-    def _never(self, want: Want, need: int) -> str:
         if need > len(self.places):
             return reasons.too_many(need, len(self.places))
-        large = sum(_ever(place, want) for place in self.places)
-        return "" if large >= need else reasons.too_large(need, want.memory or 0, large, [p.total for p in self.places])
+        given = want.memory if want.given else None
+        if given is not None and (large := sum(_ever(place, given) for place in self.places)) < need:
+            return reasons.too_large(need, given, large, [place.total for place in self.places])
+        claim = want.memory if want.share else None
+        # a prediction alone never keeps a run from an idle device: it may be wrong
+        fit = self.idle if given is None else [place for place in self.idle if given <= place.slot.free]
+        if claim is not None and claim <= self.most_room:
+            fit = fit + [place for place in self.shared if claim <= place.room]
+        kept: list[Place] = []
+        if fit:
+            ends = want.ends(self.now)
+            chosen = [place for place in fit if place.open_to(ends)]
+            if len(chosen) >= need:
+                self._give(want, claim, ends, chosen, need)
+                return ""
+            kept = [place for place in fit if place not in chosen]
+        reason = self.busy(need, claim if claim is not None else given, fit, kept)
+        if not fit:
+            self.refused[kind] = reason
+        if need <= len(self.unkept):
+            self._keep(want.id, given, need)
+        return reason
 
-    def _keep(self, want: Want, need: int) -> bool:
-        """Keep the devices that it will have first for a run that must wait; tells whether any were.
+    def _give(self, want: Want, claim: int | None, ends: float | None, chosen: list[Place], need: int) -> None:
+        if claim is not None:  # beside others only where nothing is idle, and then where it is tightest
+            chosen = sorted(chosen, key=lambda place: (not place.idle, place.room))
+        for place in chosen[:need]:
+            if place.idle:
+                self.idle.remove(place)
+                if claim is not None:
+                    self.shared.append(place)
+            place.give(claim, ends)
+        self.most_room = max((place.room for place in self.shared), default=0)
+        self.refused.clear()
+        self.on_gpus.append(want.id)
+        self._start(want, tuple(place.slot.uuid for place in chosen[:need]))
 
-        None are kept that a stranger uses: nobody knows for how long, and a device must not lie idle for that.
+    def _keep(self, run: str, given: int | None, need: int) -> None:
+        """Keep the devices that it will have first for a run that must wait.
+
+        None is kept that a stranger uses: nobody knows for how long, and no other must lie idle for that.
         """
         can = [
             place
-            for place in self.places
-            if not place.kept_for
-            and not place.slot.stranger
-            and _ever(place, want)
-            and (not place.idle or _fits(place, want))
+            for place in self.unkept
+            if given is None or (given <= place.slot.free if place.idle else _ever(place, given))
         ]
         if len(can) < need:
-            return False
+            return
         far = float("inf")
         can.sort(key=lambda place: (not place.idle, far if place.until is None else place.until))
         chosen = can[:need]
@@ -183,17 +190,10 @@ class _Round:
         known = [until for until in waits if until is not None]
         starts = max(known) if len(known) == len(waits) else None
         for place in chosen:
-            place.kept_for, place.kept_until = want.id, starts
-        return True
+            place.kept_for, place.kept_until = run, starts
+            self.unkept.remove(place)
 
 
-def _ever(place: Place, want: Want) -> bool:
+def _ever(place: Place, given: int) -> bool:
     """Whether the device would do if nobody else were on it; one whose size is not told is tried."""
-    return not want.given or want.memory is None or not place.total or want.memory <= place.total
-
-
-def _fits(place: Place, want: Want) -> bool:
-    """Whether it would do now. A prediction alone never keeps a run from an idle device: it may be wrong."""
-    if place.idle:
-        return not want.given or want.memory is None or want.memory <= place.slot.free
-    return want.claim is not None and place.fits(want.claim)
+    return not place.total or given <= place.total

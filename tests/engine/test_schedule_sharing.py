@@ -26,7 +26,7 @@ def small(name: str, memory: float, **more: object) -> Want:
 def test_two_that_share_get_one_gpu_and_the_third_is_told_what_is_missing():
     made = decide([small("x", 10), small("y", 10), small("z", 10)], [gpu("GPU0")], 1, [])
     assert made.starts == [("x", ("GPU0",)), ("y", ("GPU0",))]
-    assert made.reasons["z"] == "needs 10 GiB while 2.8 GiB are free on GPU0, x, y goes first"
+    assert made.reasons["z"] == "needs 10 GiB while 2.8 GiB are free on GPU0, x, y go first"
 
 
 def test_an_idle_gpu_is_taken_before_one_that_must_be_shared():
@@ -120,6 +120,10 @@ jobs = st.lists(
 )
 
 
+def claim(want: Want) -> int | None:
+    return want.memory if want.share else None
+
+
 @dataclass
 class Played:
     """A box on which runs take as long as they say; `decide` is asked whenever something ends or arrives."""
@@ -134,7 +138,7 @@ class Played:
         for number in range(self.cards):
             name = f"GPU{number}"
             holders = tuple(
-                Holder(run, want.claim, want.claim or FREE, end if run in known else None)
+                Holder(run, claim(want), claim(want) or FREE, end if run in known else None)
                 for run, (want, devices, end) in self.live.items()
                 if name in devices
             )
