@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from engine import ids, when
+from engine import ids, turns, when
 from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
 from engine.records import ENDED, LIVE, WAITING, Order, Spec
 from engine.run import START_PATIENCE, Line, Run, Seen
-from engine.schedule import CPU, Holder, Slot, Want, decide, order
+from engine.schedule import CPU, Holder, Slot, Want, decide
 
 MAX_PRIORITY = 1000
 
@@ -47,6 +47,8 @@ class World:
         self.runs: dict[str, Run] = {}
         self.waiting: set[str] = set()
         self.live: set[str] = set()
+        self.paused: float | None = None
+        """Since when nothing is started, by order."""
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -111,37 +113,19 @@ class World:
         last = max(ids.number(key)[1] for key in self.runs if ids.base(key) == base)
         return f"{base}.{last + 1}"
 
-    def check_after(self, after: Sequence[str]) -> tuple[str, ...]:
+    def check_after(self, after: Sequence[str], option: str = "--after") -> tuple[str, ...]:
         """Turn what was typed behind --after into ids. Raises BadDependency for an unknown run or a circle."""
         found = []
+        circles = turns.circles(self.runs, self.waiting) if after else {}
         for word in after:
             try:
                 run = self.find(word)
             except UnknownRun as error:
-                raise BadDependency(f"--after {word}: {error}") from None
-            if circle := self.circle(run.id):
-                raise BadDependency(f"--after {word}: it waits in a circle: {' -> '.join(circle)}. Stop one of these.")
+                raise BadDependency(f"{option} {word}: {error}") from None
+            if circle := circles.get(run.id):
+                raise BadDependency(f"{option} {word}: it waits in a circle: {' -> '.join(circle)}. Stop one of these.")
             found.append(run.id)
         return tuple(found)
-
-    def circle(self, run_id: str) -> list[str]:
-        """Give the runs that wait for each other in a circle reached from this one, or nothing."""
-        path: list[str] = []
-        done: set[str] = set()
-
-        def walk(here: str) -> list[str]:
-            if here in path:
-                return [*path[path.index(here) :], here]
-            if here in done or here not in self.waiting:
-                return []
-            path.append(here)
-            for there in self.runs[here].spec.after:
-                if found := walk(there):
-                    return found
-            done.add(path.pop())
-            return []
-
-        return walk(run_id)
 
     def order(self, wish: Order) -> tuple[Run, dict[str, object]]:
         """Check a wish and give the line to append. Raises UsageError if it makes no sense for that run's state."""
@@ -167,6 +151,13 @@ class World:
                     raise UsageError(f"Priority {wish.value!r} is not a whole number.") from None
                 if abs(int(wish.value)) > MAX_PRIORITY:
                     raise UsageError(f"Priority {wish.value} is out of range: -{MAX_PRIORITY} to {MAX_PRIORITY}.")
+            case "move":
+                if run.state not in WAITING:
+                    raise UsageError(f"{run.id} is {run.state}: only a waiting run has a place to move from.")
+                if wish.value not in turns.WAYS:
+                    raise UsageError(f"No way {wish.value!r} to move: {', '.join(turns.WAYS)}.")
+                line["value"] = wish.value
+                line["priority"], line["rank"] = turns.moved(self.queue(), run, wish.value)
             case "tag" | "untag":
                 if not re.fullmatch(r"[\w.#@+/-]{1,60}", wish.value):
                     raise UsageError(f"Tag {wish.value!r}: a tag is one word of letters, digits and . _ - # @ + /.")
@@ -186,13 +177,18 @@ class World:
                 run.adopting = now
                 actions.append(Adopt(run_id))
         wants: list[Want] = []
-        queue = sorted((self.runs[run_id] for run_id in self.waiting), key=_place)
+        queue = self.queue()
+        circles = turns.circles(self.runs, self.waiting)
         for place, run in enumerate(queue, 1):
             run.place = place
             if run.state == "held":
                 run.reason = f"held by you since {when.clock(run.held_at, now)}"
-            elif why := self._waits_for(run):
+            elif circle := circles.get(run.id):
+                run.reason = f"waits in a circle: {' -> '.join(circle)}; stop one of them"
+            elif why := turns.waits_for(run, now, self.runs, self.last_attempt):
                 run.reason = why
+            elif self.paused is not None:
+                run.reason = f"the queue is paused since {when.clock(self.paused, now)}"
             else:
                 wants.append(Want(run.id, run.spec.gpus))
         cpu_busy = [run_id for run_id in sorted(self.live) if CPU in self.runs[run_id].devices]
@@ -214,21 +210,11 @@ class World:
             for slot in slots
         ]
 
-    def _waits_for(self, run: Run) -> str:
-        for run_id in run.spec.after:
-            if run_id not in self.runs:
-                return f"after {run_id}, which is gone; stop this one"
-            last = self._last_attempt(run_id)
-            if last.state == "ok":
-                continue
-            if last.state in ENDED:
-                return f"after {last.id}, which {_told(last.state)}: retry that one or stop this one"
-            if circle := self.circle(run.id):
-                return f"waits in a circle: {' -> '.join(circle)}; stop one of them"
-            return f"after {last.id}, which is {last.state}"
-        return ""
+    def queue(self) -> list[Run]:
+        """Give the runs that wait, in the order of the queue."""
+        return sorted((self.runs[run_id] for run_id in self.waiting), key=turns.place)
 
-    def _last_attempt(self, run_id: str) -> Run:
+    def last_attempt(self, run_id: str) -> Run:
         base = ids.base(run_id)
         run = self.runs[run_id]
         number = 2
@@ -237,14 +223,6 @@ class World:
         return run
 
 
-def _place(run: Run) -> tuple[int, int, int]:
-    return order(run.priority, *ids.number(run.id))
-
-
 def _instead(run: Run) -> str:
     """What a person may mean who pauses or resumes a run that waits."""
     return " `engine hold` and `engine release` are for waiting ones." if run.state in WAITING else ""
-
-
-def _told(state: str) -> str:
-    return {"failed": "failed", "stopped": "was stopped", "lost": "was lost"}.get(state, state)
