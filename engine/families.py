@@ -81,8 +81,8 @@ def describe(workspace: Path) -> dict[str, Family]:
     About 2 ms when remembered on disk (looking at the files' times), 0.1-0.2 s when not. Raises EngineError
     if the trainers are not installed or can't be asked.
     """
-    package = _package()
-    key = _key(package)
+    place = package()
+    key = _key(place)
     known = _memory.get((workspace, key))
     if known is not None:
         return known
@@ -92,7 +92,7 @@ def describe(workspace: Path) -> dict[str, Family]:
     except (OSError, msgspec.DecodeError):  # none yet, torn, or of another version of this program
         stored = None
     if stored is None or stored.key != key:
-        done = _ask(workspace, package, ["describe"])
+        done = _ask(workspace, place, ["describe"])
         if done.returncode != 0:
             raise EngineError(f"The trainers can't be asked for their families: {_last_line(done)}")
         try:
@@ -123,7 +123,7 @@ def resolve(
     that can't be) or DataError with the trainer's own line.
     """
     question = msgspec.json.encode({"preset": preset, "set": dict(sets or {})})
-    done = _ask(workspace, _package(), ["resolve", family], question)
+    done = _ask(workspace, package(), ["resolve", family], question)
     if done.returncode == 0:
         try:
             return msgspec.json.decode(done.stdout, type=Resolved)
@@ -180,8 +180,8 @@ def _whole(bound: int | float | None) -> int | float | None:
     return int(bound) if isinstance(bound, float) and bound.is_integer() and abs(bound) < 1e9 else bound
 
 
-def _package() -> Path:
-    """Find the trainers' folder without importing them."""
+def package() -> Path:
+    """Find the trainers' folder without importing them. Raises EngineError if they are not installed."""
     from importlib.util import find_spec
 
     spec = find_spec("trainers")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from engine import rundir
+from engine.adopter import ADOPTED_WHOLE, Adopter
 from engine.errors import WorkspaceError
 from engine.ids import RUN_ID
 from engine.records import Spec, decode_spec, encode
@@ -61,9 +61,7 @@ def scan(workspace: Workspace) -> Iterator[str]:
 def load(folder: Path) -> tuple[Spec, list[rundir.Line]] | None:
     """Read spec and orders of a run; None if its spec.json is missing, not a plain file, or not a spec."""
     try:
-        if not stat.S_ISREG(os.lstat(folder / rundir.SPEC).st_mode):
-            return None
-        spec = decode_spec((folder / rundir.SPEC).read_bytes())
+        spec = decode_spec(rundir.contents(folder / rundir.SPEC))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     if spec.id != folder.name:
@@ -89,16 +87,41 @@ def look(folder: Path) -> Seen:
 
 
 class Follower:
-    """The tails of one run's own files, and the end of its log."""
+    """The tails of one run's own files, and the end of its log; of foreign sources too, once it has begun."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spec: Spec) -> None:
         self.folder = folder
+        self.spec = spec
+        self.adopter: Adopter | None = None
+        self.adopted = Tail(folder / rundir.ADOPTED, last=RECENT) if spec.adopt or spec.imported else None
         self.metrics = Tail(folder / rundir.METRICS, last=RECENT)
         self.events = Tail(folder / rundir.EVENTS, last=EVENTS_RECENT)
 
     def read(self) -> tuple[list[rundir.Line], list[rundir.Line]]:
         """Give the new lines of metrics and of events."""
-        return self.metrics.read(), self.events.read()
+        metrics, events = self.metrics.read(), self.events.read()
+        for line in self.adopted.read() if self.adopted is not None else ():
+            (events if "event" in line else metrics).append(line)
+        return metrics, events
+
+    def adopt(self, moment: float = 0.03, *, ended: bool = False) -> bool:
+        """Take in what the run's foreign sources have told, for about so many seconds; tells whether that was all.
+
+        ended: they will tell no more of it, which is written down once everything is read.
+        """
+        if not self.spec.adopt or rundir.read_last(self.folder / rundir.ADOPTED, 200)[-1:] == [ADOPTED_WHOLE]:
+            return True
+        if self.adopter is None:
+            self.adopter = Adopter(self.folder, self.spec)
+        self.adopter.pull(moment)
+        if ended and not self.adopter.behind:
+            self.adopter.end()
+        return not self.adopter.behind
+
+    def skip(self) -> None:
+        """Leave out what is older than a restart would read: a run may write faster than anybody can follow."""
+        self.metrics.skip(RECENT)
+        self.events.skip(EVENTS_RECENT)
 
     @property
     def behind(self) -> bool:

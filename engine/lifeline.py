@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from engine import folders, rundir, spawn
+from engine import folders, freeze, rundir, spawn
+from engine.adopter import Adopter
 from engine.run import Run
 from engine.schedule import CPU
 
@@ -41,6 +42,10 @@ class Lifelines:
         devices = tuple(device for device in run.devices if device != CPU)
         threads = None if devices else max(1, (os.cpu_count() or 1) // self.daemon.world.cpu_slots)
         base = self.environments.get(run.id) or {**os.environ, **run.spec.env}
+        freeze.restore(self.daemon.workspace, run.spec, folder / rundir.PATCH)
+        base = freeze.environment(self.daemon.workspace, run.spec, base)
+        if run.spec.adopt and run.started is None:
+            Adopter(folder, run.spec).begin()
         env = spawn.environment(self.daemon.workspace, folder, base, ",".join(devices), threads)
         spawned = self.spawned[run.id] = spawn.spawn(folder, env, self.daemon.workspace.log)
         run.spawning = True
@@ -74,9 +79,9 @@ class Lifelines:
 
         The held lock shows that the pid in the lifecycle is still its own.
         """
-        if run.supervisor is None or (wanted := _wanted(run)) is None:
+        if run.supervisor is None or (order := wanted(run)) is None:
             return
-        number, kind, t = wanted
+        number, kind, t = order
         told = run.supervisor, kind, t
         if self.told.get(run.id) == told or not rundir.held(self.daemon.workspace.run(run.id) / rundir.SUPERVISOR_LOCK):
             return
@@ -85,7 +90,7 @@ class Lifelines:
             os.kill(run.supervisor, number)
 
 
-def _wanted(run: Run) -> tuple[signal.Signals, str, float] | None:
+def wanted(run: Run) -> tuple[signal.Signals, str, float] | None:
     """The signal that makes what is ordered so, with its order's kind and time; None if it is so already."""
     if run.stop is not None:
         t, kind = run.stop

@@ -8,15 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 SPARK = 40
+LOSSES = ("loss", "train_loss", "train/loss")
+"""What the loss of training is called, the first that is there counting."""
 RATE_WINDOW = 30.0
 """Seconds of late over which steps per second are taken."""
 
 
 def number(value: object) -> float | None:
     """A finite number, or None for anything else a line may hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an int that no float can hold
+        return None
 
 
 @dataclass
@@ -51,7 +56,7 @@ class Progress:
             self.last = max(self.last, t)
         if step is not None:
             self.step = max(int(step), self.step or 0)
-        if (loss := number(line.get("loss"))) is not None:
+        if (loss := _first(line, LOSSES)) is not None:
             self.loss = loss
             self.spark.append(loss)
         if (epoch := number(line.get("epoch"))) is not None:
@@ -113,6 +118,10 @@ class Progress:
         if self.step is None or self.steps is None or not self.steps_per_s:
             return None
         return max(0.0, (self.steps - self.step) / self.steps_per_s)
+
+
+def _first(line: Mapping[str, object], names: tuple[str, ...]) -> float | None:
+    return next((found for name in names if (found := number(line.get(name))) is not None), None)
 
 
 def _or(value: float | None, otherwise: float | None) -> float | None:

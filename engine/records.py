@@ -10,8 +10,11 @@ from typing import Literal
 
 import msgspec
 
+from engine.adopt import Adopt
 from engine.devices import Sample
+from engine.freeze import Code
 from engine.provenance import DataPrint, Git
+from engine.retry import Policy
 
 VERSION = 1
 """Of the socket protocol; grows when an old client can no longer talk to a new engine."""
@@ -39,6 +42,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     gpus: int | None = None
     """Devices asked; None is one GPU where the box has one, else a CPU slot; 0 is a CPU slot."""
+    share: bool = False
+    """Others that share may run on its GPU, as far as its memory reaches."""
+    gpu_memory: int | None = None
+    """Bytes it needs on each GPU, given by hand; else what earlier runs of its shape needed counts."""
+    retry: Policy | None = None
+    """When the engine itself queues its next attempt."""
+    because: str = ""
+    """Why this attempt exists: oom, failed or lost where the engine queued it; empty for a first, or one by hand."""
     priority: int = 0
     after: tuple[str, ...] = ()
     """Runs that must have ended well before it starts."""
@@ -57,6 +68,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     python: str = ""
     git: Git | None = None
+    code: Code | None = None
+    """The frozen code it executes, or why it executes what is there when it starts."""
     packages: dict[str, str] = {}
     data: DataPrint | None = None
     env: dict[str, str] = {}
@@ -64,6 +77,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     env_withheld: tuple[str, ...] = ()
     """Names of variables that were not written down; the run gets them while this engine lives."""
     resume_from: str | None = None
+    rerun_of: str = ""
+    """The run that this one repeats exactly."""
+    adopt: Adopt | None = None
+    """Where else than in metrics.jsonl its numbers are found."""
+    imported: str = ""
+    """Where a run that this engine did not execute was brought in from."""
     grace: float = 30.0
     """Seconds between SIGTERM and SIGKILL when the run is stopped."""
 
@@ -120,6 +139,16 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     windows_per_s: float | None = None
     eta: float | None = None
     """Seconds left, from the rate of late."""
+    attempt: int = 1
+    tries: int = 0
+    """Attempts the engine itself may make of it, the first included; 0 where it was not asked to."""
+    share: bool = False
+    claim: int | None = None
+    """Bytes of its GPU that it was given to share; None has its devices alone."""
+    predicted: int | None = None
+    """Bytes it is thought to need on its GPU, from earlier runs of its shape, with a margin."""
+    predicted_from: int = 0
+    """How many runs that rests on."""
     device_memory: int | None = None
     memory: int | None = None
     """Resident bytes of its processes; peak once it ended."""
@@ -133,6 +162,10 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The best checkpoint, relative to the run folder."""
     dirty: bool = False
     commit: str = ""
+    archived: bool = False
+    """Hidden from lists, by an order; `engine unarchive` takes that back."""
+    imported: str = ""
+    """Where it was brought in from, when this engine did not execute it."""
 
 
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +177,8 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_slots: int
     counts: dict[str, int]
     """Runs by state."""
+    queue_paused: float | None = None
+    """Since when nothing is started, by order."""
     store_backlog: int = 0
     """Bytes of run folders not yet in runs.duckdb."""
     store_holder: str = ""
@@ -169,18 +204,21 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
     environment: dict[str, str] = {}
     """Whole; kept in memory until the run starts, never written."""
     hold: bool = False
+    needed: bool = False
+    """Queue it only if no run that ended well is the same in config, data and code."""
 
 
 OrderKind = Literal[
-    "stop", "kill", "pause", "resume", "hold", "release", "priority", "move", "note", "tag", "untag", "promote"
-]
+    "stop", "kill", "pause", "resume", "hold", "release", "priority", "move", "note", "tag", "untag", "promote",
+    "archive", "unarchive", "gc",
+]  # fmt: skip
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """A wish for a run: a line in its orders.jsonl, then whatever it asks for.
 
-    value: the priority (int), the way to move (up, down, top, bottom), the note, the tag, or for promote the path of
-    the exported checkpoint.
+    value: the priority (int), the way to move (up, down, top, bottom), the note, the tag, for promote the path of
+    the exported checkpoint, for gc the checkpoints that are deleted now.
     """
 
     run: str
@@ -194,7 +232,36 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, tag="retry"):
 
     run: str
     fresh: bool = False
+    cascade: bool = False
+    """Queue those behind it again too that ended without having run."""
     environment: dict[str, str] = {}
+
+
+class QueueOrder(msgspec.Struct, frozen=True, kw_only=True, tag="queue_order"):
+    """A wish for the whole queue: a line in runs/queue.jsonl."""
+
+    order: Literal["pause", "resume"]
+    why: str = ""
+
+
+class Bring(msgspec.Struct, frozen=True, kw_only=True, tag="bring"):
+    """Take in a whole run that was put together in runs/.new-NAME: its spec gets an id, the folder its name.
+
+    spec.id is kept where no other run has that id or that number.
+    """
+
+    folder: str
+    spec: Spec
+
+
+class Down(msgspec.Struct, frozen=True, kw_only=True, tag="down"):
+    stop_runs: bool = False
+
+
+class DryRun(msgspec.Struct, frozen=True, tag="dry_run"):
+    """Rehearse a wish on a copy of the world: nothing is changed. Later ones on the same connection build on it."""
+
+    wish: Submit | Order | Retry | QueueOrder | Down
 
 
 class ListRuns(msgspec.Struct, frozen=True, tag="list"):
@@ -234,13 +301,10 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
     fields: dict[str, object]
 
 
-class Down(msgspec.Struct, frozen=True, kw_only=True, tag="down"):
-    stop_runs: bool = False
-
-
 Request = (
-    Hello | Submit | Order | Retry | ListRuns | ShowRun | GetStatus | GetSample | Watch | Sync | Rebuild | Note | Down
-)
+    Hello | Submit | Order | Retry | QueueOrder | DryRun | Bring | ListRuns | ShowRun | GetStatus | GetSample | Watch | Sync | Rebuild | Note
+    | Down
+)  # fmt: skip
 
 # -- replies ------------------------------------------------------------------------------------------------------
 
@@ -258,6 +322,19 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
     row: RunRow
+    needed: bool = True
+    """False: nothing was queued, the row is that of the same run."""
+    why: str = ""
+    """Why nobody could tell whether it is needed."""
+    more: tuple[RunRow, ...] = ()
+    """Those behind it that were queued again as well."""
+
+
+class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
+    """What would happen, and what would be answered."""
+
+    told: tuple[str, ...]
+    reply: Queued | Ok
 
 
 class Rows(msgspec.Struct, frozen=True, tag="rows"):
@@ -300,7 +377,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed", omit_def
     status: EngineStatus | None = None
 
 
-Reply = Ok | Failed | Queued | Rows | RunDetail | StatusReply | SampleReply | Snapshot | Changed
+Reply = Ok | Failed | Queued | Rehearsed | Rows | RunDetail | StatusReply | SampleReply | Snapshot | Changed
 
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

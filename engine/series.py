@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.rundir import MAX_LINE, METRICS
+from engine.rundir import ADOPTED, MAX_LINE, METRICS
 
 Row = dict[str, float | None]
 Axis = Literal["step", "epoch", "time"]
@@ -69,6 +69,9 @@ def _one_by_one(data: bytes) -> tuple[list[Row], int]:
             line = None
         if not isinstance(line, dict):
             passed += 1
+            continue
+        source = line.pop("from", None)  # of adopted numbers
+        if source is not None and "event" in line:
             continue
         row: Row = {}
         for name, value in line.items():
@@ -152,6 +155,8 @@ class Series:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.path = Path(folder) / METRICS
+        self.adopted = Path(folder) / ADOPTED
+        """Of a program that writes no metrics of ours."""
         self.passed = 0
         """Lines passed over in whole or in part."""
         self.behind = False
@@ -163,6 +168,8 @@ class Series:
     def refresh(self, *, most: int = 8 << 20, seconds: float = 0.05) -> bool:
         """Take in new finished lines, for about that many bytes and seconds; tell whether anything changed."""
         fd = open_plain(self.path)
+        if fd is None:
+            fd = open_plain(self.adopted)
         if fd is None:
             return self._restart(0)
         try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.rundir import EVENTS, LIFECYCLE, MAX_LINE, METRICS, ORDERS, SPEC
+from engine.rundir import ADOPTED, EVENTS, LIFECYCLE, MAX_LINE, METRICS, ORDERS, SPEC
 from engine.series import open_plain, pieces
 from engine.store_facts import OUTCOME_SQL, Facts, Line, read_event, read_lifecycle, read_order, read_spec
 from engine.store_points import Points
@@ -245,7 +245,22 @@ class Ingest:
             ORDERS: lines(read_order),
             EVENTS: lines(read_event),
             METRICS: lambda data, passed: self.points.take(run_id, data, passed),
+            ADOPTED: lambda data, passed: self._adopted(run_id, data, passed),
         }
+
+    def _adopted(self, run_id: int, data: bytes, passed: Passed) -> None:
+        """Numbers and a few events of a foreign program; where the engine found each is nobody else's matter."""
+        found, count = objects(data)
+        rows = bytearray()
+        for line in found:
+            line.pop("from", None)
+            if "event" not in line:
+                rows += msgspec.json.encode(line) + b"\n"
+            elif line["event"] not in ("adopt", "adopted"):
+                read_event(self.rows, self.facts, run_id, line)
+        passed(count)
+        if rows:
+            self.points.take(run_id, bytes(rows), passed)
 
     def _begin(self, name: str, spec: Sign | None) -> None:
         """Write the row of a run from its spec. Raises Vanished when there is none that can be read."""

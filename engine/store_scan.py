@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.rundir import EVENTS, LIFECYCLE, METRICS, ORDERS, SPEC
+from engine.rundir import ADOPTED, EVENTS, LIFECYCLE, METRICS, ORDERS, SPEC
 
-LINES = (LIFECYCLE, ORDERS, EVENTS, METRICS)
+LINES = (LIFECYCLE, ORDERS, EVENTS, METRICS, ADOPTED)
 SPLITS = ("val", "test", "unseen")
 WHOLE = (SPEC, *(f"evaluation/{split}.json" for split in SPLITS))
 HOST = "host"

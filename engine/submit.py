@@ -16,6 +16,7 @@ from engine.errors import BadField, DataError, EngineError, UsageError
 from engine.records import Queued, RunRow, Spec, Submit
 
 if TYPE_CHECKING:
+    from engine.adopt import Adopt
     from engine.client import Client
     from engine.families import Resolved
     from engine.provenance import Provenance
@@ -39,6 +40,10 @@ class Wishes:
     priority: int = 0
     after: tuple[str, ...] = ()
     hold: bool = False
+    freeze: bool | None = None
+    """Whether to execute the code as it is now; None is yes for our trainers if the workspace's repository has them."""
+    adopt: Adopt | None = None
+    """Where the numbers of a program are that does not write ours."""
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -55,19 +60,21 @@ def submit_family(
 
     Raises UnknownFamily, BadField, DataError and whatever the engine says (BadDependency, WorkspaceError).
     """
-    from engine import families
+    from engine import families, freezing
 
     wishes = check(wishes or Wishes())
     sets = dict(sets or {})
     families.find(workspace.root, family)
     resolved = families.resolve(workspace.root, family, preset, sets)
     check_data(resolved.data_paths)
-    came_from = _provenance(workspace.root, workspace, wishes, [Path(path) for path in resolved.data_paths])
+    plan = freezing.for_trainers(workspace, wishes.freeze)
+    came_from = _provenance(plan.look, workspace, wishes, [Path(path) for path in resolved.data_paths])
     seed = resolved.config.get("train", {}).get("seed")
     spec = Spec(
         family=family,
         command=(sys.executable, "-m", "trainers", family, "{run}"),
         cwd=str(workspace.root),
+        code=plan.carry_out(workspace, came_from),
         config=resolved.config,
         preset=resolved.preset,
         changed=changed(resolved, sets),
@@ -85,11 +92,17 @@ def submit_command(
     wishes: Wishes | None = None,
 ) -> RunRow:
     """Queue any command, to run in cwd (else the current folder). Raises UsageError if there is no such program."""
+    from engine import freezing
+
     wishes = check(wishes or Wishes())
     where = (cwd or Path.cwd()).absolute()
     check_command(command, where, wishes.environ)
+    plan = freezing.for_command(where, command, wishes.freeze)
     came_from = _provenance(where, workspace, wishes, [])
-    return _send(client, Spec(family="exec", command=tuple(command), cwd=str(where)), came_from, wishes)
+    code = plan.carry_out(workspace, came_from)
+    inside = freezing.frozen_cwd(workspace, plan, code) if code.tree else str(where)
+    spec = Spec(family="exec", command=tuple(command), cwd=inside, code=code, adopt=wishes.adopt)
+    return _send(client, spec, came_from, wishes)
 
 
 def parse_sets(pairs: Sequence[str]) -> dict[str, str]:

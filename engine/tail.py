@@ -6,7 +6,7 @@ import os
 
 import msgspec
 
-from engine.rundir import MAX_LINE, Line
+from engine.rundir import MAX_LINE, Line, contents, open_plain
 
 _decode = msgspec.json.Decoder().decode
 CHUNK = 1 << 20
@@ -20,20 +20,27 @@ class Tail:
         """last: begin at most this many bytes before the end, at the next whole line."""
         self.path = os.fspath(path)
         self.offset = 0
+        self.shut = False
+        """It could not be read at the last look."""
         if last is not None:
-            self._skip(last)
+            self.skip(last)
 
-    def _skip(self, last: int) -> None:
+    def skip(self, last: int) -> None:
+        """Go on at most this many bytes before the end, at the next whole line."""
         size = self.size()
-        if size > last:
-            with open(self.path, "rb") as file:
+        if size - self.offset <= last:
+            return
+        try:
+            with open(open_plain(self.path), "rb") as file:
                 file.seek(size - last - 1)
                 head = file.read(MAX_LINE)
-            self.offset = size - last + head.find(b"\n") if b"\n" in head else size
+        except OSError:
+            return
+        self.offset = size - last + head.find(b"\n") if b"\n" in head else size
 
     def size(self) -> int:
         try:
-            return os.stat(self.path).st_size
+            return os.lstat(self.path).st_size
         except OSError:
             return 0
 
@@ -45,11 +52,13 @@ class Tail:
         if size == self.offset:
             return []
         try:
-            with open(self.path, "rb") as file:
+            with open(open_plain(self.path), "rb") as file:
                 file.seek(self.offset)
                 data = file.read(CHUNK)
         except OSError:
+            self.shut = True
             return []
+        self.shut = not data
         end = data.rfind(b"\n") + 1
         if not end and len(data) == CHUNK:
             end = len(data)  # no line of ours is that long: pass over it
@@ -69,15 +78,13 @@ class Tail:
     @property
     def behind(self) -> bool:
         """Tell whether there is more to read than the last look took."""
-        return self.size() > self.offset + CHUNK
+        return not self.shut and self.size() > self.offset + CHUNK
 
 
 def last_line(path: str | os.PathLike[str]) -> str:
     """Give the last line of a log that says something, cut to 200 characters."""
     try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
-            lines = file.read().decode(errors="replace").splitlines()
+        lines = contents(path, last=4096).decode(errors="replace").splitlines()
     except OSError:
         return ""
     said = [line.strip() for line in lines if line.strip()]

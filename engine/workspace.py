@@ -40,9 +40,19 @@ class Workspace:
         return self.runs / "host"
 
     @property
+    def queue(self) -> Path:
+        """Orders for the whole queue: pause, resume."""
+        return self.runs / "queue.jsonl"
+
+    @property
     def private(self) -> Path:
         """The engine's own folder, 0700: socket, lock, log."""
         return self.runs / ".engine"
+
+    @property
+    def code(self) -> Path:
+        """Frozen code, a folder for each state that a run was queued with."""
+        return self.private / "code"
 
     @property
     def lock(self) -> Path:
@@ -70,8 +80,8 @@ class Workspace:
     def prepare(self) -> None:
         """Make runs/ and the private folder. Raises WorkspaceError, in one line, if that can't be done."""
         try:
-            self.runs.mkdir(parents=True, exist_ok=True)
-            self.host.mkdir(exist_ok=True)
+            self.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.host.mkdir(mode=0o700, exist_ok=True)
             self.private.mkdir(mode=0o700, exist_ok=True)
             if self.private.stat().st_mode & 0o077:
                 self.private.chmod(0o700)

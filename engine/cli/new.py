@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,20 @@ After = Annotated[list[str] | None, typer.Option(help="Start once this run ended
 Hold = Annotated[bool, typer.Option("--hold", help="Queue it held; `engine release` lets it start.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it ends; its outcome is the exit code.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Freeze = Annotated[
+    bool | None,
+    typer.Option("--freeze/--no-freeze", help="Execute the code as it is now (commit and changes), not as it is then."),
+]
+Metrics = Annotated[bool, typer.Option("--metrics", help="Read numbers from what it prints: `loss: 0.12 (step 40)`.")]
+Pattern = Annotated[
+    list[str] | None,
+    typer.Option(metavar="REGEX", help="Read them by this pattern, with groups named step, loss...; several times."),
+]
+File = Annotated[str, typer.Option(metavar="FILE", help="Read numbers from the JSON lines that it writes there.")]
+Tensorboard = Annotated[str, typer.Option(metavar="DIR", help="Read scalars from TensorBoard's event files there.")]
+TrainerState = Annotated[
+    str, typer.Option(metavar="PATH", help="Read a Hugging Face trainer_state.json, or an output folder with some.")
+]
 
 
 @lazy.settings(allow_interspersed_args=True)
@@ -37,13 +52,14 @@ def run(
     priority: Priority = 0,
     after: After = None,
     hold: Hold = False,
+    freeze: Freeze = None,
     follow: Follow = False,
     as_json: Json = False,
 ) -> None:
     """Queue a training run of a family, such as: engine run toto --set train.lr=3e-4 --set data.context=512"""
     from engine.submit import parse_sets, submit_family
 
-    wishes = _wishes(name, tag, note, gpus, priority, after, hold)
+    wishes = replace(_wishes(name, tag, note, gpus, priority, after, hold), freeze=freeze)
     settings = parse_sets(sets or [])
     with talk.engine() as client:
         row = submit_family(client, talk.workspace(), family, preset=preset or None, sets=settings, wishes=wishes)
@@ -60,16 +76,25 @@ def exec_(
     priority: Priority = 0,
     after: After = None,
     hold: Hold = False,
+    freeze: Freeze = None,
+    metrics: Metrics = False,
+    metrics_pattern: Pattern = None,
+    metrics_file: File = "",
+    tensorboard: Tensorboard = "",
+    trainer_state: TrainerState = "",
     follow: Follow = False,
     as_json: Json = False,
 ) -> None:
     """Queue any command as a run, in the current folder, such as: engine exec --name smoke -- python train.py
 
-    A script that calls engine.runlog shows its progress like one of ours.
+    A script that calls engine.runlog shows its progress like one of ours. Numbers of one that does not are read from
+    what it prints or writes (--metrics and the options after it); paths are relative to the folder it runs in.
     """
+    from engine.adopt import asked
     from engine.submit import submit_command
 
-    wishes = _wishes(name, tag, note, gpus, priority, after, hold)
+    adopt = asked(metrics, metrics_pattern or (), metrics_file, tensorboard, trainer_state)
+    wishes = replace(_wishes(name, tag, note, gpus, priority, after, hold), freeze=freeze, adopt=adopt)
     with talk.engine() as client:
         _told(client, submit_command(client, talk.workspace(), command, wishes=wishes), follow, as_json)
 

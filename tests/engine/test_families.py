@@ -42,7 +42,7 @@ def other(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "    print(text, file=sys.stderr if code != '0' else sys.stdout)\n"
         "    sys.exit(int(code))\n"
     )
-    monkeypatch.setattr(families, "_package", lambda: package)
+    monkeypatch.setattr(families, "package", lambda: package)
     return package
 
 
