@@ -25,10 +25,11 @@ from engine import folders, rundir
 from engine.devices import Sample
 from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
 from engine.folders import Follower
+from engine.hands import DaemonHands
 from engine.keeper import Keeper
 from engine.lifeline import Lifelines
 from engine.readings import Readings
-from engine.records import ENDED, EngineStatus, Order
+from engine.records import ENDED, EngineStatus, Note, Order
 from engine.run import Run
 from engine.sampler import Sampler, labels, slots
 from engine.schedule import CPU
@@ -60,10 +61,11 @@ class Daemon:
         self.server = Server(self)
         self.readings = Readings(workspace, self.world)
         self.lifelines = Lifelines(self)
-        self.wishes = Wishes(self)
+        self.wishes = Wishes(self.world, DaemonHands(self))
         self.followers: dict[str, Follower] = {}
         self.sample = Sample(t=time.time())
         self.history: deque[Sample] = deque(maxlen=HISTORY)
+        self.pid = os.getpid()
         self.draining = False
         self.over = asyncio.Event()
 
@@ -93,6 +95,8 @@ class Daemon:
     def load(self) -> None:
         """Read every run folder."""
         now = time.time()
+        for line in rundir.read(self.workspace.queue):
+            self.world.take_queue(line)
         for run_id in folders.scan(self.workspace):
             folder = self.workspace.run(run_id)
             if (read := folders.load(folder)) is None:
@@ -177,6 +181,11 @@ class Daemon:
             self.world.seen(run.id, folders.look(self.workspace.run(run.id)), time.time())
         self.followers.pop(run.id, None)
         self.lifelines.forget(run.id)
+
+    def note(self, wish: Note) -> None:
+        """Write down what was typed outside a single run."""
+        self.sampler.write({"t": time.time(), "kind": wish.kind, **wish.fields})
+        self.keeper.news()
 
     def changed(self, run: Run) -> None:
         self.readings.stale.add(run.id)

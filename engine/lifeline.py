@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine import folders, freeze, rundir, spawn
@@ -36,8 +36,8 @@ class Lifelines:
         self.environments.pop(run_id, None)
         self.told.pop(run_id, None)
 
-    def supervise(self, run: Run) -> None:
-        """Start a supervisor for a run, and listen for its beginning and its end."""
+    def supervise(self, run: Run, locks: Sequence[int] = ()) -> None:
+        """Start a supervisor for a run, and listen for its beginning and its end. locks: of its GPUs, to hand down."""
         folder = self.daemon.workspace.run(run.id)
         devices = tuple(device for device in run.devices if device != CPU)
         threads = None if devices else max(1, (os.cpu_count() or 1) // self.daemon.world.cpu_slots)
@@ -47,7 +47,7 @@ class Lifelines:
         if run.spec.adopt and run.started is None:
             Adopter(folder, run.spec).begin()
         env = spawn.environment(self.daemon.workspace, folder, base, ",".join(devices), threads)
-        spawned = self.spawned[run.id] = spawn.spawn(folder, env, self.daemon.workspace.log)
+        spawned = self.spawned[run.id] = spawn.spawn(folder, env, self.daemon.workspace.log, locks)
         run.spawning = True
         loop = asyncio.get_running_loop()
         loop.add_reader(spawned.ready, self.on_ready, run.id, spawned)

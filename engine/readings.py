@@ -70,6 +70,7 @@ class Readings:
             socket=str(self.workspace.socket),
             cpu_slots=self.world.cpu_slots,
             counts=counts,
+            queue_paused=self.world.paused,
             **store,
         )
 

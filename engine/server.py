@@ -17,6 +17,7 @@ from engine.records import (
     VERSION,
     Changed,
     Down,
+    DryRun,
     EngineStatus,
     Failed,
     GetSample,
@@ -26,7 +27,7 @@ from engine.records import (
     Note,
     Ok,
     Order,
-    Queued,
+    QueueOrder,
     Rebuild,
     Reply,
     Request,
@@ -43,6 +44,7 @@ from engine.records import (
     decode_request,
     encode,
 )
+from engine.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from engine.daemon import Daemon
@@ -125,6 +127,7 @@ class Server:
             writer.close()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        rehearsal: Rehearsal | None = None
         while line := await reader.readline():
             try:
                 request = decode_request(line)
@@ -135,7 +138,11 @@ class Server:
             if isinstance(request, Watch):
                 await self.stream(request, writer)
                 return
-            writer.write(encode(await self.answer(request)))
+            if isinstance(request, DryRun):
+                rehearsal = rehearsal or Rehearsal(self.daemon)
+                writer.write(encode(self.rehearse(rehearsal, request)))
+            else:
+                writer.write(encode(await self.answer(request)))
             await writer.drain()
             if isinstance(request, Down):
                 self.daemon.over.set()
@@ -167,6 +174,12 @@ class Server:
         finally:
             self.watchers.discard(watcher)
 
+    def rehearse(self, rehearsal: Rehearsal, request: DryRun) -> Reply:
+        try:
+            return rehearsal.rehearse(request.wish)
+        except EngineError as error:
+            return Failed(type(error).__name__, str(error))
+
     async def answer(self, request: Request) -> Reply:
         try:
             return await self._answer(request)
@@ -181,11 +194,13 @@ class Server:
                     raise UsageError("The engine that runs is older than this program: `engine down`, then try again.")
                 return StatusReply(daemon.status())
             case Submit():
-                return Queued(daemon.wishes.submit(request))
+                return daemon.wishes.submit(request)
             case Retry():
-                return Queued(daemon.wishes.retry(request))
+                return daemon.wishes.retry(request)
             case Order():
-                return Queued(daemon.wishes.order(request))
+                return daemon.wishes.order(request)
+            case QueueOrder():
+                return Ok(daemon.wishes.order_queue(request))
             case ListRuns():
                 return Rows(daemon.readings.all_rows())
             case ShowRun():
@@ -202,7 +217,7 @@ class Server:
             case Rebuild():
                 return Ok(f"{await daemon.keeper.rebuild():,} rows")
             case Note():
-                daemon.wishes.note(request)
+                daemon.note(request)
                 return Ok()
             case Down():
                 live = len(daemon.world.live)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from engine import ids, turns, when
 from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
-from engine.records import ENDED, LIVE, WAITING, Order, Spec
+from engine.records import ENDED, LIVE, WAITING, Order, QueueOrder, Spec
 from engine.run import START_PATIENCE, Line, Run, Seen
 from engine.schedule import CPU, Holder, Slot, Want, decide
 
@@ -165,6 +165,25 @@ class World:
             case "note" | "promote":
                 line["value"] = wish.value
         return run, line
+
+    def order_queue(self, wish: QueueOrder) -> dict[str, object]:
+        """Check a wish for the whole queue and give the line to append. Raises UsageError if it is so already."""
+        if (wish.order == "pause") == (self.paused is not None):
+            raise UsageError("The queue is paused already." if self.paused is not None else "The queue is not paused.")
+        return {"order": wish.order, "why": wish.why}
+
+    def take_queue(self, line: Line) -> None:
+        """Fold one line of queue.jsonl; what is not understood is passed over."""
+        kind, t = line.get("order"), line.get("t")
+        if kind in ("pause", "resume") and isinstance(t, int | float):
+            self.paused = float(t) if kind == "pause" else None
+
+    def told_queue(self, now: float) -> str:
+        """Say how the queue as a whole is."""
+        waiting = f"{len(self.waiting)} wait{'s' if len(self.waiting) == 1 else ''}"
+        if self.paused is None:
+            return f"the queue goes on; {waiting}"
+        return f"the queue is paused since {when.clock(self.paused, now)}; {waiting}, {len(self.live)} live"
 
     # -- what should happen ---------------------------------------------------------------------------------------
 

@@ -1,33 +1,33 @@
-"""What people ask of runs, carried out: checked, written down as a line or a folder, then done."""
+"""What people ask of runs, checked and carried out: a line or a folder first, then what follows from it."""
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine import folders, rundir
-from engine.errors import UsageError, WorkspaceError
-from engine.records import ENDED, Note, Order, Retry, RunRow, Spec, Submit
+from engine import ids, needed, turns
+from engine.errors import UsageError
+from engine.hands import Hands
+from engine.records import ENDED, Order, Queued, QueueOrder, Retry, RunRow, Spec, Submit
 from engine.run import Run
-from engine.state import MAX_PRIORITY
+from engine.state import MAX_PRIORITY, World
 
-if TYPE_CHECKING:
-    from engine.daemon import Daemon
+LONGEST_LIMIT = 366 * 86400.0
 
 
 class Wishes:
-    """One per daemon: each method answers one kind of request, or raises and has done nothing."""
+    """Each method answers one kind of request, or raises and has done nothing.
 
-    def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-        self.workspace = daemon.workspace
-        self.world = daemon.world
+    The same code rehearses a wish: then the world is a copy and the hands touch nothing.
+    """
 
-    def submit(self, wish: Submit) -> RunRow:
+    def __init__(self, world: World, hands: Hands) -> None:
+        self.world = world
+        self.hands = hands
+
+    def submit(self, wish: Submit) -> Queued:
         """Queue a run. Raises BadDependency, UsageError or WorkspaceError, and then nothing was queued."""
         spec = wish.spec
         if not spec.command or not all(isinstance(part, str) and part for part in spec.command[:1]):
@@ -36,58 +36,70 @@ class Wishes:
             raise UsageError(f"--gpus {spec.gpus} is out of range: 0 to 1024.")
         if abs(spec.priority) > MAX_PRIORITY:
             raise UsageError(f"Priority {spec.priority} is out of range: -{MAX_PRIORITY} to {MAX_PRIORITY}.")
-        after = self.world.check_after(spec.after)
-        return self.queue(spec, self.world.new_id(spec.family), after, wish.patch, wish.environment, wish.hold)
+        if spec.limit is not None and not 0 < spec.limit <= LONGEST_LIMIT:
+            raise UsageError(f"--limit of {spec.limit:g} s is out of range: more than 0, at most a year.")
+        spec = replace(
+            spec,
+            after=self.world.check_after(spec.after),
+            after_any=self.world.check_after(spec.after_any, "--after-any"),
+        )
+        if wish.needed and (same := needed.find(spec, self.world.runs.values())):
+            return Queued(self.hands.row(same), needed=False)
+        return Queued(
+            self.queue(spec, self.world.new_id(spec.family), wish.patch, wish.environment, wish.hold),
+            why=needed.unknown(spec) if wish.needed else "",
+        )
 
-    def retry(self, wish: Retry) -> RunRow:
-        """Queue the next attempt of an ended run, from its last checkpoint unless fresh."""
+    def retry(self, wish: Retry) -> Queued:
+        """Queue the next attempt of an ended run, from its last checkpoint unless fresh.
+
+        cascade: those behind it that ended without having run are queued again behind the new attempt.
+        """
         run = self.world.find(wish.run)
         if run.state not in ENDED:
             raise UsageError(f"{run.id} is {run.state}: only an ended run can be tried again.")
-        folder = self.workspace.run(run.id)
-        with contextlib.suppress(FileNotFoundError):
-            patch = (folder / rundir.PATCH).read_text(errors="surrogateescape")
-            return self._again(run, wish, patch)
-        return self._again(run, wish, "")
+        behind = turns.dependents(run.id, self.world.runs, self.world.last_attempt) if wish.cascade else []
+        spec = replace(run.spec, resume_from=None if wish.fresh else run.id, after=(), after_any=())
+        row = self._again(run, spec, wish.environment)
+        more = [
+            self._again(other, replace(other.spec, resume_from=None), wish.environment)
+            for other in behind
+            if other.state in ENDED and other.started is None
+        ]
+        return Queued(self.hands.row(self.world.runs[row.id]), more=tuple(more))
 
-    def _again(self, run: Run, wish: Retry, patch: str) -> RunRow:
-        spec = replace(run.spec, resume_from=None if wish.fresh else run.id, priority=run.priority, tags=run.tags)
-        return self.queue(spec, self.world.next_attempt(run.id), (), patch, wish.environment, False)
+    def _again(self, run: Run, spec: Spec, environment: Mapping[str, str]) -> RunRow:
+        spec = replace(spec, priority=run.priority, tags=run.tags, begin=None)
+        return self.queue(spec, self.world.next_attempt(run.id), self.hands.patch(run), environment, False)
 
-    def queue(
-        self, spec: Spec, run_id: str, after: tuple[str, ...], patch: str, environment: Mapping[str, str], hold: bool
-    ) -> RunRow:
-        spec = replace(spec, id=run_id, after=after, submitted=time.time())
-        folders.create(self.workspace, spec, patch)
-        if environment:
-            self.daemon.lifelines.environments[spec.id] = environment
+    def queue(self, spec: Spec, run_id: str, patch: str, environment: Mapping[str, str], hold: bool) -> RunRow:
+        spec = replace(spec, id=run_id, submitted=time.time())
+        self.hands.create(spec, patch, environment)
         run = self.world.found(spec)
         if hold:
             self.write_order(run, {"order": "hold", "why": "queued with --hold"})
-        self.world.seen(spec.id, folders.look(self.workspace.run(spec.id)), time.time())
-        self.daemon.changed(run)
-        self.daemon.schedule()
-        return self.daemon.readings.row(run.id)
+        self.hands.look(run)
+        self.hands.settle()
+        return self.hands.row(run)
 
-    def order(self, wish: Order) -> RunRow:
+    def order(self, wish: Order) -> Queued:
         """Carry out a wish: a line in the run's orders.jsonl, then what it asks for."""
         run, line = self.world.order(wish)
         self.write_order(run, line)
-        self.daemon.look(run.id)
-        self.daemon.changed(run)
-        self.daemon.schedule()
-        return self.daemon.readings.row(run.id)
+        self.hands.look(run)
+        self.hands.settle()
+        return Queued(self.hands.row(run))
+
+    def order_queue(self, wish: QueueOrder) -> str:
+        """Pause the queue or let it go on; says how it is now."""
+        line = {"t": time.time(), **self.world.order_queue(wish)}
+        self.hands.write_queue(line)
+        self.world.take_queue(line)
+        self.hands.settle()
+        return self.world.told_queue(time.time())
 
     def write_order(self, run: Run, line: dict[str, object]) -> None:
         """Append an order; it counts once the line is on the disk. Raises WorkspaceError."""
         line = {"t": time.time(), **line}
-        try:
-            rundir.append(self.workspace.run(run.id) / rundir.ORDERS, line, sync=True)
-        except OSError as error:
-            raise WorkspaceError(f"{run.id}: the order was not written ({error.strerror}); nothing was done.") from None
+        self.hands.write(run, line)
         run.take_order(line)
-
-    def note(self, wish: Note) -> None:
-        """Write down what was typed outside a single run."""
-        self.daemon.sampler.write({"t": time.time(), "kind": wish.kind, **wish.fields})
-        self.daemon.keeper.news()

@@ -1,0 +1,135 @@
+"""A dry run: wishes carried out by the same code on a copy of the world, with hands that touch nothing."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from engine import folders
+from engine.lifeline import wanted
+from engine.readings import told
+from engine.records import ENDED, LIVE, Down, Ok, Order, Queued, QueueOrder, Rehearsed, Retry, RunRow, Spec, Submit
+from engine.run import Run, Seen
+from engine.sampler import slots
+from engine.state import Start, World
+from engine.when import span
+from engine.wishes import Wishes
+
+if TYPE_CHECKING:
+    from engine.daemon import Daemon
+
+SHOWN = ("state", "place", "priority", "tags", "note", "archived")
+
+
+def copy_world(world: World) -> World:
+    """Give a world whose runs may be changed without changing those of the first."""
+    made = copy.copy(world)
+    made.runs = {run_id: copy.copy(run) for run_id, run in world.runs.items()}
+    made.waiting, made.live = set(world.waiting), set(world.live)
+    return made
+
+
+class Rehearsal:
+    """One per connection: what is rehearsed later builds on what was rehearsed before."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.world = copy_world(daemon.world)
+        self.wishes = Wishes(self.world, self)
+        self.told: list[str] = []
+        self.new: set[str] = set()
+        self.wished: list[str] = []
+        self.settle()
+        self.told.clear()  # what would start in any case is no consequence of a wish
+
+    def rehearse(self, wish: Submit | Order | Retry | QueueOrder | Down) -> Rehearsed:
+        """Say what would happen. Raises what the wish would."""
+        self.told, self.wished = [], []
+        before = {run_id: self.row(run) for run_id, run in self.world.runs.items() if run.state not in ENDED}
+        if isinstance(wish, Order):
+            touched = self.world.find(wish.run)
+            before[touched.id] = self.row(touched)
+        reply = self._carry_out(wish)
+        changes = [self._change(before.get(run_id), run_id) for run_id in self.wished]
+        return Rehearsed((*(line for line in changes if line), *self.told), reply)
+
+    def _carry_out(self, wish: Submit | Order | Retry | QueueOrder | Down) -> Queued | Ok:
+        match wish:
+            case Submit():
+                reply = self.wishes.submit(wish)
+                if not reply.needed:
+                    self.told.append(f"nothing would be queued: {reply.row.id} is the same and ended well")
+                return reply
+            case Retry():
+                return self.wishes.retry(wish)
+            case Order():
+                return self.wishes.order(wish)
+            case QueueOrder():
+                text = self.wishes.order_queue(wish)
+                self.told.insert(0, text)
+                return Ok(text)
+            case Down():
+                live = len(self.world.live)
+                end = "would be stopped first" if wish.stop_runs else "would go on"
+                self.told.append(f"the engine (process {self.daemon.pid}) would end; {live} live runs {end}")
+                return Ok(f"{live} {'stopped' if wish.stop_runs else 'go on'}")
+
+    def _change(self, before: RunRow | None, run_id: str) -> str:
+        """Say what would be different about a run that was wished for, and which signal it would get."""
+        run = self.world.runs[run_id]
+        row = self.row(run)
+        if before is None:
+            at = f" at place {row.place}" if row.place else ""
+            return f"{run_id} would be {row.state}{at}{f': {row.reason}' if row.reason else ''}"
+        parts = [
+            f"{name} {_said(was)} -> {_said(now)}"
+            for name in SHOWN
+            if (was := getattr(before, name, None)) != (now := getattr(row, name, None))
+        ]
+        if row.state in LIVE and (signal := wanted(run)) is not None:
+            grace = f", SIGKILL {span(run.spec.grace)} later" if signal[1] == "stop" else ""
+            word = {"kill": "SIGKILL", "stop": "SIGTERM", "pause": "SIGSTOP", "resume": "SIGCONT"}[signal[1]]
+            parts.append(f"{word} to its group {row.pid}{grace}")
+        return f"{run_id}: {', '.join(parts) or 'nothing would change'}"
+
+    # -- hands that touch nothing ---------------------------------------------------------------------------------
+
+    def create(self, spec: Spec, patch: str, environment: Mapping[str, str]) -> None:
+        self.new.add(spec.id)
+        self.wished.append(spec.id)
+
+    def patch(self, run: Run) -> str:
+        return ""
+
+    def write(self, run: Run, line: dict[str, object]) -> None:
+        if run.id not in self.wished:
+            self.wished.append(run.id)
+
+    def write_queue(self, line: dict[str, object]) -> None:
+        pass
+
+    def look(self, run: Run) -> None:
+        seen = Seen() if run.id in self.new else folders.look(self.daemon.workspace.run(run.id))
+        self.world.seen(run.id, seen, time.time())
+
+    def settle(self) -> None:
+        """Let the copy decide what would start, and count that as started."""
+        for action in self.world.act(time.time(), slots(self.daemon.sample)):
+            if isinstance(action, Start):
+                run = self.world.runs[action.run]
+                run.take_order({"order": "start", "t": time.time(), "devices": action.devices})
+                self.look(run)
+                names = self.daemon.readings.names
+                on = ", ".join(names.get(device, device[:12]) for device in action.devices)
+                self.told.append(f"{run.id} would start on {on}")
+
+    def row(self, run: Run) -> RunRow:
+        return run.row(self.daemon.readings.names, told(run.spec))
+
+
+def _said(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
+    return "none" if value in (None, "") else str(value)
