@@ -25,16 +25,18 @@ from engine import folders, rundir
 from engine.devices import Sample
 from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
 from engine.folders import Follower
+from engine.gpulock import GpuLocks, Taken
 from engine.hands import DaemonHands
 from engine.keeper import Keeper
 from engine.lifeline import Lifelines
+from engine.memories import Memories
 from engine.readings import Readings
 from engine.records import ENDED, EngineStatus, Note, Order
 from engine.run import Run
 from engine.sampler import Sampler, labels, slots
 from engine.schedule import CPU
 from engine.server import Server
-from engine.state import Adopt, Start, World
+from engine.state import Action, Adopt, Start, World
 from engine.wishes import Wishes
 from engine.workspace import Workspace, find
 
@@ -61,8 +63,12 @@ class Daemon:
         self.server = Server(self)
         self.readings = Readings(workspace, self.world)
         self.lifelines = Lifelines(self)
+        self.memories = Memories(workspace, self.world)
+        self.locks = GpuLocks(workspace.root)
         self.wishes = Wishes(self.world, DaemonHands(self))
         self.followers: dict[str, Follower] = {}
+        self.unread: set[str] = set()
+        """Ended runs whose foreign sources are not read to their end yet."""
         self.sample = Sample(t=time.time())
         self.history: deque[Sample] = deque(maxlen=HISTORY)
         self.pid = os.getpid()
@@ -108,6 +114,7 @@ class Daemon:
             if run.state in ENDED:
                 self.close(run)
             self.readings.stale.add(run_id)
+        self.memories.load()
 
     async def tick_forever(self) -> None:
         while True:
@@ -121,7 +128,7 @@ class Daemon:
         """Once a second: sample, look at what lives, bring lists up to date."""
         await self.take_sample()
         self.history.append(self.sample)
-        for run_id in [*self.world.live]:
+        for run_id in [*self.world.live, *self.unread]:
             self.look(run_id)
         if self.sampler.record(self.sample, busy=bool(self.world.live)):
             self.keeper.news()
@@ -136,6 +143,7 @@ class Daemon:
             if (run := self.world.runs.get(run_id)) is not None:
                 run.memory, run.device_memory = resident, device
                 self.readings.stale.add(run_id)
+        self.memories.watch(self.sample)
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -143,7 +151,9 @@ class Daemon:
         """Take in the run's new lines; tells whether there were any."""
         follower = self.followers.get(run.id)
         if follower is None:
-            follower = self.followers[run.id] = Follower(self.workspace.run(run.id))
+            follower = self.followers[run.id] = Follower(self.workspace.run(run.id), run.spec)
+        if run.spec.adopt and run.started is not None:
+            follower.adopt()
         any_news = False
         while True:
             metrics, events = follower.read()
@@ -175,10 +185,18 @@ class Daemon:
             self.keeper.news(urgent=changed)
 
     def close(self, run: Run) -> None:
-        """Forget what only a living run needs."""
+        """Forget what only a living run needs; what it printed at last may take a while to be read."""
+        if run.spec.adopt and run.started is not None:
+            complete = self.followers[run.id].adopt(0.2, ended=True)
+            self.follow(run)
+            if not complete:
+                self.unread.add(run.id)
+                return
+            self.unread.discard(run.id)
         if run.exited is not None and run.exited.get("code") and not run.last_words:
             run.last_words = self.followers[run.id].last_words()
             self.world.seen(run.id, folders.look(self.workspace.run(run.id)), time.time())
+        self.memories.remember(run)
         self.followers.pop(run.id, None)
         self.lifelines.forget(run.id)
 
@@ -199,22 +217,39 @@ class Daemon:
             return
         runs = self.world.runs
         before = {run_id: (runs[run_id].place, runs[run_id].reason) for run_id in self.world.waiting}
-        for action in self.world.act(time.time(), slots(self.sample)):
-            run = runs[action.run]
-            try:
-                if isinstance(action, Start):
-                    self.wishes.write_order(run, {"order": "start", "devices": list(action.devices), "why": "its turn"})
-                self.lifelines.supervise(run)
-            except (OSError, EngineError) as error:
-                log.warning("%s: not started: %s", run.id, error)
-                if isinstance(action, Start):
-                    run.reason = f"could not be started: {error}"
-            if isinstance(action, Adopt):
-                log.info("%s: a new supervisor takes over", run.id)
+        self.world.elsewhere.clear()
+        while not all([self.carry_out(action) for action in self.world.act(time.time(), slots(self.sample))]):
+            pass  # a device turned out to be held by another engine: decide again without it
         for run_id in self.world.waiting | before.keys():
             if before.get(run_id) != (runs[run_id].place, runs[run_id].reason):
                 self.readings.stale.add(run_id)
         self.server.push()
+
+    def carry_out(self, action: Action) -> bool:
+        """Start or adopt a run; False if another engine on this box holds one of its devices."""
+        run = self.world.runs[action.run]
+        taken = Taken()
+        try:
+            if isinstance(action, Start):
+                gpus = [device for device in action.devices if device != CPU]
+                if gpus:
+                    taken = self.locks.take(gpus, shared=action.claim is not None)
+                if taken.held:
+                    self.world.elsewhere.update(taken.held)
+                    return False
+                line = {"order": "start", "devices": list(action.devices), "why": action.why}
+                self.wishes.write_order(run, {**line, **({"claim": action.claim} if action.claim else {})})
+            self.lifelines.supervise(run, taken.fds)
+        except (OSError, EngineError) as error:
+            log.warning("%s: not started: %s", run.id, error)
+            if isinstance(action, Start):
+                run.reason = f"could not be started: {error}"
+        finally:
+            for fd in taken.fds:
+                os.close(fd)
+        if isinstance(action, Adopt):
+            log.info("%s: a new supervisor takes over", run.id)
+        return True
 
     def status(self) -> EngineStatus:
         return self.readings.status(self.keeper.status())

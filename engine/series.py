@@ -70,8 +70,8 @@ def _one_by_one(data: bytes) -> tuple[list[Row], int]:
         if not isinstance(line, dict):
             passed += 1
             continue
-        source = line.pop("from", None)  # of adopted numbers
-        if source is not None and "event" in line:
+        line.pop("from", None)  # of adopted numbers, which events may lie between
+        if "event" in line and "step" not in line:
             continue
         row: Row = {}
         for name, value in line.items():
