@@ -218,7 +218,7 @@ class Daemon:
         runs = self.world.runs
         before = {run_id: (runs[run_id].place, runs[run_id].reason) for run_id in self.world.waiting}
         self.world.elsewhere.clear()
-        while not all([self.carry_out(action) for action in self.world.act(time.time(), slots(self.sample))]):
+        while not all(self.carry_out(action) for action in self.world.act(time.time(), slots(self.sample))):
             pass  # a device turned out to be held by another engine: decide again without it
         for run_id in self.world.waiting | before.keys():
             if before.get(run_id) != (runs[run_id].place, runs[run_id].reason):

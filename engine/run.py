@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine import cause, rundir, when
+from engine import cause, ids, rundir, when
 from engine.live import Progress
+from engine.memory import Prediction
 from engine.records import ENDED, LIVE, WAITING, RunRow, Spec
 
 START_PATIENCE = 10.0
@@ -64,6 +65,14 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     memory: int | None = None
     device_memory: int | None = None
+    on_devices: Mapping[str, int] | None = None
+    """Bytes it holds on each of its devices; None where NVML can't tell."""
+    peak: int = 0
+    """The most it was seen to hold on one device."""
+    prediction: Prediction | None = None
+    """What it is thought to need on one device, from the peaks that were known at its last turn."""
+    predicted: int = -1
+    """How many peaks that were."""
     last_words: str = ""
     """The last line of its log, for the cause of a bad end."""
 
@@ -218,6 +227,12 @@ class Run:
             steps_per_s=progress.steps_per_s,
             windows_per_s=progress.windows_per_s,
             eta=progress.eta if self.state == "running" else None,
+            attempt=ids.number(spec.id)[1] or 1,
+            tries=1 + spec.retry.oom + spec.retry.times if spec.retry else 0,
+            share=spec.share,
+            claim=self.claim,
+            predicted=self.prediction.bytes if self.prediction else None,
+            predicted_from=self.prediction.runs if self.prediction else 0,
             device_memory=self.device_memory,
             memory=rss if isinstance(rss, int) and rss else self.memory,
             spark=tuple(progress.spark),

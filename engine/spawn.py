@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +50,11 @@ def is_cpu(devices: tuple[str, ...]) -> bool:
     return devices in ((), (CPU,))
 
 
-def spawn(folder: Path, env: Mapping[str, str], log: Path) -> Spawned:
-    """Start a supervisor in its own session; it outlives this process. Raises OSError."""
+def spawn(folder: Path, env: Mapping[str, str], log: Path, locks: Sequence[int] = ()) -> Spawned:
+    """Start a supervisor in its own session; it outlives this process. Raises OSError.
+
+    locks: descriptors that it and the run inherit and so hold for as long as they live.
+    """
     read, write = os.pipe()
     try:
         with open(log, "ab") as out:
@@ -61,7 +64,7 @@ def spawn(folder: Path, env: Mapping[str, str], log: Path) -> Spawned:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                pass_fds=(write,),
+                pass_fds=(write, *locks),
                 start_new_session=True,
                 cwd="/",
             )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from engine import ids, turns, when
+from engine import claims, ids, reasons, turns, when
 from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
+from engine.memory import Peaks
 from engine.records import ENDED, LIVE, WAITING, Order, QueueOrder, Spec
 from engine.run import START_PATIENCE, Line, Run, Seen
-from engine.schedule import CPU, Holder, Slot, Want, decide
+from engine.schedule import CPU, Slot, Want, decide
 
 MAX_PRIORITY = 1000
 
@@ -25,6 +26,9 @@ class Start:
 
     run: str
     devices: tuple[str, ...]
+    claim: int | None = None
+    """Bytes of its device, when it shares it."""
+    why: str = "its turn"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class World:
         self.live: set[str] = set()
         self.paused: float | None = None
         """Since when nothing is started, by order."""
+        self.limits: dict[str, int] = {}
+        """How many runs of a family or with a tag may live at a time."""
+        self.peaks = Peaks()
+        self.elsewhere: dict[str, str] = {}
+        """Devices that another engine on this box holds, and how to say it."""
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -209,25 +218,23 @@ class World:
             elif self.paused is not None:
                 run.reason = f"the queue is paused since {when.clock(self.paused, now)}"
             else:
-                wants.append(Want(run.id, run.spec.gpus))
+                wants.append(claims.want(run, self.peaks))
         cpu_busy = [run_id for run_id in sorted(self.live) if CPU in self.runs[run_id].devices]
-        made = decide(wants, self._held(slots), self.cpu_slots, cpu_busy, now=now)
+        live = [self.runs[run_id] for run_id in sorted(self.live)]
+        free = claims.occupied(slots, live, self.elsewhere)
+        running = claims.running(live, self.limits)
+        made = decide(wants, free, self.cpu_slots, cpu_busy, now=now, limits=self.limits, running=running)
         for run_id, reason in made.reasons.items():
             self.runs[run_id].reason = reason
-        actions += [Start(run_id, devices) for run_id, devices in made.starts]
-        return actions
+        by_id = {want.id: want for want in wants}
+        return actions + [self._start(by_id[run_id], devices) for run_id, devices in made.starts]
 
-    def _held(self, slots: Sequence[Slot]) -> list[Slot]:
-        """Put our live runs on their devices; who else is on one of those does not matter then."""
-        holders: dict[str, list[Holder]] = {}
-        for run_id in sorted(self.live):
-            run = self.runs[run_id]
-            for device in run.devices:
-                holders.setdefault(device, []).append(Holder(run_id, run.claim, run.device_memory, run.until))
-        return [
-            replace(slot, holders=tuple(holders[slot.uuid]), stranger="") if slot.uuid in holders else slot
-            for slot in slots
-        ]
+    def _start(self, want: Want, devices: tuple[str, ...]) -> Start:
+        if not want.share or want.memory is None or devices == (CPU,):
+            return Start(want.id, devices)
+        prediction = self.runs[want.id].prediction
+        how = f"{prediction}" if prediction and not want.given else f"given {reasons.gib(want.memory)}"
+        return Start(want.id, devices, want.memory, f"its turn; may share its GPU, {how}")
 
     def queue(self) -> list[Run]:
         """Give the runs that wait, in the order of the queue."""

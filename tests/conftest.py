@@ -46,6 +46,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.delenv("ENGINE_RUN", raising=False)
     monkeypatch.delenv("ENGINE_SOCKET", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("ENGINE_GPU_LOCKS", str(tmp_path / "gpu-locks"))
     return Workspace(home)
 
 
