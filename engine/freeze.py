@@ -51,11 +51,11 @@ def holder(place: Path) -> tuple[Path | None, str]:
     if shutil.which("git") is None:
         return None, "git is not installed"
     try:
-        top = Path(os.fsdecode(_git(place, "rev-parse", "--show-toplevel").strip()))
+        top = Path(os.fsdecode(ask(place, "rev-parse", "--show-toplevel").strip()))
     except EngineError:
         return None, "not in a git repository"
     # A virtual environment may lie inside a repository that ignores it: what is installed there is not its code.
-    if not _git(place, "ls-files", "--cached", "--others", "--exclude-standard", "--", "."):
+    if not ask(place, "ls-files", "--cached", "--others", "--exclude-standard", "--", "."):
         return None, f"ignored by the git repository {top}"
     return top, ""
 
@@ -93,7 +93,7 @@ def lay_out(workspace: Workspace, top: Path, commit: str, patch: str) -> str:
     if not has_commit(top, commit):
         raise EngineError(f"commit {commit[:12]} is not in {top} any more")
     usable = applicable(patch).encode(errors="surrogateescape")
-    tree = _git(top, "rev-parse", "--verify", f"{commit}^{{tree}}").strip()
+    tree = ask(top, "rev-parse", "--verify", f"{commit}^{{tree}}").strip()
     name = hashlib.blake2b(tree + b"\0" + usable, digest_size=16).hexdigest()
     final = workspace.code / name
     if whole(final):
@@ -117,7 +117,7 @@ def lay_out(workspace: Workspace, top: Path, commit: str, patch: str) -> str:
 
 def has_commit(top: Path, commit: str) -> bool:
     try:
-        _git(top, "cat-file", "-e", f"{commit}^{{commit}}")
+        ask(top, "cat-file", "-e", f"{commit}^{{commit}}")
     except EngineError:
         return False
     return bool(commit)
@@ -127,15 +127,15 @@ def _fill(top: Path, commit: str, patch: bytes, beside: Path) -> None:
     index = {"GIT_INDEX_FILE": f"{beside}.index"}
     try:
         # Not `git archive`, which leaves out what .gitattributes says, nor a worktree, which others prune.
-        _git(top, "read-tree", commit, env=index)
-        _git(top, "checkout-index", "--all", f"--prefix={beside}/", env=index)
+        ask(top, "read-tree", commit, env=index)
+        ask(top, "checkout-index", "--all", f"--prefix={beside}/", env=index)
     finally:
         Path(f"{beside}.index").unlink(missing_ok=True)
     if patch:
         # Outside of any repository, or git would pass over what lies elsewhere in the one around us.
         apart = {"GIT_CEILING_DIRECTORIES": os.path.realpath(beside.parent)}
         try:
-            _git(beside, "apply", "--whitespace=nowarn", "-", env=apart, data=patch)
+            ask(beside, "apply", "--whitespace=nowarn", "-", env=apart, data=patch)
         except EngineError as error:
             raise EngineError(
                 f"The code can't be frozen: its changes do not fit its commit ({error}). {LEAVE}"
@@ -240,7 +240,7 @@ def _files(tree: Path) -> Iterator[Path]:
             yield Path(place, name)
 
 
-def _git(where: Path, *command: str, env: Mapping[str, str] | None = None, data: bytes = b"") -> bytes:
+def ask(where: Path, *command: str, env: Mapping[str, str] | None = None, data: bytes = b"") -> bytes:
     """Ask git. Raises EngineError with git's own last line."""
     # GIT_DIR and its like are set where we are called from a hook, and mean another repository.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

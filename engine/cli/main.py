@@ -21,7 +21,7 @@ that reads takes --json. Data goes to stdout, talk to stderr."""
 EPILOG = """Exit codes: 0 done · 1 an error without a code of its own, or a followed run that failed · 2 a wrong
 argument, an unknown run, family or field · 3 data that can't be used · 4 no engine answers, or another one holds the
 workspace · 5 the workspace can't be written · 6 runs.duckdb is damaged, newer or held by somebody · 7 nothing to show ·
-8 a followed run was stopped or lost · 130 Ctrl-C. `run` and `exec` end with 0 once the run is queued, but for --follow.
+8 a followed run was stopped or lost · 124 `wait --timeout` gave up · 130 Ctrl-C. `run` and `exec` end with 0 once the run is queued, but for --follow.
 """
 
 COMMANDS: Table = {
@@ -30,6 +30,7 @@ COMMANDS: Table = {
         "exec": ("engine.cli.new:exec_", "Queue any command as a run."),
         "ls": ("engine.cli.runs:ls", "List runs: ended, running, waiting."),
         "show": ("engine.cli.runs:show", "Tell everything about a run."),
+        "diff": ("engine.cli.again:diff", "Show what differs between two runs."),
         "logs": ("engine.cli.runs:logs", "Print what a run wrote; -f goes on until it ends."),
         "follow": ("engine.cli.runs:follow", "Watch runs until they end, with progress."),
         "wait": ("engine.cli.runs:wait", "Wait in silence until runs have ended."),
@@ -37,10 +38,14 @@ COMMANDS: Table = {
     "Change a run": {
         "stop": ("engine.cli.orders:stop", "Stop runs; ours save a checkpoint first."),
         "kill": ("engine.cli.orders:kill", "End runs at once."),
+        "pause": ("engine.cli.orders:pause", "Pause the queue, or single runs."),
+        "resume": ("engine.cli.orders:resume", "Let the queue go on, or single runs."),
         "retry": ("engine.cli.orders:retry", "Queue an ended run again, from its last checkpoint."),
+        "rerun": ("engine.cli.again:rerun", "Run it again exactly, or tell what can't be had."),
         "hold": ("engine.cli.orders:hold", "Keep waiting runs from starting."),
         "release": ("engine.cli.orders:release", "Let held runs start."),
         "priority": ("engine.cli.orders:priority", "Set a run's place: higher starts earlier."),
+        "move": ("engine.cli.orders:move", "Move a waiting run up, down, to the top or bottom."),
         "tag": ("engine.cli.orders:tag", "Add tags to a run."),
         "untag": ("engine.cli.orders:untag", "Take tags off a run."),
         "note": ("engine.cli.orders:note", "Write a note on a run."),
@@ -77,10 +82,11 @@ def run(args: Sequence[str]) -> int:
     """Run a command line; give the exit code of engine.errors, with one line on stderr where it is not 0."""
     from engine.errors import EngineError
 
+    talk.rehearse(False)
     try:
         return _run(args)
     except EngineError as error:
-        talk.say(_one_line(str(error)))
+        talk.complain(_one_line(str(error)))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -111,9 +117,9 @@ def _unexpected(error: Exception) -> int:
         raise error
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        talk.say(f"{error.strerror}{where}")
+        talk.complain(f"{error.strerror}{where}")
         return 1
-    talk.say(
+    talk.complain(
         f"{type(error).__name__}: {_one_line(str(error))}. This is a fault of the program: ENGINE_DEBUG=1 shows where; "
         f"the engine's own log is {talk.workspace().log}."
     )
@@ -132,7 +138,7 @@ def _usage(error: Exception, message: str) -> int:
         known = [name for param in context.command.params for name in param.opts] if context else []
         message = f"{getattr(error, 'message', message)}.{did_you_mean(getattr(error, 'option_name', ''), known)}"
     hint = f" `{context.command_path} --help` tells more." if context is not None else ""
-    talk.say(f"{_one_line(message)}{hint}")
+    talk.complain(f"{_one_line(message)}{hint}")
     return 2
 
 

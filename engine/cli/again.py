@@ -1,0 +1,116 @@
+"""Commands that look back at what a run was made of: diff, rerun."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli import talk
+
+if TYPE_CHECKING:
+    from engine.compare import Difference
+    from engine.records import RunDetail
+    from engine.rerun import Rerun
+
+WIDTH = 60
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+def diff(
+    a: Annotated[str, typer.Argument(help="A run.")],
+    b: Annotated[str, typer.Argument(help="Another one.")],
+    as_json: Json = False,
+) -> None:
+    """Show what differs between two runs: settings, code, packages, environment and data."""
+    from engine.compare import differences
+
+    one, other = _detail(a), _detail(b)
+    found = differences(one.spec, other.spec, patch_of(one), patch_of(other))
+    if as_json:
+        talk.json_out({"a": one.row.id, "b": other.row.id, "same": not found, "differences": found})
+    elif found:
+        talk.out(_table(one.row.id, other.row.id, found))
+    else:
+        talk.say(f"{one.row.id} and {other.row.id} do not differ in settings, code, packages, environment or data.")
+
+
+def rerun(
+    run: Annotated[str, typer.Argument(help="A run.")],
+    anyway: Annotated[bool, typer.Option("--anyway", help="Queue it even if not all is as it was.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether all is as it was; queue nothing.")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Queue it held; `engine release` lets it start.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run it again exactly: same settings, code, seed, environment and data; refused if one of them can't be had."""
+    from engine.errors import EngineError
+    from engine.records import Queued, Submit
+    from engine.rerun import prepare
+
+    detail = _detail(run)
+    made = prepare(talk.workspace(), detail.spec, patch_of(detail), os.environ)
+    if check:
+        _told(detail.row.id, made, as_json)
+        raise typer.Exit(1 if made.missing else 0)
+    if made.missing and not anyway:
+        raise EngineError(
+            f"{detail.row.id} can't be run again exactly: {_line(made)}. --anyway runs it as near as can be."
+        )
+    wish = Submit(spec=made.spec, patch=made.patch, environment=made.environment, hold=hold)
+    row = talk.ask(wish, Queued).row
+    if as_json:
+        talk.json_out({"run": row, "missing": made.missing})
+        return
+    talk.out(row.id)
+    told = f"as near to {detail.row.id} as can be: {_line(made)}" if made.missing else f"exactly as {detail.row.id}"
+    talk.say(f"{row.id} is {row.state}, {told}.")
+
+
+def patch_of(detail: RunDetail) -> str:
+    """Give code.patch of a run, empty if it has none."""
+    from pathlib import Path
+
+    from engine import rundir
+
+    try:
+        return rundir.contents(Path(detail.folder) / rundir.PATCH).decode(errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+
+
+def _detail(run: str) -> RunDetail:
+    from engine.records import RunDetail, ShowRun
+
+    return talk.ask(ShowRun(run), RunDetail)
+
+
+def _line(made: Rerun) -> str:
+    return "; ".join(f"{one.part}: {one.text.rstrip('.')}" for one in made.missing)
+
+
+def _told(run: str, made: Rerun, as_json: bool) -> None:
+    if as_json:
+        talk.json_out({"run": run, "exact": not made.missing, "missing": made.missing})
+        return
+    if not made.missing:
+        talk.say(f"{run} can be run again exactly.")
+    for one in made.missing:
+        talk.out(f"{one.part}: {one.text}" + (f" ({one.remedy})" if one.remedy else ""))
+
+
+def _table(a: str, b: str, found: list[Difference]) -> str:
+    names = [f"{one.part} {one.name}" for one in found]
+    size = max(len(name) for name in names)
+    wide = max(len(a), *(len(_short(one.a)) for one in found))
+    rows = [f"{'':<{size}}  {a:<{wide}}  {b}"]
+    rows += [f"{n:<{size}}  {_short(one.a):<{wide}}  {_short(one.b)}" for n, one in zip(names, found, strict=True)]
+    return "\n".join(rows)
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "-"
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= WIDTH else f"{text[: WIDTH // 2]}…{text[-WIDTH // 2 + 1 :]}"
