@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from engine import folders, rundir
+from engine.attempts import Attempts
 from engine.devices import Sample
 from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
 from engine.folders import Follower
@@ -65,6 +66,7 @@ class Daemon:
         self.lifelines = Lifelines(self)
         self.memories = Memories(workspace, self.world)
         self.locks = GpuLocks(workspace.root)
+        self.attempts = Attempts(self)
         self.wishes = Wishes(self.world, DaemonHands(self))
         self.followers: dict[str, Follower] = {}
         self.unread: set[str] = set()
@@ -86,6 +88,7 @@ class Daemon:
         await self.take_sample()
         await self.server.start()
         log.info("up: %s, %d runs", self.workspace.root, len(self.world.runs))
+        self.attempts.catch_up()
         self.schedule()
         self.keeper.news()
         ticking = asyncio.create_task(self.tick_forever())
@@ -130,6 +133,7 @@ class Daemon:
         self.history.append(self.sample)
         for run_id in [*self.world.live, *self.unread]:
             self.look(run_id)
+        self.attempts.catch_up()
         if self.sampler.record(self.sample, busy=bool(self.world.live)):
             self.keeper.news()
         self.schedule()
@@ -197,6 +201,7 @@ class Daemon:
             run.last_words = self.followers[run.id].last_words()
             self.world.seen(run.id, folders.look(self.workspace.run(run.id)), time.time())
         self.memories.remember(run)
+        self.attempts.consider(run)
         self.followers.pop(run.id, None)
         self.lifelines.forget(run.id)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from engine import folders, freeze, rundir, spawn
+from engine import folders, freeze, ids, rundir, spawn
 from engine.adopter import Adopter
 from engine.run import Run
 from engine.schedule import CPU
@@ -47,6 +47,7 @@ class Lifelines:
         if run.spec.adopt and run.started is None:
             Adopter(folder, run.spec).begin()
         env = spawn.environment(self.daemon.workspace, folder, base, ",".join(devices), threads)
+        env["ENGINE_ATTEMPT"] = str(max(1, ids.number(run.id)[1]))
         spawned = self.spawned[run.id] = spawn.spawn(folder, env, self.daemon.workspace.log, locks)
         run.spawning = True
         loop = asyncio.get_running_loop()

@@ -50,6 +50,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """When the engine itself queues its next attempt."""
     because: str = ""
     """Why this attempt exists: oom, failed or lost where the engine queued it; empty for a first, or one by hand."""
+    spent: tuple[int, int] = (0, 0)
+    """How many attempts of retry.oom and of retry.times were used up with this one."""
     priority: int = 0
     after: tuple[str, ...] = ()
     """Runs that must have ended well before it starts."""

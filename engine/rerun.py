@@ -55,7 +55,17 @@ def prepare(workspace: Workspace, spec: Spec, patch: str, environ: Mapping[str, 
             text = f"{name} was set, was not written down because it looks like a secret, and is not set now"
             missing.append(Missing("environment", text, f"set {name}"))
     made = replace(
-        spec, id="", rerun_of=spec.id, code=code, after=(), after_any=(), begin=None, submitted=0.0, imported=""
+        spec,
+        id="",
+        rerun_of=spec.id,
+        code=code,
+        after=(),
+        after_any=(),
+        begin=None,
+        submitted=0.0,
+        imported="",
+        because="",
+        spent=(0, 0),
     )
     return Rerun(made, patch, environment, tuple(missing))
 

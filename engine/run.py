@@ -63,6 +63,10 @@ class Run:
     """A supervisor of ours has not reported yet."""
     adopting: float = 0.0
     progress: Progress = field(default_factory=Progress)
+    followed_by: str = ""
+    """The attempt that the engine queued after it."""
+    sequel: str = ""
+    """What the engine did about its bad end."""
     memory: int | None = None
     device_memory: int | None = None
     on_devices: Mapping[str, int] | None = None
@@ -117,6 +121,8 @@ class Run:
             case "priority":
                 if isinstance(value, int):
                     self.priority = value
+            case "retry":
+                self.followed_by = str(value or "")
             case "note":
                 self.note = str(value or "")
             case "tag":
@@ -201,7 +207,7 @@ class Run:
             ended=ended,
             priority=self.priority,
             place=self.place,
-            reason=self.reason,
+            reason=f"{self.reason}; {self.sequel}" if self.sequel and self.state in ENDED else self.reason,
             what=what,
             tags=self.tags,
             note=self.note,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.client import Client
     from engine.families import Resolved
     from engine.provenance import Provenance
+    from engine.retry import Policy
     from engine.workspace import Workspace
 
 DATA_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", ".pq", ".json", ".jsonl", ".ndjson"})
@@ -37,6 +38,9 @@ class Wishes:
     tags: tuple[str, ...] = ()
     note: str = ""
     gpus: int | None = None
+    share: bool = False
+    gpu_memory: int | None = None
+    retry: Policy | None = None
     priority: int = 0
     after: tuple[str, ...] = ()
     hold: bool = False
@@ -139,6 +143,10 @@ def check(wishes: Wishes) -> Wishes:
             raise UsageError(f"--tag {tag!r}: a tag is one line of 1 to {TAG_LIMIT} characters.")
     if wishes.gpus is not None and wishes.gpus < 0:
         raise UsageError(f"--gpus {wishes.gpus} is out of range: 0 (a CPU slot) or more.")
+    if wishes.share and wishes.gpus not in (None, 1):
+        raise UsageError(f"--share with --gpus {wishes.gpus}: only a run on one GPU shares it.")
+    if wishes.gpu_memory is not None and wishes.gpus == 0:
+        raise UsageError("--gpu-memory with --gpus 0: a run on a CPU slot needs none.")
     return Wishes(**{**wishes.__dict__, "tags": tags})
 
 
@@ -194,6 +202,9 @@ def _send(client: Client, spec: Spec, came_from: Provenance, wishes: Wishes) -> 
         spec,
         name=wishes.name,
         gpus=wishes.gpus,
+        share=wishes.share,
+        gpu_memory=wishes.gpu_memory,
+        retry=wishes.retry,
         priority=wishes.priority,
         after=wishes.after,
         tags=wishes.tags,

@@ -70,6 +70,9 @@ def waits_for(run: Run, now: float, runs: Mapping[str, Run], last_attempt: Find)
         if last.state not in ENDED:
             return f"after {last.id}, which is {last.state}, whatever its end"
     if run.spec.begin is not None and run.spec.begin > now:
+        if run.spec.because and run.spec.retry:
+            tries = f"{run.spec.spent[1]} of {run.spec.retry.times}"
+            return f"tries again at {when.clock(run.spec.begin, now)} ({tries})"
         return f"begins at {when.clock(run.spec.begin, now)}"
     return ""
 

@@ -34,6 +34,8 @@ class Wishes:
             raise UsageError("The command is empty. Write it after `--`: engine exec -- python train.py")
         if spec.gpus is not None and not 0 <= spec.gpus <= 1024:
             raise UsageError(f"--gpus {spec.gpus} is out of range: 0 to 1024.")
+        if spec.share and spec.gpus not in (None, 1):
+            raise UsageError(f"--share with --gpus {spec.gpus}: only a run on one GPU shares it.")
         if abs(spec.priority) > MAX_PRIORITY:
             raise UsageError(f"Priority {spec.priority} is out of range: -{MAX_PRIORITY} to {MAX_PRIORITY}.")
         if spec.limit is not None and not 0 < spec.limit <= LONGEST_LIMIT:
@@ -69,7 +71,7 @@ class Wishes:
         return Queued(self.hands.row(self.world.runs[row.id]), more=tuple(more))
 
     def _again(self, run: Run, spec: Spec, environment: Mapping[str, str]) -> RunRow:
-        spec = replace(spec, priority=run.priority, tags=run.tags, begin=None)
+        spec = replace(spec, priority=run.priority, tags=run.tags, begin=None, because="", spent=(0, 0))
         return self.queue(spec, self.world.next_attempt(run.id), self.hands.patch(run), environment, False)
 
     def queue(self, spec: Spec, run_id: str, patch: str, environment: Mapping[str, str], hold: bool) -> RunRow:
