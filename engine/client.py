@@ -6,10 +6,27 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from engine.errors import EngineDown, EngineError, by_name
-from engine.records import Changed, Failed, Hello, Reply, Request, Snapshot, Watch, decode_reply, encode
+from engine.records import (
+    Changed,
+    Down,
+    DryRun,
+    Failed,
+    Hello,
+    Order,
+    QueueOrder,
+    Rehearsed,
+    Reply,
+    Request,
+    Retry,
+    Snapshot,
+    Submit,
+    Watch,
+    decode_reply,
+    encode,
+)
 from engine.workspace import Workspace
 
 PATIENCE = 20.0
@@ -20,11 +37,21 @@ class Client:
     """A connection. Not for use from several threads at once; a watch needs one of its own."""
 
     def __init__(self, sock: socket.socket) -> None:
+        self.rehearse: Callable[[Sequence[str]], None] | None = None
+        """Where set, no wish is carried out: this is told what would happen, and what would be answered is given."""
         self._sock = sock
         self._file = sock.makefile("rb", buffering=1 << 16)
 
     def call(self, request: Request) -> Reply:
         """Ask and wait. Raises what the engine raised (a class of engine.errors), EngineDown if it went away."""
+        if self.rehearse is not None and isinstance(request, Submit | Order | Retry | QueueOrder | Down):
+            reply = self._ask(DryRun(request))
+            assert isinstance(reply, Rehearsed)
+            self.rehearse(reply.told)
+            return reply.reply
+        return self._ask(request)
+
+    def _ask(self, request: Request) -> Reply:
         try:
             self._sock.sendall(encode(request))
             line = self._file.readline()

@@ -11,7 +11,8 @@ EngineError              1   anything below, and what has no code of its own
 │   └── EngineBusy       4   another engine holds this workspace
 ├── WorkspaceError       5   the workspace can't be written, is full, or its path is too long for a socket
 ├── StoreError           6   runs.duckdb is corrupt, newer than this program, or held by somebody else
-└── NothingToShow        7   the question is fine but there is nothing to answer with (no finished run, no export)
+├── NothingToShow        7   the question is fine but there is nothing to answer with (no finished run, no export)
+└── TimedOut           124   `wait --timeout` gave up; as timeout(1) ends
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class StoreError(EngineError):
 
 class NothingToShow(EngineError):
     exit_code = 7
+
+
+class TimedOut(EngineError):
+    exit_code = 124
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

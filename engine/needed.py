@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.errors import UsageError
 from engine.records import Spec
 from engine.run import Run
 
 
 def find(spec: Spec, runs: Iterable[Run]) -> Run | None:
-    """Give the latest run that ended well and is the same, or None."""
-    key = _key(spec)
-    if key is None:
-        return None
-    same = [run for run in runs if run.state == "ok" and run.spec.family == spec.family and _key(run.spec) == key]
-    return max(same, key=lambda run: run.spec.submitted, default=None)
+    """Give the latest run that ended well and is the same, or None.
 
-
-def unknown(spec: Spec) -> str:
-    """Say why nobody can tell whether another run is the same, or nothing."""
-    if spec.git is None or not spec.git.commit:
-        return "its folder has no commit, so no other run is known to have had the same code"
-    if spec.git.left_out:
-        return f"{spec.git.left_out[0]} is no part of its patch, so no other run is known to have had the same code"
-    return ""
-
-
-def _key(spec: Spec) -> object | None:
-    """What must be equal; None where the code is not known.
-
-    The command of a family is the same but for the place of Python; a config holds its seed. Packages count: another
-    torch trains another model.
+    Raises UsageError where the code is not known, so that nobody could tell.
     """
-    if unknown(spec) or spec.git is None:
-        return None
+    if why := _unknown(spec):
+        raise UsageError(f"--needed: {why}, so nobody can tell which runs are the same. Commit, or leave it out.")
+    key = _key(spec)
+    same = [run for run in runs if run.state == "ok" and run.spec.family == spec.family and not _unknown(run.spec)]
+    return max((run for run in same if _key(run.spec) == key), key=lambda run: run.spec.submitted, default=None)
+
+
+def _unknown(spec: Spec) -> str:
+    if spec.git is None or not spec.git.commit:
+        return "its folder has no commit"
+    return f"its patch does not hold {spec.git.left_out[0]}" if spec.git.left_out else ""
+
+
+def _key(spec: Spec) -> object:
+    """What must be equal. The command of a family is the same but for the place of Python; a config holds its seed.
+
+    Packages count: another torch trains another model.
+    """
     what: object = (spec.command, spec.cwd) if spec.family == "exec" else spec.config
-    return what, spec.data and spec.data.fingerprint, spec.git.commit, spec.git.patch_sha, spec.packages, spec.python
+    git = spec.git
+    code = (git.commit, git.patch_sha) if git else ()
+    return what, spec.data.fingerprint if spec.data else "", code, spec.packages, spec.python

@@ -304,8 +304,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
 
 
 Request = (
-    Hello | Submit | Order | Retry | QueueOrder | DryRun | Bring | ListRuns | ShowRun | GetStatus | GetSample | Watch | Sync | Rebuild | Note
-    | Down
+    Hello | Submit | Order | Retry | QueueOrder | DryRun | Bring | ListRuns | ShowRun | GetStatus | GetSample | Watch
+    | Sync | Rebuild | Note | Down
 )  # fmt: skip
 
 # -- replies ------------------------------------------------------------------------------------------------------
@@ -326,8 +326,6 @@ class Queued(msgspec.Struct, frozen=True, tag="queued"):
     row: RunRow
     needed: bool = True
     """False: nothing was queued, the row is that of the same run."""
-    why: str = ""
-    """Why nobody could tell whether it is needed."""
     more: tuple[RunRow, ...] = ()
     """Those behind it that were queued again as well."""
 
@@ -341,6 +339,7 @@ class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
 
 class Rows(msgspec.Struct, frozen=True, tag="rows"):
     rows: tuple[RunRow, ...]
+    queue_paused: float | None = None
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.bring import take_in
 from engine.devices import Sample
 from engine.errors import EngineError, StoreError, UsageError
 from engine.records import (
     VERSION,
+    Bring,
     Changed,
     Down,
     DryRun,
@@ -197,12 +199,14 @@ class Server:
                 return daemon.wishes.submit(request)
             case Retry():
                 return daemon.wishes.retry(request)
+            case Bring():
+                return take_in(daemon, request)
             case Order():
                 return daemon.wishes.order(request)
             case QueueOrder():
                 return Ok(daemon.wishes.order_queue(request))
             case ListRuns():
-                return Rows(daemon.readings.all_rows())
+                return Rows(daemon.readings.all_rows(), daemon.world.paused)
             case ShowRun():
                 return daemon.readings.detail(request.run)
             case GetStatus():

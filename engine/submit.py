@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from engine.adopt import Adopt
     from engine.client import Client
     from engine.families import Resolved
+    from engine.freeze import Code
+    from engine.freezing import Plan
     from engine.provenance import Provenance
     from engine.retry import Policy
     from engine.workspace import Workspace
@@ -43,7 +45,13 @@ class Wishes:
     retry: Policy | None = None
     priority: int = 0
     after: tuple[str, ...] = ()
+    after_any: tuple[str, ...] = ()
+    begin: float | None = None
+    limit: float | None = None
+    on_finish: str = ""
     hold: bool = False
+    needed: bool = False
+    """Give a run that is the same and ended well rather than queue this one."""
     freeze: bool | None = None
     """Whether to execute the code as it is now; None is yes for our trainers if the workspace's repository has them."""
     adopt: Adopt | None = None
@@ -78,7 +86,7 @@ def submit_family(
         family=family,
         command=(sys.executable, "-m", "trainers", family, "{run}"),
         cwd=str(workspace.root),
-        code=plan.carry_out(workspace, came_from),
+        code=_code(client, workspace, plan, came_from),
         config=resolved.config,
         preset=resolved.preset,
         changed=changed(resolved, sets),
@@ -103,7 +111,7 @@ def submit_command(
     check_command(command, where, wishes.environ)
     plan = freezing.for_command(where, command, wishes.freeze)
     came_from = _provenance(where, workspace, wishes, [])
-    code = plan.carry_out(workspace, came_from)
+    code = _code(client, workspace, plan, came_from)
     inside = freezing.frozen_cwd(workspace, plan, code) if code.tree else str(where)
     spec = Spec(family="exec", command=tuple(command), cwd=inside, code=code, adopt=wishes.adopt)
     return _send(client, spec, came_from, wishes)
@@ -195,6 +203,15 @@ def _provenance(cwd: Path, workspace: Workspace, wishes: Wishes, data: Sequence[
     return collect(cwd, data, environ=wishes.environ, workspace=workspace.root)
 
 
+def _code(client: Client, workspace: Workspace, plan: Plan, came_from: Provenance) -> Code:
+    """Lay the code out, but for a rehearsal, which leaves no trace."""
+    if client.rehearse is not None:
+        from engine.freeze import Code
+
+        return Code(why="a dry run")
+    return plan.carry_out(workspace, came_from)
+
+
 def _send(client: Client, spec: Spec, came_from: Provenance, wishes: Wishes) -> RunRow:
     import msgspec
 
@@ -207,6 +224,10 @@ def _send(client: Client, spec: Spec, came_from: Provenance, wishes: Wishes) -> 
         retry=wishes.retry,
         priority=wishes.priority,
         after=wishes.after,
+        after_any=wishes.after_any,
+        begin=wishes.begin,
+        limit=wishes.limit,
+        on_finish=wishes.on_finish,
         tags=wishes.tags,
         note=wishes.note,
         user=came_from.user,
@@ -219,7 +240,8 @@ def _send(client: Client, spec: Spec, came_from: Provenance, wishes: Wishes) -> 
         env_withheld=came_from.env_withheld,
     )
     environment = {name: value for name, value in wishes.environ.items() if name != "ENGINE_RUN"}
-    reply = client.call(Submit(spec=whole, patch=came_from.patch, environment=environment, hold=wishes.hold))
+    wish = Submit(spec=whole, patch=came_from.patch, environment=environment, hold=wishes.hold, needed=wishes.needed)
+    reply = client.call(wish)
     if not isinstance(reply, Queued):
         raise EngineError(f"The engine answered {type(reply).__name__} to a new run.")
     return reply.row

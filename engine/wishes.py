@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from engine import ids, needed, turns
+from engine import needed, turns
 from engine.errors import UsageError
 from engine.hands import Hands
 from engine.records import ENDED, Order, Queued, QueueOrder, Retry, RunRow, Spec, Submit
@@ -47,10 +47,7 @@ class Wishes:
         )
         if wish.needed and (same := needed.find(spec, self.world.runs.values())):
             return Queued(self.hands.row(same), needed=False)
-        return Queued(
-            self.queue(spec, self.world.new_id(spec.family), wish.patch, wish.environment, wish.hold),
-            why=needed.unknown(spec) if wish.needed else "",
-        )
+        return Queued(self.queue(spec, self.world.new_id(spec.family), wish.patch, wish.environment, wish.hold))
 
     def retry(self, wish: Retry) -> Queued:
         """Queue the next attempt of an ended run, from its last checkpoint unless fresh.
@@ -60,6 +57,8 @@ class Wishes:
         run = self.world.find(wish.run)
         if run.state not in ENDED:
             raise UsageError(f"{run.id} is {run.state}: only an ended run can be tried again.")
+        if not run.spec.command:
+            raise UsageError(f"{run.id} was imported: there is no command to run again.")
         behind = turns.dependents(run.id, self.world.runs, self.world.last_attempt) if wish.cascade else []
         spec = replace(run.spec, resume_from=None if wish.fresh else run.id, after=(), after_any=())
         row = self._again(run, spec, wish.environment)

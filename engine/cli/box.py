@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import table, talk, words
+from engine import when
+from engine.cli import lazy, table, talk, words
 
 if TYPE_CHECKING:
     from engine.devices import DeviceSample, Sample
@@ -31,6 +32,7 @@ def up(as_json: Json = False) -> None:
     talk.say(f"the engine runs (process {status.pid}) in {status.workspace}: {_counts(status)}.")
 
 
+@lazy.mutation
 def down(
     stop_runs: Annotated[
         bool, typer.Option("--stop-runs", help="Stop what runs first; what waits goes on waiting.")
@@ -47,6 +49,8 @@ def down(
         return
     with client:
         told = talk.expect(client.call(Down(stop_runs=stop_runs)), Ok).text
+    if talk.rehearsing():
+        return
     _until_ended()
     talk.say(f"the engine has ended; runs: {told}.")
 
@@ -81,6 +85,7 @@ def status(as_json: Json = False) -> None:
             ("workspace", told.workspace),
             ("socket", told.socket),
             ("runs", _counts(told)),
+            ("queue", f"paused since {when.clock(told.queue_paused, time.time())}" if told.queue_paused else ""),
             ("CPU slots", str(told.cpu_slots)),
             ("database", f"{words.size(told.database)}, {behind}"),
             ("held by", told.store_holder),

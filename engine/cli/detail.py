@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 
+from engine import when
 from engine.cli import table, words
 from engine.records import RunDetail, RunRow, Spec
 
@@ -35,6 +37,10 @@ def _state(row: RunRow) -> list[tuple[str, str]]:
         ("place", str(row.place) if row.place else ""),
         ("priority", str(row.priority) if row.priority else ""),
         ("after", ", ".join(row.after)),
+        ("after any", ", ".join(row.after_any)),
+        ("begins", words.moment(row.begin)),
+        ("limit", when.span(row.limit) if row.limit else ""),
+        ("in pause", _paused(row)),
         ("what", row.what if row.family != "exec" else ""),
         ("tags", ", ".join(row.tags)),
         ("note", row.note),
@@ -48,6 +54,12 @@ def _state(row: RunRow) -> list[tuple[str, str]]:
         ("step", f"{step}{rate}{left}" if step else ""),
         ("warning", row.warning),
     ]
+
+
+def _paused(row: RunRow) -> str:
+    """How long it was in pause in all, with the pause that goes on."""
+    now = time.time() - row.since if row.state == "paused" else 0.0
+    return words.span(row.paused + now) if row.paused + now > 0 else ""
 
 
 def _score(row: RunRow) -> list[tuple[str, str]]:
@@ -77,11 +89,20 @@ def _origin(spec: Spec, row: RunRow) -> list[tuple[str, str]]:
     return [
         ("command", shlex.join(spec.command)),
         ("in", spec.cwd),
-        ("code", code),
+        ("code", f"{code}{_frozen(spec)}"),
         ("data", used),
         ("seed", "" if spec.seed is None else str(spec.seed)),
         ("by", f"{spec.user}@{spec.host}" if spec.user else ""),
+        ("repeats", spec.rerun_of),
+        ("imported", spec.imported.partition("#")[0]),
     ]
+
+
+def _frozen(spec: Spec) -> str:
+    """Whether it executes the code of when it was queued."""
+    if spec.code is None or not (spec.code.tree or spec.code.why):
+        return ""
+    return ", frozen" if spec.code.tree else f", not frozen: {spec.code.why}"
 
 
 def _config(spec: Spec) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 from engine.cli import talk, words
 from engine.client import connect
+from engine.errors import TimedOut
+from engine.notice import notice
 from engine.records import ENDED, WAITING, Changed, RunRow, Snapshot
 
 OUTCOMES = {"ok": 0, "failed": 1, "stopped": 8, "lost": 8}
@@ -19,7 +21,7 @@ PLAIN_EVERY = 10.0
 BAR = 20
 
 
-def follow(ids: Sequence[str]) -> tuple[int, list[RunRow]]:
+def follow(ids: Sequence[str], *, bell: bool = False) -> tuple[int, list[RunRow]]:
     """Show the progress of the runs on stderr until all have ended; (the exit code of the worst, their last rows).
 
     Ctrl-C ends the watching only; the runs go on, which is said.
@@ -28,13 +30,41 @@ def follow(ids: Sequence[str]) -> tuple[int, list[RunRow]]:
         return 0, []
     screen = Redrawn() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else Plain()
     try:
-        rows = watch(ids, screen.show)
+        rows = watch(ids, _ringing(screen.show) if bell else screen.show)
     except KeyboardInterrupt:
         screen.end()
         talk.say(f"{', '.join(ids)} {'goes' if len(ids) == 1 else 'go'} on; `engine stop {ids[0]}` would stop it.")
         raise
     screen.end()
     return worst(rows), rows
+
+
+def wait(ids: Sequence[str], *, first: bool, patience: float | None, bell: bool) -> list[RunRow]:
+    """Wait in silence until all runs have ended, or the first of them; the rows of those that have. Raises TimedOut.
+
+    patience: seconds, or None to wait for ever.
+    """
+    show = _ringing(_quietly) if bell else _quietly
+    rows = watch(ids, show, first=first, patience=patience)
+    return [row for row in rows if row.state in ENDED]
+
+
+def _quietly(rows: Sequence[RunRow]) -> None:
+    pass
+
+
+def _ringing(show: Callable[[Sequence[RunRow]], None]) -> Callable[[Sequence[RunRow]], None]:
+    """Let each end ring at the terminal, once."""
+    rung: set[str] = set()
+
+    def ring(rows: Sequence[RunRow]) -> None:
+        show(rows)
+        for row in rows:
+            if row.state in ENDED and row.id not in rung:
+                rung.add(row.id)
+                _write(notice(title(row), f"{row.state} {row.reason}".strip(), os.environ))
+
+    return ring
 
 
 def worst(rows: Sequence[RunRow]) -> int:
@@ -52,17 +82,31 @@ class Show:
         """Leave the terminal as it should be."""
 
 
-def watch(ids: Sequence[str], show: Callable[[Sequence[RunRow]], None]) -> list[RunRow]:
-    """Call show(rows) at the start and after every change, until all have ended. Raises EngineDown."""
+def watch(
+    ids: Sequence[str],
+    show: Callable[[Sequence[RunRow]], None],
+    *,
+    first: bool = False,
+    patience: float | None = None,
+) -> list[RunRow]:
+    """Call show(rows) at the start and after every change, until all have ended, or the first of them.
+
+    Raises EngineDown, and TimedOut after `patience` seconds.
+    """
     latest: dict[str, RunRow] = {}
+    enough = any if first else all
+    give_up = None if patience is None else time.monotonic() + patience
     with connect(talk.workspace()) as client:
-        for news in client.watch(EVERY):
+        for news in client.watch(EVERY):  # at least one message a second: the samples
             fresh = _take(latest, news, ids)
             if fresh:
                 rows = [latest[run_id] for run_id in ids if run_id in latest]
                 show(rows)
-                if len(rows) == len(ids) and all(row.state in ENDED for row in rows):
+                if len(rows) == len(ids) and enough(row.state in ENDED for row in rows):
                     return rows
+            if give_up is not None and time.monotonic() >= give_up:
+                left = [run_id for run_id in ids if run_id not in latest or latest[run_id].state not in ENDED]
+                raise TimedOut(f"{words.span(patience)} are over; {', '.join(left)} go{'es' * (len(left) == 1)} on.")
     return [latest[run_id] for run_id in ids if run_id in latest]
 
 

@@ -7,9 +7,10 @@ each number or text through pydantic, whose import alone is 100 ms.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from importlib import import_module
-from typing import Any, ClassVar, cast
+from inspect import Parameter, signature
+from typing import Annotated, Any, ClassVar, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -97,6 +98,25 @@ def build(name: str, function: Callable[..., Any]) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=Command, context_settings=getattr(function, "settings", None))(function)
     return typer.main.get_command(app)
+
+
+def mutation(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that changes runs or the queue the option --dry-run, the same for all of them."""
+
+    @wraps(function)
+    def rehearsed(*args: Any, dry_run: bool, **named: Any) -> None:
+        from engine.cli import talk
+
+        talk.rehearse(dry_run)
+        function(*args, **named)
+
+    option = Annotated[bool, typer.Option("--dry-run", help="Tell what would happen, and change nothing.")]
+    own = signature(function, eval_str=True)
+    extra = Parameter("dry_run", Parameter.KEYWORD_ONLY, default=False, annotation=option)
+    made = cast(Any, rehearsed)
+    made.__signature__ = own.replace(parameters=[*own.parameters.values(), extra])
+    made.__annotations__ = {name: param.annotation for name, param in made.__signature__.parameters.items()}
+    return cast(Callable[..., None], rehearsed)
 
 
 def settings(**values: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

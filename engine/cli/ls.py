@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine import when
 from engine.cli import table, talk, words
 from engine.records import ENDED, LIVE, WAITING, ListRuns, Rows, RunRow
 
@@ -14,7 +15,16 @@ if TYPE_CHECKING:
 RECENT = 20
 """Ended runs that are listed unless --all or --limit says otherwise."""
 STATES = tuple(sorted(WAITING | LIVE | ENDED))
-COLOURS = {"running": "32", "failed": "31", "lost": "31", "orphaned": "33", "stopping": "33", "held": "33", "ok": "36"}
+COLOURS = {
+    "running": "32",
+    "failed": "31",
+    "lost": "31",
+    "orphaned": "33",
+    "stopping": "33",
+    "paused": "33",
+    "held": "33",
+    "ok": "36",
+}
 
 
 class Asked(NamedTuple):
@@ -26,11 +36,13 @@ class Asked(NamedTuple):
     tag: tuple[str, ...] = ()
     limit: int | None = None
     json: bool = False
+    archived: bool = False
+    """Only archived runs, which are else left out."""
 
 
 def quick(args: Sequence[str]) -> Asked | None:
     """Read the options of a usual call; None for anything else, which typer then reads or explains."""
-    every = as_json = False
+    every = as_json = archived = False
     family = ""
     limit: int | None = None
     lists: dict[str, list[str]] = {"--state": [], "--tag": []}
@@ -41,6 +53,8 @@ def quick(args: Sequence[str]) -> Asked | None:
             every = True
         elif word == "--json":
             as_json = True
+        elif word == "--archived":
+            archived = True
         elif name in ("--state", "--tag", "--family", "--limit"):
             value = value if equals else next(words_, "")
             if not value or value.startswith("-"):
@@ -55,12 +69,13 @@ def quick(args: Sequence[str]) -> Asked | None:
                 lists[name].append(value)
         else:
             return None
-    return Asked(every, tuple(lists["--state"]), family, tuple(lists["--tag"]), limit, as_json)
+    return Asked(every, tuple(lists["--state"]), family, tuple(lists["--tag"]), limit, as_json, archived)
 
 
 def show(asked: Asked) -> None:
     """List the runs that are asked for, in the order: what ended, what lives, what waits."""
-    rows = talk.ask(ListRuns(), Rows).rows
+    reply = talk.ask(ListRuns(), Rows)
+    rows = reply.rows
     chosen = choose(rows, asked)
     ended = [row for row in chosen if row.state in ENDED]
     limit = asked.limit if asked.limit is not None else None if asked.every or asked.state else RECENT
@@ -71,6 +86,9 @@ def show(asked: Asked) -> None:
         talk.json_out(shown)
     elif shown:
         talk.out(table.render(columns(time.time()), shown, limit=table.width(), colour=talk.colour()))
+    if reply.queue_paused is not None:
+        at = when.clock(reply.queue_paused, time.time())
+        talk.say(f"the queue is paused since {at}; `engine resume` lets it go on.")
     if left_out:
         talk.say(f"{left_out} older runs are not listed; `engine ls --all` lists them.")
     elif not shown and not asked.json:
@@ -87,7 +105,8 @@ def choose(rows: Sequence[RunRow], asked: Asked) -> list[RunRow]:
     chosen = [
         row
         for row in rows
-        if (not states or row.state in states)
+        if row.archived == asked.archived
+        and (not states or row.state in states)
         and (not asked.family or row.family == asked.family)
         and all(tag in row.tags for tag in asked.tag)
     ]

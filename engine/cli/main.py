@@ -21,7 +21,8 @@ that reads takes --json. Data goes to stdout, talk to stderr."""
 EPILOG = """Exit codes: 0 done · 1 an error without a code of its own, or a followed run that failed · 2 a wrong
 argument, an unknown run, family or field · 3 data that can't be used · 4 no engine answers, or another one holds the
 workspace · 5 the workspace can't be written · 6 runs.duckdb is damaged, newer or held by somebody · 7 nothing to show ·
-8 a followed run was stopped or lost · 124 `wait --timeout` gave up · 130 Ctrl-C. `run` and `exec` end with 0 once the run is queued, but for --follow.
+8 a followed run was stopped or lost · 124 `wait --timeout` gave up · 130 Ctrl-C. `run` and `exec` end with 0 once the
+run is queued, but for --follow.
 """
 
 COMMANDS: Table = {
@@ -40,6 +41,8 @@ COMMANDS: Table = {
         "kill": ("engine.cli.orders:kill", "End runs at once."),
         "pause": ("engine.cli.orders:pause", "Pause the queue, or single runs."),
         "resume": ("engine.cli.orders:resume", "Let the queue go on, or single runs."),
+        "archive": ("engine.cli.orders:archive", "Hide ended runs from lists; nothing is deleted."),
+        "unarchive": ("engine.cli.orders:unarchive", "Show archived runs again."),
         "retry": ("engine.cli.orders:retry", "Queue an ended run again, from its last checkpoint."),
         "rerun": ("engine.cli.again:rerun", "Run it again exactly, or tell what can't be had."),
         "hold": ("engine.cli.orders:hold", "Keep waiting runs from starting."),
@@ -61,6 +64,13 @@ COMMANDS: Table = {
         "data": ("engine.cli.data:data", "Make, import or check data: synth, import, check."),
         "sql": ("engine.cli.database:sql", "Ask runs.duckdb in SQL."),
         "db": ("engine.cli.database:db", "Look after runs.duckdb: rebuild."),
+    },
+    "Keep": {
+        "du": ("engine.cli.keep:du", "Show what runs take on the disk."),
+        "gc": ("engine.cli.keep:gc", "Show what may be deleted; --yes deletes it."),
+        "pack": ("engine.cli.keep:pack", "Write a run into one file."),
+        "unpack": ("engine.cli.keep:unpack", "Take in packed runs."),
+        "import": ("engine.cli.keep:import_", "Bring in checkpoint folders of other trainers as history."),
     },
     "Engine": {
         "up": ("engine.cli.box:up", "Start the engine, which takes up again what runs."),

@@ -9,6 +9,7 @@ import typer
 from engine.cli import talk
 
 Runs = Annotated[list[str] | None, typer.Argument(help="Runs; none means all that have not ended.", metavar="[RUN]...")]
+Bell = Annotated[bool, typer.Option("--bell", help="Ring, and show a desktop notice, when a run has ended.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -18,6 +19,7 @@ def ls(
     family: Annotated[str, typer.Option(help="Only this family.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="Only runs with this tag; may be given several times.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many ended runs.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="The archived runs, which are else left out.")] = False,
     as_json: Json = False,
 ) -> None:
     """List runs: those that ended last, those that run, and those that wait with their place and reason.
@@ -29,7 +31,7 @@ def ls(
 
     if limit is not None and limit < 0:
         raise UsageError(f"--limit {limit} is out of range: 0 or more.")
-    listing.show(listing.Asked(every, tuple(state or ()), family, tuple(tag or ()), limit, as_json))
+    listing.show(listing.Asked(every, tuple(state or ()), family, tuple(tag or ()), limit, as_json, archived))
 
 
 def show(run: Annotated[str, typer.Argument(help="A run.")], as_json: Json = False) -> None:
@@ -60,22 +62,30 @@ def logs(
     raise typer.Exit(reading.show(run, follow, lines))
 
 
-def follow(runs: Runs = None, as_json: Json = False) -> None:
+def follow(runs: Runs = None, bell: Bell = False, as_json: Json = False) -> None:
     """Watch runs until they end, with progress on stderr; the worst outcome is the exit code."""
     from engine.cli import follow as following
 
-    code, rows = following.follow(_ids(runs))
+    code, rows = following.follow(_ids(runs), bell=bell)
     if as_json:
         talk.json_out(rows)
     raise typer.Exit(code)
 
 
-def wait(runs: Runs = None, as_json: Json = False) -> None:
-    """Wait in silence until runs have ended; the worst outcome is the exit code."""
+def wait(
+    runs: Runs = None,
+    first: Annotated[bool, typer.Option("--any/--all", help="Until one has ended, or until all have.")] = False,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="Give up after 90s, 30m, 8h: exit code 124.")] = "",
+    bell: Bell = False,
+    as_json: Json = False,
+) -> None:
+    """Wait in silence until runs have ended; the worst outcome is the exit code. --json gives those that have ended."""
+    from engine import when
     from engine.cli import follow as following
 
+    patience = when.duration(timeout, "--timeout") if timeout else None
     ids = _ids(runs)
-    rows = following.watch(ids, lambda _: None) if ids else []
+    rows = following.wait(ids, first=first, patience=patience, bell=bell) if ids else []
     if as_json:
         talk.json_out(rows)
     raise typer.Exit(following.worst(rows))

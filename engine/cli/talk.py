@@ -9,17 +9,36 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from engine.workspace import Workspace, find
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.client import Client
     from engine.records import Reply, Request
 
 R = TypeVar("R")
 
+_rehearsal = False
+
 BROKEN_PIPE = 141
 """What a shell shows for a program that SIGPIPE ended."""
 
 
+def rehearse(wanted: bool) -> None:
+    """From now on carry out no wish: tell what each would do, and keep quiet about what was not done."""
+    global _rehearsal  # one command line is one process, or one call of main.run
+    _rehearsal = wanted
+
+
+def rehearsing() -> bool:
+    return _rehearsal
+
+
 def out(text: str) -> None:
-    """Write data, whole lines, at once."""
+    """Write data, whole lines, at once; nothing in a rehearsal, where it would be of what did not happen."""
+    if not _rehearsal:
+        _write(text)
+
+
+def _write(text: str) -> None:
     try:
         sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stdout.flush()
@@ -34,7 +53,13 @@ def quiet_end() -> NoReturn:
 
 
 def say(text: str) -> None:
-    """Say something to the person, as one line on stderr."""
+    """Say something to the person, as one line on stderr; nothing in a rehearsal, which speaks for itself."""
+    if not _rehearsal:
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Say what went wrong, whatever is going on."""
     try:
         sys.stderr.write(f"engine: {text}\n")
     except BrokenPipeError:
@@ -48,7 +73,7 @@ def json_out(value: Any) -> None:
     data = msgspec.json.encode(plain(value))
     if sys.stdout.isatty():
         data = msgspec.json.format(data, indent=2)
-    out(data.decode())
+    _write(data.decode())
 
 
 def plain(value: Any) -> Any:
@@ -77,7 +102,15 @@ def engine(*, start: bool = True) -> Client:
     """Reach the engine of this workspace, starting it if need be."""
     from engine.client import connect
 
-    return connect(workspace(), start=start)
+    client = connect(workspace(), start=start)
+    if _rehearsal:
+        client.rehearse = _tell
+    return client
+
+
+def _tell(told: Sequence[str]) -> None:
+    for line in told:
+        complain(f"dry run: {line}.")
 
 
 def ask(request: Request, reply: type[R], *, start: bool = True) -> R:
