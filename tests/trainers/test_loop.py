@@ -16,6 +16,7 @@ from tests.conftest import wait_for
 from tests.trainers.conftest import Home, events, lines
 from trainers import checkpoint
 from trainers.ema import Ema
+from trainers.run import run
 from trainers.sampler import Sampler
 
 LONG: dict[str, Any] = {"train__steps": 40, "train__eval_every": 7, "train__save_every": 5, "train__ema": 0.9,
@@ -75,6 +76,23 @@ def test_accumulation_equals_the_big_batch(home: Home) -> None:
     one, other = (load_file(newest(f) / "model.safetensors") for f in (whole, parts))
     for name, tensor in one.items():
         torch.testing.assert_close(other[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_that_goes_on_in_smaller_parts_is_the_same_run(home: Home) -> None:
+    """What the engine makes of a run that ran out of memory: the same steps over the same windows, in halves."""
+    same = {"train__steps": 10, "train__save_every": 2, "model__dropout": 0.0}
+    _, whole = home.train("toy-0001", **same)
+    began = home.make("toy-0002", **same)
+    assert run("toy", began, stop=lambda: len(losses(began)) >= 5) == 143
+    code, rest = home.train("toy-0002.2", resume_from="toy-0002", train__accumulate=2, **same)
+    assert code == 0
+    assert min(losses(rest)) == max(losses(began)) + 1
+    assert (losses(began) | losses(rest)) == pytest.approx(losses(whole), rel=1e-5)
+    one, other = (load_file(newest(f) / "model.safetensors") for f in (whole, rest))
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=1e-4, atol=1e-6)
+    one, other = (json.loads((newest(f) / "state.json").read_text()) for f in (whole, rest))
+    assert one["position"] == other["position"]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(home: Home) -> None:
