@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 
 from engine import rundir
 from engine.adopter import ADOPTED_WHOLE, Adopter
-from engine.errors import WorkspaceError
+from engine.errors import UsageError, WorkspaceError
 from engine.ids import RUN_ID
 from engine.records import Spec, decode_spec, encode
 from engine.run import Seen
@@ -39,6 +40,26 @@ def create(workspace: Workspace, spec: Spec, patch: str) -> None:
         raise WorkspaceError(
             f"{spec.id} was not queued: {workspace.runs} can't be written ({error.strerror}). "
             "Free some space or make it writable, then submit again."
+        ) from None
+
+
+def bring(workspace: Workspace, beside: Path, spec: Spec) -> None:
+    """Give a run that was put together in runs/.new-NAME its spec and its name. Raises UsageError, WorkspaceError.
+
+    Only one that has begun and ended: any other would be started.
+    """
+    if beside.parent != workspace.runs or not re.fullmatch(r"\.new-[\w.-]{1,80}", beside.name) or beside.is_symlink():
+        raise UsageError(f"{beside} is no folder of a run that is brought in.")
+    told = {line.get("event") for line in rundir.read(beside / rundir.LIFECYCLE)}
+    if not {"started", "exited"} <= told:
+        raise UsageError("Only a run that has ended can be brought in: its lifecycle.jsonl tells of no end.")
+    try:
+        rundir.write_new(beside / rundir.SPEC, msgspec.json.format(encode(spec), indent=1))
+        os.rename(beside, workspace.run(spec.id))
+        _sync(workspace.runs)
+    except OSError as error:
+        raise WorkspaceError(
+            f"{spec.id} was not brought in: {workspace.runs} can't be written ({error.strerror})."
         ) from None
 
 

@@ -152,7 +152,7 @@ def _close(beside: Path, final: Path) -> None:
             path.chmod(state.st_mode & 0o555 | 0o400)
     for place, _, _ in os.walk(beside, topdown=False):
         os.chmod(place, 0o500)
-    note = final.with_name(f"{final.name}.json")
+    note = note_of(final)
     Path(f"{beside}.json").write_bytes(msgspec.json.encode([count, size]))
     os.rename(f"{beside}.json", note)
     try:
@@ -162,10 +162,15 @@ def _close(beside: Path, final: Path) -> None:
             raise
 
 
+def note_of(tree: Path) -> Path:
+    """The file beside a folder of frozen code that says how much is in it."""
+    return tree.with_name(f"{tree.name}.json")
+
+
 def whole(tree: Path) -> bool:
     """Tell whether a folder of frozen code holds as many files and bytes as it did when it was made."""
     try:
-        noted = msgspec.json.decode(tree.with_name(f"{tree.name}.json").read_bytes(), type=list[int])
+        noted = msgspec.json.decode(note_of(tree).read_bytes(), type=list[int])
         sizes = [path.lstat().st_size for path in _files(tree)]
     except (OSError, msgspec.DecodeError):
         return False
@@ -182,7 +187,7 @@ def remove(tree: Path) -> None:
             if not os.path.islink(os.path.join(place, name)):
                 os.chmod(os.path.join(place, name), 0o700)
     shutil.rmtree(tree)
-    tree.with_name(f"{tree.name}.json").unlink(missing_ok=True)
+    note_of(tree).unlink(missing_ok=True)
 
 
 def applicable(patch: str) -> str:

@@ -181,6 +181,8 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Runs by state."""
     queue_paused: float | None = None
     """Since when nothing is started, by order."""
+    hook_trouble: str = ""
+    """What is wrong with hooks.json, or how the last hook that failed did."""
     store_backlog: int = 0
     """Bytes of run folders not yet in runs.duckdb."""
     store_holder: str = ""
@@ -350,6 +352,7 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):
     lifecycle: list[dict[str, object]]
     events: list[dict[str, object]]
     """The last 500."""
+    hooks: list[dict[str, object]] = []
 
 
 class StatusReply(msgspec.Struct, frozen=True, tag="engine"):

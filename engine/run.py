@@ -44,6 +44,7 @@ class Run:
     """Where it was moved to among those of its priority; else its number counts."""
     tags: tuple[str, ...] = ()
     note: str = ""
+    archived: bool = False
     stop: tuple[float, str] | None = None
     """When and how ("stop" or "kill") its end was ordered."""
     pause: tuple[float, bool] = (0.0, False)
@@ -129,6 +130,8 @@ class Run:
                 self.tags = tuple(dict.fromkeys((*self.tags, str(value))))
             case "untag":
                 self.tags = tuple(tag for tag in self.tags if tag != value)
+            case "archive" | "unarchive":
+                self.archived = kind == "archive"
 
     def derive(self, seen: Seen, now: float, boot: float) -> None:
         """Set the state from the table of DESIGN §2."""
@@ -247,6 +250,8 @@ class Run:
             signal=number if isinstance(number, int) else None,
             resume_from=spec.resume_from,
             checkpoint=progress.checkpoint,
+            archived=self.archived,
+            imported=spec.imported,
             dirty=bool(spec.git and spec.git.dirty),
             commit=(spec.git.commit or "")[:9] if spec.git else "",
         )

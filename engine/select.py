@@ -24,6 +24,8 @@ Direction = Literal["min", "max"]
 HIGHER_IS_BETTER = ("skill", "r2", "dir_acc", "sharpe", "accuracy", "acc", "f1", "auc", "per_s")
 SIGNIFICANT = 0.05
 NAIVE = "naive"
+IMPORTED = "imported"
+"""What data of imported runs are called: nobody knows what their numbers were measured on."""
 Group = tuple[str, int | None, int | None, bool]
 """Data fingerprint, horizon, windows, and whether the value comes from an evaluation."""
 
@@ -141,7 +143,10 @@ def leaderboard(
         return Board(
             metric, way, sentence="No run has a result yet.", note=_missing(without, metric), left_out=_ids(without)
         )
-    chosen = max(groups, key=lambda key: (key[3], len(groups[key]), max(run.submitted for run in groups[key])))
+    chosen = max(
+        groups,
+        key=lambda key: (key[0] != IMPORTED, key[3], len(groups[key]), max(run.submitted for run in groups[key])),
+    )
     others = {key: found for key, found in groups.items() if key != chosen}
     return _board(metric, way, chosen, groups[chosen], others, without, top_k)
 

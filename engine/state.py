@@ -171,7 +171,10 @@ class World:
                 if not re.fullmatch(r"[\w.#@+/-]{1,60}", wish.value):
                     raise UsageError(f"Tag {wish.value!r}: a tag is one word of letters, digits and . _ - # @ + /.")
                 line["value"] = wish.value
-            case "note" | "promote":
+            case "archive" | "unarchive":
+                if run.state not in ENDED:
+                    raise UsageError(f"{run.id} is {run.state}: only an ended run can be archived.")
+            case "note" | "promote" | "gc":
                 line["value"] = wish.value
         return run, line
 

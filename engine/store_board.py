@@ -33,7 +33,7 @@ SELECT r.id, coalesce(r.name, ''), r.family, r.outcome, coalesce(v.scored, false
   coalesce(r.synthetic, false), coalesce(epoch(r.submitted), 0)
 FROM runs r LEFT JOIN val v USING (run_id) LEFT JOIN logged l USING (run_id) LEFT JOIN steps s USING (run_id)
 LEFT JOIN (SELECT run_id, max(t) AS t FROM metrics GROUP BY run_id) s_now USING (run_id)
-ORDER BY r.submitted, r.id
+WHERE NOT coalesce(r.archived, false) ORDER BY r.submitted, r.id
 """
 
 

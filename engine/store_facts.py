@@ -101,6 +101,9 @@ def read_spec(rows: Rows, facts: Facts, run_id: int, name: str, spec: Line) -> N
         moment(spec.get("submitted")), *_NOTHING_YET,
     )  # fmt: skip
     facts.unsettled.add(run_id)
+    told = {"imported": text(spec.get("imported")), "rerun_of": text(spec.get("rerun_of"))}
+    told["frozen"] = text(_dict(spec.get("code")).get("tree"))
+    facts.tell(run_id, **{name: value for name, value in told.items() if value})
     for section, fields in config.items():
         for field, value in _dict(fields).items():
             _param(rows, run_id, f"{section}.{field}", value)
@@ -145,6 +148,8 @@ def read_order(rows: Rows, facts: Facts, run_id: int, line: Line) -> None:
         case "tag" | "untag":
             if tag := text(value):
                 facts.tags[run_id, tag] = kind == "tag"
+        case "archive" | "unarchive":
+            facts.tell(run_id, archived=kind == "archive")
         case "promote":
             facts.tell(run_id, promoted=True)
 

@@ -221,10 +221,33 @@ META: tuple[str, Columns] = (
     {"name": ("VARCHAR", "schema is the version of the tables"), "value": ("VARCHAR", "its value")},
 )
 
-STEPS: tuple[dict[str, tuple[str, Columns]], ...] = ({"meta": META, **RUNS_TABLES}, MACHINE_TABLES)
-"""The tables each version adds."""
+LABELS: dict[str, tuple[str, Columns]] = {
+    "runs": (
+        RUNS_TABLES["runs"][0],
+        {
+            "archived": ("BOOLEAN", "hidden from lists by an order"),
+            "imported": ("VARCHAR", "where it was brought in from, if this engine did not execute it"),
+            "rerun_of": ("VARCHAR", "the run that it repeats exactly"),
+            "frozen": ("VARCHAR", "the frozen code it executes, NULL for the code as it was when it started"),
+        },
+    )
+}
+
+Step = dict[str, tuple[str, Columns]]
+STEPS: tuple[Step, ...] = ({"meta": META, **RUNS_TABLES}, MACHINE_TABLES, LABELS)
+"""The tables each version adds, and the columns it adds to tables that are there."""
 VERSION = len(STEPS)
-TABLES: dict[str, tuple[str, Columns]] = {name: table for step in STEPS for name, table in step.items()}
+
+
+def _tables() -> Step:
+    found: Step = {}
+    for step in STEPS:
+        for name, (comment, columns) in step.items():
+            found[name] = (comment, {**found.get(name, ("", {}))[1], **columns})
+    return found
+
+
+TABLES = _tables()
 OF_RUN = tuple(name for name, (_, columns) in RUNS_TABLES.items() if "run_id" in columns)
 OF_HOST = tuple(MACHINE_TABLES)
 
@@ -346,9 +369,13 @@ def migrate(con: DuckDBPyConnection, have: int, to: int = VERSION) -> None:
     """Add what the versions after `have` brought; call it inside a transaction."""
     for step in STEPS[have:to]:
         for table, (comment, columns) in step.items():
-            fields = ", ".join(f'"{name}" {kind}' for name, (kind, _) in columns.items())
-            con.execute(f'CREATE TABLE "{table}" ({fields})')
-            con.execute(f'COMMENT ON TABLE "{table}" IS {_quoted(comment)}')
+            if any(table in earlier for earlier in STEPS[: STEPS.index(step)]):
+                for name, (kind, _) in columns.items():
+                    con.execute(f'ALTER TABLE "{table}" ADD COLUMN "{name}" {kind}')
+            else:
+                fields = ", ".join(f'"{name}" {kind}' for name, (kind, _) in columns.items())
+                con.execute(f'CREATE TABLE "{table}" ({fields})')
+                con.execute(f'COMMENT ON TABLE "{table}" IS {_quoted(comment)}')
             for name, (_, text) in columns.items():
                 con.execute(f'COMMENT ON COLUMN "{table}"."{name}" IS {_quoted(text)}')
     if to == VERSION:

@@ -39,7 +39,7 @@ class World:
         if isinstance(message, Snapshot):
             return replace(
                 self,
-                rows={row.id: row for row in message.rows},
+                rows={row.id: row for row in message.rows if not row.archived},
                 sample=message.sample,
                 history=message.history[-KEPT_SAMPLES:],
                 status=message.status,
@@ -47,7 +47,8 @@ class World:
             )
         changed = self
         if message.rows:
-            changed = replace(changed, rows={**self.rows, **{row.id: row for row in message.rows}})
+            rows = {**self.rows, **{row.id: row for row in message.rows}}
+            changed = replace(changed, rows={run_id: row for run_id, row in rows.items() if not row.archived})
         if message.sample is not None:
             history = (*self.history[-KEPT_SAMPLES + 1 :], message.sample)
             changed = replace(changed, sample=message.sample, history=history)

@@ -44,11 +44,13 @@ def rerun(
     as_json: Json = False,
 ) -> None:
     """Run it again exactly: same settings, code, seed, environment and data; refused if one of them can't be had."""
-    from engine.errors import EngineError
+    from engine.errors import EngineError, UsageError
     from engine.records import Queued, Submit
     from engine.rerun import prepare
 
     detail = _detail(run)
+    if not detail.spec.command:
+        raise UsageError(f"{detail.row.id} was imported: there is no command to run again.")
     made = prepare(talk.workspace(), detail.spec, patch_of(detail), os.environ)
     if check:
         _told(detail.row.id, made, as_json)

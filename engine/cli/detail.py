@@ -91,6 +91,7 @@ def _origin(spec: Spec, row: RunRow) -> list[tuple[str, str]]:
         ("in", spec.cwd),
         ("code", f"{code}{_frozen(spec)}"),
         ("data", used),
+        ("on finish", spec.on_finish),
         ("seed", "" if spec.seed is None else str(spec.seed)),
         ("by", f"{spec.user}@{spec.host}" if spec.user else ""),
         ("repeats", spec.rerun_of),
@@ -134,7 +135,7 @@ def _used(events: Sequence[Mapping[str, object]]) -> str:
 def _happened(detail: RunDetail) -> str:
     """Orders, lifecycle and events in the order of their times."""
     lines = []
-    for entry in (*detail.orders, *detail.lifecycle, *detail.events):
+    for entry in (*detail.orders, *detail.lifecycle, *detail.events, *detail.hooks):
         t = entry.get("t")
         kind = entry.get("order") or entry.get("event")
         if not isinstance(t, int | float) or kind in ("used", None):

@@ -1,0 +1,232 @@
+"""A run as one file: a plain tar of its folder with a checksum of each file at its end; and back again.
+
+What looks like a secret does not travel. Nothing in such a file is trusted: names, kinds, sizes and checksums are held
+against each other while it is read, beside the other runs, and only a whole one is taken in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import socket
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from engine import rundir
+from engine.bring import beside, known, origin, send
+from engine.errors import DataError, UsageError, WorkspaceError
+from engine.records import RunRow, decode_spec, encode
+
+if TYPE_CHECKING:
+    from engine.client import Client
+    from engine.workspace import Workspace
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+NAMES_LIMIT = 100_000
+SMALL = 64 << 20
+BLOCK = 1 << 20
+LOCKS = (rundir.SUPERVISOR_LOCK, rundir.TRAINER_LOCK)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    name: str
+    size: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The last entry of the file. left_out: what does not travel, with the reason."""
+
+    run: str
+    host: str
+    packed: float
+    files: tuple[Entry, ...]
+    left_out: tuple[str, ...] = ()
+    format: int = FORMAT
+
+
+def pack(workspace: Workspace, run: str, output: Path, *, checkpoints: bool = True) -> Manifest:
+    """Write the folder of a run to a file. Raises UsageError when that is there, WorkspaceError."""
+    if output.exists():
+        raise UsageError(f"{output} is there already; name another file with --output.")
+    folder = workspace.run(run)
+    partial = output.with_name(f".{output.name}.{os.getpid()}")
+    entries: list[Entry] = []
+    left_out: list[str] = []
+    try:
+        with tarfile.open(partial, "x", format=tarfile.PAX_FORMAT) as tar:
+            os.chmod(partial, 0o600)
+            for name, path in _files(folder, left_out):
+                if not checkpoints and name.startswith("checkpoints/"):
+                    left_out.append(f"{name} (--no-checkpoints)")
+                elif (entry := _add(tar, name, path, left_out)) is not None:
+                    entries.append(entry)
+            made = Manifest(run, socket.gethostname(), time.time(), tuple(entries), tuple(left_out))
+            data = msgspec.json.encode(made)
+            tar.addfile(_info(MANIFEST, len(data)), io.BytesIO(data))
+        os.rename(partial, output)
+    except OSError as error:
+        raise WorkspaceError(f"{output} can't be written: {error.strerror}.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return made
+
+
+def _files(folder: Path, left_out: list[str]) -> Iterator[tuple[str, Path]]:
+    for place, folders, names in os.walk(folder):
+        for name in [one for one in folders if os.path.islink(os.path.join(place, one))]:
+            left_out.append(f"{os.path.relpath(os.path.join(place, name), folder)} (a link)")
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(place, name)
+            relative = path.relative_to(folder).as_posix()
+            if relative in LOCKS:
+                continue
+            if name.startswith(".") or path.is_symlink() or not path.is_file():
+                left_out.append(f"{relative} ({'a link' if path.is_symlink() else 'no plain file of a run'})")
+            else:
+                yield relative, path
+
+
+def _add(tar: tarfile.TarFile, name: str, path: Path, left_out: list[str]) -> Entry | None:
+    if name in (rundir.SPEC, rundir.PATCH, rundir.LOG):
+        data = _clean(name, rundir.contents(path, limit=1 << 40), left_out)
+        if data is None:
+            return None
+        tar.addfile(_info(name, len(data)), io.BytesIO(data))
+        return Entry(name, len(data), hashlib.sha256(data).hexdigest())
+    with open(rundir.open_plain(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        reader = _Hashing(file)
+        tar.addfile(_info(name, size), reader)  # raises if it shrinks meanwhile
+    return Entry(name, size, reader.digest.hexdigest())
+
+
+def _clean(name: str, data: bytes, left_out: list[str]) -> bytes | None:
+    """Take out what looks like a secret: variables of the spec, parts of log lines; a patch with one stays here."""
+    from engine.withhold import SECRET_VALUE, filter_environment
+
+    if name == rundir.SPEC:
+        spec = decode_spec(data)
+        env, withheld = filter_environment(spec.env)
+        dropped = sorted({*spec.env_withheld, *withheld, *(spec.env.keys() - env.keys())})
+        return msgspec.json.format(encode(replace(spec, env=env, env_withheld=tuple(dropped))), indent=1)
+    text = data.decode(errors="surrogateescape")
+    if not SECRET_VALUE.search(text):
+        return data
+    if name == rundir.PATCH:
+        left_out.append(f"{name} (something in it looks like a secret)")
+        return None
+    left_out.append(f"parts of {name} (they look like secrets)")
+    return SECRET_VALUE.sub("[withheld]", text).encode(errors="surrogateescape")
+
+
+class _Hashing:
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.file.read(size)
+        self.digest.update(data)
+        return data
+
+
+def _info(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = size, 0o600, int(time.time())
+    return info
+
+
+# -- and back ---------------------------------------------------------------------------------------------------------
+
+
+def unpack(client: Client, workspace: Workspace, file: Path) -> tuple[RunRow, bool]:
+    """Take in the run of a file; gives it and whether it is new. It keeps its id where that is free here.
+
+    Raises DataError for a file that is none of ours, damaged or hostile, WorkspaceError; then nothing was taken in.
+    """
+    try:
+        source = file.open("rb")
+    except OSError as error:
+        raise DataError(f"{file} can't be read: {error.strerror}.") from None
+    with source, beside(workspace, f"unpack-{os.getpid()}") as place:
+        try:
+            with tarfile.open(fileobj=source, mode="r:") as tar:
+                made = _extract(tar, place)
+            spec = decode_spec((place / rundir.SPEC).read_bytes())
+        except (tarfile.TarError, msgspec.DecodeError, UnicodeDecodeError, EOFError, FileNotFoundError) as error:
+            raise DataError(
+                f"{file} is no whole run: {' '.join(str(error).split()) or type(error).__name__}."
+            ) from None
+        key = hashlib.sha256(msgspec.json.encode(made.files)).hexdigest()[:24]
+        if (row := known(client, key)) is not None:
+            return row, False
+        (place / rundir.SPEC).unlink()  # the engine writes its own, with the id that the run has here
+        return send(client, place, replace(spec, imported=origin(f"{made.host}:{made.run}", key))), True
+
+
+def _extract(tar: tarfile.TarFile, place: Path) -> Manifest:
+    room = shutil.disk_usage(place).free - (256 << 20)
+    seen: dict[str, Entry] = {}
+    for info in tar:
+        if not info.isreg():
+            raise DataError(
+                f"{info.name!r} in it is a link, a folder or a device; a packed run holds plain files only."
+            )
+        if len(seen) >= NAMES_LIMIT:
+            raise DataError(f"more than {NAMES_LIMIT} files are in it.")
+        data = tar.extractfile(info)
+        assert data is not None
+        if info.name == MANIFEST:
+            return _checked(data.read(SMALL), seen)
+        room -= info.size
+        if room < 0:
+            raise WorkspaceError(f"There is not enough space for {info.name} ({info.size} bytes).")
+        seen[info.name] = _one(place, info.name, data)
+    raise DataError("its list of files is missing: it was cut off.")
+
+
+def _one(place: Path, name: str, data: IO[bytes]) -> Entry:
+    path = PurePosixPath(name)
+    plain = all(part and not part.startswith(".") and "\\" not in part and part.isprintable() for part in path.parts)
+    if path.is_absolute() or not plain or str(path) != name or len(path.parts) > 8 or len(name) > 400:
+        raise DataError(f"{name!r} is no name of a file in a run.")
+    if name in LOCKS:
+        raise DataError(f"{name!r} does not travel.")
+    target = place / path
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    digest, size = hashlib.sha256(), 0
+    try:
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise DataError(f"{name!r} is in it twice.") from None
+    with open(fd, "wb") as out:
+        while block := data.read(BLOCK):
+            digest.update(block)
+            size += len(block)
+            out.write(block)
+        out.flush()
+        os.fsync(out.fileno())
+    return Entry(name, size, digest.hexdigest())
+
+
+def _checked(data: bytes, seen: dict[str, Entry]) -> Manifest:
+    made = msgspec.json.decode(data, type=Manifest)
+    if made.format > FORMAT:
+        raise DataError(f"it has format {made.format}; this program knows {FORMAT}. Update paddock here.")
+    for entry in made.files:
+        if seen.get(entry.name) != entry:
+            raise DataError(f"{entry.name!r} is not what it was when it was packed.")
+    if len(made.files) != len(seen):
+        raise DataError("it holds files that its list does not name.")
+    return made
