@@ -13,7 +13,7 @@ import msgspec
 
 from engine.host import Host, HostSample, Processes
 from engine.nvml import Nvml
-from engine.visible import cuda_env, visible
+from engine.visible import bound, cuda_env, visible
 
 __all__ = [
     "DeviceSample",
@@ -56,8 +56,8 @@ class DeviceSample(msgspec.Struct, frozen=True):
 
     index: the GPU's number in NVML's (PCI) order, for a slice its parent's. utilisation in per cent, memory in
     bytes, power in watts, temperature in °C. A slice shows its chip's temperature but no power, which is known
-    only for the whole board. visible: whether CUDA_VISIBLE_DEVICES of this process lets runs use it. error: why
-    the device as a whole does not answer; what is known of it is then from before.
+    only for the whole board. visible: whether CUDA_VISIBLE_DEVICES or Slurm lets runs use it. error: why the
+    device as a whole does not answer; what is known of it is then from before.
     """
 
     uuid: str
@@ -110,7 +110,7 @@ class Devices:
     """
 
     def __init__(self, workspace: Path = Path("."), environ: Mapping[str, str] | None = None) -> None:
-        self._asked = (os.environ if environ is None else environ).get("CUDA_VISIBLE_DEVICES")
+        self._environ = dict(os.environ if environ is None else environ)
         self._host = Host(workspace)
         self._processes = Processes()
         self._nvml = Nvml()
@@ -181,7 +181,8 @@ class Devices:
             found += slices
             if not slices:
                 warnings.append(f"GPU {index} is in MIG mode but has no slices (nvidia-smi mig -cgi ... -C makes them)")
-        allowed, complaint = visible(self._asked, [(k.index, k.uuid) for k in found])
+        name, value = bound(self._environ, len({k.index for k in found}))
+        allowed, complaint = visible(value, [(k.index, k.uuid) for k in found], name)
         if complaint:
             warnings.append(complaint)
         self._known = tuple(replace(k, visible=k.uuid in allowed) for k in found)

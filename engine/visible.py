@@ -1,11 +1,43 @@
-"""CUDA_VISIBLE_DEVICES: which devices the one we were started with shows, and what to set for a run."""
+"""Which devices CUDA_VISIBLE_DEVICES or Slurm lets us use, and what to set for a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+CUDA = "CUDA_VISIBLE_DEVICES"
+SLURM = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
+"""The step's, which is a part of the job's, first. Numbers of the whole machine."""
 
 
-def visible(value: str | None, devices: Sequence[tuple[int, str]]) -> tuple[frozenset[str], str | None]:
+def bound(environ: Mapping[str, str], count: int) -> tuple[str, str | None]:
+    """Give the variable that bounds what may be used, and its value; None bounds nothing.
+
+    count: devices that NVML shows. A preset CUDA_VISIBLE_DEVICES always counts. Slurm sets it too, as a rule, and then
+    knows best how the devices are numbered inside the job; where it did not, its list of the job's GPUs counts, unless
+    no more devices than those are shown: then it has fenced the others off and numbers those anew.
+    """
+    if CUDA in environ:
+        return CUDA, environ[CUDA]
+    for name in SLURM:
+        if listed := _numbers(environ.get(name, "")):
+            return name, None if count <= len(listed) else ",".join(map(str, listed))
+    return CUDA, None
+
+
+def _numbers(text: str) -> list[int]:
+    """Read a Slurm list: 0,2-3 is 0, 2 and 3; nothing for what is no such list."""
+    found: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 9:
+            return []
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def visible(
+    value: str | None, devices: Sequence[tuple[int, str]], name: str = CUDA
+) -> tuple[frozenset[str], str | None]:
     """Give the UUIDs that a CUDA_VISIBLE_DEVICES of `value` shows, and a complaint about what it hides unasked.
 
     devices: (index, uuid) of each GPU or slice; a slice has its GPU's index. As in CUDA: None shows all; what
@@ -16,7 +48,7 @@ def visible(value: str | None, devices: Sequence[tuple[int, str]]) -> tuple[froz
     """
     if value is None:
         return frozenset(uuid for _, uuid in devices), None
-    said = f"CUDA_VISIBLE_DEVICES={value}:"
+    said = f"{name}={value}:"
     entries = [entry.strip() for entry in value.split(",")]
     prefix = next((p for p in ("GPU-", "MIG-") if entries[0].startswith(p)), "")
     shown: dict[str, list[str]] = {}
