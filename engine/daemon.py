@@ -28,6 +28,7 @@ from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
 from engine.folders import Follower
 from engine.gpulock import GpuLocks, Taken
 from engine.hands import DaemonHands
+from engine.hooking import Hooking
 from engine.keeper import Keeper
 from engine.lifeline import Lifelines
 from engine.memories import Memories
@@ -67,6 +68,7 @@ class Daemon:
         self.memories = Memories(workspace, self.world)
         self.locks = GpuLocks(workspace.root)
         self.attempts = Attempts(self)
+        self.hooking = Hooking(self)
         self.wishes = Wishes(self.world, DaemonHands(self))
         self.followers: dict[str, Follower] = {}
         self.unread: set[str] = set()
@@ -137,6 +139,7 @@ class Daemon:
         if self.sampler.record(self.sample, busy=bool(self.world.live)):
             self.keeper.news()
         self.schedule()
+        self.hooking.call()
         self.server.push(sample=self.sample)
 
     async def take_sample(self) -> None:
@@ -204,6 +207,7 @@ class Daemon:
         self.attempts.consider(run)
         self.followers.pop(run.id, None)
         self.lifelines.forget(run.id)
+        self.hooking.finished(run)
 
     def note(self, wish: Note) -> None:
         """Write down what was typed outside a single run."""
@@ -257,7 +261,7 @@ class Daemon:
         return True
 
     def status(self) -> EngineStatus:
-        return self.readings.status(self.keeper.status())
+        return self.readings.status(self.keeper.status(), self.hooking.trouble)
 
     def store_changed(self) -> None:
         self.server.push(status=self.status())

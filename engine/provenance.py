@@ -27,7 +27,7 @@ PACKAGES = (
 FILE_LIMIT = 1 << 20
 UNTRACKED_LIMIT = 8 << 20
 PATCH_LIMIT = 32 << 20
-WORKSPACE_NAMES = ("runs", "runs.duckdb", "runs.duckdb.wal", "runs.duckdb.new", "trainingdata", ".best_model_path")
+WORKSPACE_NAMES = ("runs", "runs.duckdb", "runs.duckdb.wal", "runs.duckdb.new", "trainingdata", ".best_model_path", "hooks.json")
 
 
 class Git(msgspec.Struct, frozen=True, kw_only=True):

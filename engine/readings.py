@@ -55,10 +55,11 @@ class Readings:
             folder=str(folder),
             orders=rundir.read(folder / rundir.ORDERS),
             lifecycle=rundir.read(folder / rundir.LIFECYCLE),
+            hooks=rundir.read(folder / rundir.HOOKS),
             events=rundir.read(folder / rundir.EVENTS)[-500:],
         )
 
-    def status(self, store: StoreStatus) -> EngineStatus:
+    def status(self, store: StoreStatus, hook_trouble: str = "") -> EngineStatus:
         counts: dict[str, int] = {}
         for run in self.world.runs.values():
             counts[run.state] = counts.get(run.state, 0) + 1
@@ -71,6 +72,7 @@ class Readings:
             cpu_slots=self.world.cpu_slots,
             counts=counts,
             queue_paused=self.world.paused,
+            hook_trouble=hook_trouble,
             **store,
         )
 

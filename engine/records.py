@@ -183,6 +183,8 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Since when nothing is started, by order."""
     hook_trouble: str = ""
     """What is wrong with hooks.json, or how the last hook that failed did."""
+    hook_trouble: str = ""
+    """What is wrong with hooks.json, or how the last hook that failed did."""
     store_backlog: int = 0
     """Bytes of run folders not yet in runs.duckdb."""
     store_holder: str = ""
@@ -352,6 +354,7 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):
     lifecycle: list[dict[str, object]]
     events: list[dict[str, object]]
     """The last 500."""
+    hooks: list[dict[str, object]] = []
     hooks: list[dict[str, object]] = []
 
 

@@ -21,6 +21,7 @@ ADOPTED = "adopted.jsonl"
 EVENTS = "events.jsonl"
 LOG = "log.txt"
 PATCH = "code.patch"
+HOOKS = "hooks.jsonl"
 SUPERVISOR_LOCK = "supervisor.lock"
 TRAINER_LOCK = "trainer.lock"
 

@@ -45,6 +45,11 @@ class Workspace:
         return self.runs / "queue.jsonl"
 
     @property
+    def hooks(self) -> Path:
+        """Commands that are told of finished runs."""
+        return self.root / "hooks.json"
+
+    @property
     def private(self) -> Path:
         """The engine's own folder, 0700: socket, lock, log."""
         return self.runs / ".engine"

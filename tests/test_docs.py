@@ -19,7 +19,7 @@ def commands() -> set[str]:
     found: set[str] = set()
     for heading, table in COMMANDS.items():
         for name, (_, help_) in table.items() if heading else ():
-            below = re.findall(r"\w+", help_.partition(": ")[2]) if name in ("data", "db") else []
+            below = re.findall(r"\w+", help_.partition(": ")[2]) if name in ("data", "db", "hook") else []
             found |= {f"engine {name} {word}" for word in below} or {f"engine {name}"}
     return found
 

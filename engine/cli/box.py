@@ -88,6 +88,7 @@ def status(as_json: Json = False) -> None:
             ("queue", f"paused since {when.clock(told.queue_paused, time.time())}" if told.queue_paused else ""),
             ("CPU slots", str(told.cpu_slots)),
             ("database", f"{words.size(told.database)}, {behind}"),
+            ("hooks", told.hook_trouble),
             ("held by", told.store_holder),
             ("trouble", told.store_error),
         ])

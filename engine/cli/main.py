@@ -78,6 +78,7 @@ COMMANDS: Table = {
         "status": ("engine.cli.box:status", "Tell how the engine and its database are."),
         "gpus": ("engine.cli.box:gpus", "Show GPUs and the machine as they are now."),
         "hook": ("engine.cli.hook:hook", "Commands told of finished runs: add, ls, rm."),
+        "hook": ("engine.cli.hook:hook", "Commands told of finished runs: add, ls, rm."),
         "doctor": ("engine.cli.box:doctor", "Check what training needs on this machine."),
     },
     "": {"demo": ("engine.cli.demo:demo", "From sample data to a forecast, in a few minutes.")},
