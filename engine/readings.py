@@ -72,6 +72,8 @@ class Readings:
             cpu_slots=self.world.cpu_slots,
             counts=counts,
             queue_paused=self.world.paused,
+            limits=self.world.limits,
+            limited={name: len(runs) for name, runs in self.world.running().items()},
             hook_trouble=hook_trouble,
             **store,
         )

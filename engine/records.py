@@ -179,6 +179,10 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_slots: int
     counts: dict[str, int]
     """Runs by state."""
+    limits: dict[str, int] = {}
+    """How many runs of a family or with a tag may live at a time."""
+    limited: dict[str, int] = {}
+    """How many of each of those live."""
     queue_paused: float | None = None
     """Since when nothing is started, by order."""
     hook_trouble: str = ""
@@ -246,8 +250,12 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, tag="retry"):
 class QueueOrder(msgspec.Struct, frozen=True, kw_only=True, tag="queue_order"):
     """A wish for the whole queue: a line in runs/queue.jsonl."""
 
-    order: Literal["pause", "resume"]
+    order: Literal["pause", "resume", "limit"]
     why: str = ""
+    group: str = ""
+    """What to limit: "family:toto" or "tag:nightly"."""
+    most: int | None = None
+    """Runs of it that may live at a time; None takes the limit away."""
 
 
 class Bring(msgspec.Struct, frozen=True, kw_only=True, tag="bring"):

@@ -27,7 +27,7 @@ def copy_world(world: World) -> World:
     """Give a world whose runs may be changed without changing those of the first."""
     made = copy.copy(world)
     made.runs = {run_id: copy.copy(run) for run_id, run in world.runs.items()}
-    made.waiting, made.live = set(world.waiting), set(world.live)
+    made.waiting, made.live, made.limits = set(world.waiting), set(world.live), dict(world.limits)
     return made
 
 
@@ -119,7 +119,9 @@ class Rehearsal:
         for action in self.world.act(time.time(), slots(self.daemon.sample)):
             if isinstance(action, Start):
                 run = self.world.runs[action.run]
-                run.take_order({"order": "start", "t": time.time(), "devices": action.devices})
+                run.take_order(
+                    {"order": "start", "t": time.time(), "devices": action.devices, "claim": action.claim}
+                )
                 self.look(run)
                 names = self.daemon.readings.names
                 on = ", ".join(names.get(device, device[:12]) for device in action.devices)

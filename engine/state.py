@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine import claims, ids, reasons, turns, when
+from engine import claims, ids, limits, reasons, turns, when
 from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
 from engine.memory import Peaks
 from engine.records import ENDED, LIVE, WAITING, Order, QueueOrder, Spec
@@ -180,12 +180,15 @@ class World:
 
     def order_queue(self, wish: QueueOrder) -> dict[str, object]:
         """Check a wish for the whole queue and give the line to append. Raises UsageError if it is so already."""
+        if wish.order == "limit":
+            return {**limits.order(wish.group, wish.most, self.limits), "why": wish.why}
         if (wish.order == "pause") == (self.paused is not None):
             raise UsageError("The queue is paused already." if self.paused is not None else "The queue is not paused.")
         return {"order": wish.order, "why": wish.why}
 
     def take_queue(self, line: Line) -> None:
         """Fold one line of queue.jsonl; what is not understood is passed over."""
+        limits.take(line, self.limits)
         kind, t = line.get("order"), line.get("t")
         if kind in ("pause", "resume") and isinstance(t, int | float):
             self.paused = float(t) if kind == "pause" else None
@@ -225,12 +228,16 @@ class World:
         cpu_busy = [run_id for run_id in sorted(self.live) if CPU in self.runs[run_id].devices]
         live = [self.runs[run_id] for run_id in sorted(self.live)]
         free = claims.occupied(slots, live, self.elsewhere)
-        running = claims.running(live, self.limits)
+        running = self.running()
         made = decide(wants, free, self.cpu_slots, cpu_busy, now=now, limits=self.limits, running=running)
         for run_id, reason in made.reasons.items():
             self.runs[run_id].reason = reason
         by_id = {want.id: want for want in wants}
         return actions + [self._start(by_id[run_id], devices) for run_id, devices in made.starts]
+
+    def running(self) -> dict[str, list[str]]:
+        """Give the live runs of each group that is limited."""
+        return claims.running((self.runs[run_id] for run_id in sorted(self.live)), self.limits)
 
     def _start(self, want: Want, devices: tuple[str, ...]) -> Start:
         if not want.share or want.memory is None or devices == (CPU,):

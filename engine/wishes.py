@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from engine import needed, turns
+from engine import limits, needed, turns
 from engine.errors import UsageError
 from engine.hands import Hands
 from engine.records import ENDED, Order, Queued, QueueOrder, Retry, RunRow, Spec, Submit
@@ -92,12 +92,12 @@ class Wishes:
         return Queued(self.hands.row(run))
 
     def order_queue(self, wish: QueueOrder) -> str:
-        """Pause the queue or let it go on; says how it is now."""
+        """Pause the queue, let it go on, or limit a part of it; says how it is now."""
         line = {"t": time.time(), **self.world.order_queue(wish)}
         self.hands.write_queue(line)
         self.world.take_queue(line)
         self.hands.settle()
-        return self.world.told_queue(time.time())
+        return limits.told(wish.group, self.world.limits) if wish.group else self.world.told_queue(time.time())
 
     def write_order(self, run: Run, line: dict[str, object]) -> None:
         """Append an order; it counts once the line is on the disk. Raises WorkspaceError."""

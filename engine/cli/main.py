@@ -47,6 +47,7 @@ COMMANDS: Table = {
         "rerun": ("engine.cli.again:rerun", "Run it again exactly, or tell what can't be had."),
         "hold": ("engine.cli.orders:hold", "Keep waiting runs from starting."),
         "release": ("engine.cli.orders:release", "Let held runs start."),
+        "limit": ("engine.cli.limits:limit", "Limit how many runs of a family or tag live at a time."),
         "priority": ("engine.cli.orders:priority", "Set a run's place: higher starts earlier."),
         "move": ("engine.cli.orders:move", "Move a waiting run up, down, to the top or bottom."),
         "tag": ("engine.cli.orders:tag", "Add tags to a run."),
