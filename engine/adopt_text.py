@@ -84,7 +84,7 @@ class Reader:
         else:
             at = (self.last or 0) + 1
         self.last = at
-        return {"t": _moment(text) or t, "step": at, **found}
+        return {"t": moment_of(text) or t, "step": at, **found}
 
     def _usual(self, text: str) -> Line:
         if not _TELLS.search(text):
@@ -178,7 +178,7 @@ def _read(text: str | None) -> float | None:
         return None
 
 
-def _moment(text: str) -> float | None:
+def moment_of(text: str) -> float | None:
     """The time that a log line begins with, in unix seconds; without a zone it is this machine's."""
     found = _TIME.search(text[:64])
     if found is None:

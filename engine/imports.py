@@ -104,9 +104,8 @@ def _write(found: Found, place: Path) -> float:
     """Fill the folder of the run; gives when it began, as far as that can be told."""
     changed = [(found.folder / name).stat().st_mtime for name in found.files]
     log = found.files.get("training.log", b"")
-    lines, last = _curves(log, min(changed))
-    times = [float(line["t"]) for line in lines if isinstance(line["t"], float)]
-    begun, ended = min([*times, min(changed)]), max([*times, *([] if times else changed)])
+    lines, last, times = _curves(log, min(changed))
+    begun, ended = min(times or changed), max(times or changed)
     if log:
         rundir.write_new(place / rundir.LOG, log)
     _jsonl(place / rundir.ADOPTED, [*lines, ADOPTED_WHOLE])
@@ -127,15 +126,17 @@ def _write(found: Found, place: Path) -> float:
     return begun
 
 
-def _curves(log: bytes, t: float) -> tuple[list[Line], int]:
-    from engine.adopt_text import Reader, pieces
+def _curves(log: bytes, t: float) -> tuple[list[Line], int, list[float]]:
+    """What a log tells: its numbers, the last step, and every time a line begins with."""
+    from engine.adopt_text import Reader, moment_of, pieces
 
     reader = Reader()
+    times = [time for _, text in pieces(log + b"\n") if (time := moment_of(text)) is not None]
     lines = [line for _, text in pieces(log + b"\n") if (line := reader.read(text, t)) is not None]
     clean = [
         {k: None if isinstance(v, float) and not abs(v) < float("inf") else v for k, v in one.items()} for one in lines
     ]
-    return clean, reader.last or 0
+    return clean, reader.last or 0, times
 
 
 def _events(found: Found, t: float, last: int) -> list[Line]:

@@ -12,10 +12,12 @@ import os
 import shutil
 import socket
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -98,36 +100,54 @@ def _files(folder: Path, left_out: list[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path, left_out: list[str]) -> Entry | None:
-    if name in (rundir.SPEC, rundir.PATCH, rundir.LOG):
-        data = _clean(name, rundir.contents(path, limit=1 << 40), left_out)
-        if data is None:
+    with ExitStack() as stack:
+        file: IO[bytes] = stack.enter_context(open(rundir.open_plain(path), "rb"))
+        if name == rundir.SPEC:
+            file = io.BytesIO(_spec(file.read(), left_out))
+        elif name == rundir.LOG:
+            file = stack.enter_context(_log(file, left_out))
+        elif name == rundir.PATCH and _secret(file):
+            left_out.append(f"{name} (something in it looks like a secret)")
             return None
-        tar.addfile(_info(name, len(data)), io.BytesIO(data))
-        return Entry(name, len(data), hashlib.sha256(data).hexdigest())
-    with open(rundir.open_plain(path), "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         reader = _Hashing(file)
-        tar.addfile(_info(name, size), reader)  # raises if it shrinks meanwhile
+        tar.addfile(_info(name, size), cast(IO[bytes], reader))  # raises if it shrinks meanwhile
     return Entry(name, size, reader.digest.hexdigest())
 
 
-def _clean(name: str, data: bytes, left_out: list[str]) -> bytes | None:
-    """Take out what looks like a secret: variables of the spec, parts of log lines; a patch with one stays here."""
+def _spec(data: bytes, left_out: list[str]) -> bytes:
+    """The spec without what looks like a secret: whole variables, and parts of the command."""
     from engine.withhold import SECRET_VALUE, filter_environment
 
-    if name == rundir.SPEC:
-        spec = decode_spec(data)
-        env, withheld = filter_environment(spec.env)
-        dropped = sorted({*spec.env_withheld, *withheld, *(spec.env.keys() - env.keys())})
-        return msgspec.json.format(encode(replace(spec, env=env, env_withheld=tuple(dropped))), indent=1)
-    text = data.decode(errors="surrogateescape")
-    if not SECRET_VALUE.search(text):
-        return data
-    if name == rundir.PATCH:
-        left_out.append(f"{name} (something in it looks like a secret)")
-        return None
-    left_out.append(f"parts of {name} (they look like secrets)")
-    return SECRET_VALUE.sub("[withheld]", text).encode(errors="surrogateescape")
+    spec = decode_spec(data)
+    env, withheld = filter_environment(spec.env)
+    dropped = {*spec.env_withheld, *withheld, *(spec.env.keys() - env.keys())}
+    command = tuple(SECRET_VALUE.sub("[withheld]", part) for part in spec.command)
+    if command != spec.command:
+        left_out.append("parts of the command (they look like secrets)")
+    clean = replace(spec, command=command, env=env, env_withheld=tuple(sorted(dropped)))
+    return msgspec.json.format(encode(clean), indent=1)
+
+
+def _secret(file: IO[bytes]) -> bool:
+    from engine.withhold import SECRET_VALUE
+
+    return any(SECRET_VALUE.search(line.decode(errors="replace")) for line in file)
+
+
+def _log(file: IO[bytes], left_out: list[str]) -> IO[bytes]:
+    """A copy of a log in which what looks like a secret is blanked; line by line, for a log may be large."""
+    from engine.withhold import SECRET_VALUE
+
+    copy, found = tempfile.TemporaryFile(), 0  # noqa: SIM115 - handed to the caller
+    while line := file.readline(BLOCK):
+        text, count = SECRET_VALUE.subn("[withheld]", line.decode(errors="surrogateescape"))
+        found += count
+        copy.write(text.encode(errors="surrogateescape") if count else line)
+    if found:
+        left_out.append(f"parts of {rundir.LOG} ({found} look like secrets)")
+    return copy
 
 
 class _Hashing:
