@@ -24,6 +24,7 @@ def want(run: Run, peaks: Peaks) -> Want:
         memory=memory,
         given=given,
         share=spec.share and memory is not None and spec.gpus in (None, 1),
+        seconds=run.expected.seconds if run.expected else None,
         limit=spec.limit,
         groups=groups(run),
     )

@@ -141,6 +141,10 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     windows_per_s: float | None = None
     eta: float | None = None
     """Seconds left, from the rate of late."""
+    until: float | None = None
+    """When it is thought to end, unix seconds: by its own rate, else by what runs like it took."""
+    takes: float | None = None
+    """Seconds that runs like it took."""
     attempt: int = 1
     tries: int = 0
     """Attempts the engine itself may make of it, the first included; 0 where it was not asked to."""
@@ -168,6 +172,43 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Hidden from lists, by an order; `engine unarchive` takes that back."""
     imported: str = ""
     """Where it was brought in from, when this engine did not execute it."""
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in the plan of the queue. start, end: unix seconds, None where nobody knows."""
+
+    run: str
+    name: str
+    family: str
+    state: str
+    place: int | None
+    gpus: int | None
+    labels: tuple[str, ...]
+    """The devices it is on, or would be given."""
+    start: float | None
+    end: float | None
+    takes: float | None
+    """Seconds that runs like it took."""
+    how: str
+    """What that rests on."""
+    reason: str
+    """Why it waits now."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue played forward. until: when all is done; None where an end is unknown."""
+
+    now: float
+    lanes: tuple[str, ...]
+    """The GPUs."""
+    cpu_slots: int
+    turns: tuple[Turn, ...]
+    until: float | None
+    unknown: int
+    """Runs whose end nobody knows."""
+    beyond: int
+    """Waiting runs behind those that are planned."""
+    paused: float | None = None
 
 
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -286,6 +327,10 @@ class ShowRun(msgspec.Struct, frozen=True, tag="show"):
     run: str
 
 
+class GetPlan(msgspec.Struct, frozen=True, tag="plan"):
+    """When each run that lives or waits will start and end, as far as that is known."""
+
+
 class GetStatus(msgspec.Struct, frozen=True, tag="status"):
     pass
 
@@ -317,7 +362,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
 
 Request = (
     Hello | Submit | Order | Retry | QueueOrder | DryRun | Bring | ListRuns | ShowRun | GetStatus | GetSample | Watch
-    | Sync | Rebuild | Note | Down
+    | GetPlan | Sync | Rebuild | Note | Down
 )  # fmt: skip
 
 # -- replies ------------------------------------------------------------------------------------------------------
@@ -366,6 +411,10 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):
     hooks: list[dict[str, object]] = []
 
 
+class PlanReply(msgspec.Struct, frozen=True, tag="planned"):
+    plan: Plan
+
+
 class StatusReply(msgspec.Struct, frozen=True, tag="engine"):
     status: EngineStatus
 
@@ -392,7 +441,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed", omit_def
     status: EngineStatus | None = None
 
 
-Reply = Ok | Failed | Queued | Rehearsed | Rows | RunDetail | StatusReply | SampleReply | Snapshot | Changed
+Reply = Ok | Failed | Queued | PlanReply | Rehearsed | Rows | RunDetail | StatusReply | SampleReply | Snapshot | Changed
 
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine import cause, ids, rundir, when
+from engine.estimate import Estimate
 from engine.live import Progress
 from engine.memory import Prediction
 from engine.records import ENDED, LIVE, WAITING, RunRow, Spec
@@ -78,6 +79,10 @@ class Run:
     """What it is thought to need on one device, from the peaks that were known at its last turn."""
     predicted: int = -1
     """How many peaks that were."""
+    expected: Estimate | None = None
+    """How long runs like it took."""
+    estimated: tuple[int, bool] = (-1, False)
+    """How many runs that was of, and whether on a GPU."""
     last_words: str = ""
     """The last line of its log, for the cause of a bad end."""
 
@@ -91,10 +96,29 @@ class Run:
         return pid if isinstance(pid, int) and self.state in LIVE else None
 
     @property
+    def started_at(self) -> float | None:
+        return _time(self.started) or None
+
+    @property
     def until(self) -> float | None:
-        """When it is thought to end, unix seconds, by its own rate; None where nobody knows."""
-        eta = self.progress.eta if self.state == "running" else None
-        return None if eta is None else self.progress.last + eta
+        """When it is thought to end, unix seconds: by its own rate, else by what runs like it took, or by its limit.
+
+        None where nobody knows, as for one that is paused.
+        """
+        if self.state != "running" or self.started_at is None:
+            return None
+        begun = self.started_at + self.pauses[1]
+        eta = self.progress.eta
+        end = self.progress.last + eta if eta is not None else begun + self.expected.seconds if self.expected else None
+        limit = None if self.spec.limit is None else begun + self.spec.limit
+        return end if limit is None or end is None else min(end, limit)
+
+    def until_after(self, now: float) -> float | None:
+        """When it is thought to end, if that is still to come: one that takes longer than expected has no known end."""
+        if self.state in ("stopping", "finishing"):
+            return now
+        until = self.until
+        return until if until is not None and until > now else None
 
     def take_order(self, line: Line) -> None:
         """Fold one line of orders.jsonl; what is not understood is passed over."""
@@ -236,9 +260,12 @@ class Run:
             steps_per_s=progress.steps_per_s,
             windows_per_s=progress.windows_per_s,
             eta=progress.eta if self.state == "running" else None,
+            until=self.until,
+            takes=self.expected.seconds if self.expected and self.state not in ENDED else None,
             attempt=ids.number(spec.id)[1] or 1,
             tries=1 + spec.retry.oom + spec.retry.times if spec.retry else 0,
             share=spec.share,
+            gpu_memory=spec.gpu_memory,
             claim=self.claim,
             predicted=self.prediction.bytes if self.prediction else None,
             predicted_from=self.prediction.runs if self.prediction else 0,

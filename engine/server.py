@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from engine.bring import take_in
 from engine.devices import Sample
 from engine.errors import EngineError, StoreError, UsageError
+from engine.plan import plan
 from engine.records import (
     VERSION,
     Bring,
@@ -22,6 +24,7 @@ from engine.records import (
     DryRun,
     EngineStatus,
     Failed,
+    GetPlan,
     GetSample,
     GetStatus,
     Hello,
@@ -29,6 +32,7 @@ from engine.records import (
     Note,
     Ok,
     Order,
+    PlanReply,
     QueueOrder,
     Rebuild,
     Reply,
@@ -46,7 +50,8 @@ from engine.records import (
     decode_request,
     encode,
 )
-from engine.rehearsal import Rehearsal
+from engine.rehearsal import Rehearsal, copy_world
+from engine.sampler import slots
 
 if TYPE_CHECKING:
     from engine.daemon import Daemon
@@ -176,6 +181,13 @@ class Server:
         finally:
             self.watchers.discard(watcher)
 
+    async def plan(self) -> PlanReply:
+        """Play the queue forward on a copy, beside the event loop: a long queue takes a while."""
+        daemon = self.daemon
+        world = copy_world(daemon.world)
+        made = await asyncio.to_thread(plan, world, slots(daemon.sample), time.time(), daemon.readings.names)
+        return PlanReply(made)
+
     def rehearse(self, rehearsal: Rehearsal, request: DryRun) -> Reply:
         try:
             return rehearsal.rehearse(request.wish)
@@ -209,6 +221,8 @@ class Server:
                 return Rows(daemon.readings.all_rows(), daemon.world.paused)
             case ShowRun():
                 return daemon.readings.detail(request.run)
+            case GetPlan():
+                return await self.plan()
             case GetStatus():
                 return StatusReply(daemon.status())
             case GetSample():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from engine import claims, ids, limits, reasons, turns, when
 from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
+from engine.estimate import Durations, share_left
 from engine.memory import Peaks
 from engine.records import ENDED, LIVE, WAITING, Order, QueueOrder, Spec
 from engine.run import START_PATIENCE, Line, Run, Seen
@@ -49,8 +50,11 @@ class World:
         self.boot = boot
         """When the machine came up, unix seconds."""
         self.runs: dict[str, Run] = {}
+        self.attempts: dict[str, set[str]] = {}
+        """Of each run all attempts that were ever found, by the id they share."""
         self.waiting: set[str] = set()
         self.live: set[str] = set()
+        self.durations = Durations()
         self.paused: float | None = None
         """Since when nothing is started, by order."""
         self.limits: dict[str, int] = {}
@@ -67,7 +71,8 @@ class World:
         for line in orders:
             run.take_order(line)
         self.runs[spec.id] = run
-        self._file(run)
+        self.attempts.setdefault(ids.base(spec.id), set()).add(spec.id)
+        self.file(run)
         return run
 
     def seen(self, run_id: str, seen: Seen, now: float) -> bool:
@@ -75,10 +80,22 @@ class World:
         run = self.runs[run_id]
         before = run.state, run.reason
         run.derive(seen, now, self.boot)
-        self._file(run)
+        self.file(run)
+        if run.state == "ok" != before[0] and run.started_at is not None:
+            self.durations.add(run.spec, run.since - run.started_at - run.pauses[1], CPU not in run.devices)
         return (run.state, run.reason) != before
 
-    def _file(self, run: Run) -> None:
+    def expect(self, run: Run, gpu: bool) -> None:
+        """Set how long runs like this one took, as far as finished ones tell."""
+        if run.estimated == (self.durations.count, gpu):
+            return
+        before = self.runs.get(run.spec.resume_from or "")
+        share = share_left(before.progress.step, before.progress.steps) if before else 1.0
+        run.expected = self.durations.predict(run.spec, gpu, share)
+        run.estimated = self.durations.count, gpu
+
+    def file(self, run: Run) -> None:
+        """Put a run among those that wait or live, as its state is."""
         self.waiting.discard(run.id)
         self.live.discard(run.id)
         if run.state in WAITING:
@@ -207,6 +224,7 @@ class World:
         actions: list[Action] = []
         for run_id in sorted(self.live):
             run = self.runs[run_id]
+            self.expect(run, CPU not in run.devices)
             if run.state == "orphaned" and run.exited is None and now - run.adopting > START_PATIENCE:
                 run.adopting = now
                 actions.append(Adopt(run_id))
@@ -215,6 +233,7 @@ class World:
         circles = turns.circles(self.runs, self.waiting)
         for place, run in enumerate(queue, 1):
             run.place = place
+            self.expect(run, bool(slots) and run.spec.gpus != 0)
             if run.state == "held":
                 run.reason = f"held by you since {when.clock(run.held_at, now)}"
             elif circle := circles.get(run.id):
@@ -249,6 +268,11 @@ class World:
     def queue(self) -> list[Run]:
         """Give the runs that wait, in the order of the queue."""
         return sorted((self.runs[run_id] for run_id in self.waiting), key=turns.place)
+
+    def lineage(self, run_id: str) -> list[str]:
+        """Give the attempts at a run that there are, the first first."""
+        known = self.attempts.get(ids.base(run_id), ())
+        return sorted((other for other in known if other in self.runs), key=ids.number) if len(known) > 1 else [run_id]
 
     def last_attempt(self, run_id: str) -> Run:
         base = ids.base(run_id)

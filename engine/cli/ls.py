@@ -38,11 +38,13 @@ class Asked(NamedTuple):
     json: bool = False
     archived: bool = False
     """Only archived runs, which are else left out."""
+    attempts: bool = False
+    """Each attempt by itself; else only the last one at a run."""
 
 
 def quick(args: Sequence[str]) -> Asked | None:
     """Read the options of a usual call; None for anything else, which typer then reads or explains."""
-    every = as_json = archived = False
+    every = as_json = archived = attempts = False
     family = ""
     limit: int | None = None
     lists: dict[str, list[str]] = {"--state": [], "--tag": []}
@@ -55,6 +57,8 @@ def quick(args: Sequence[str]) -> Asked | None:
             as_json = True
         elif word == "--archived":
             archived = True
+        elif word == "--attempts":
+            attempts = True
         elif name in ("--state", "--tag", "--family", "--limit"):
             value = value if equals else next(words_, "")
             if not value or value.startswith("-"):
@@ -69,7 +73,7 @@ def quick(args: Sequence[str]) -> Asked | None:
                 lists[name].append(value)
         else:
             return None
-    return Asked(every, tuple(lists["--state"]), family, tuple(lists["--tag"]), limit, as_json, archived)
+    return Asked(every, tuple(lists["--state"]), family, tuple(lists["--tag"]), limit, as_json, archived, attempts)
 
 
 def show(asked: Asked) -> None:
@@ -106,6 +110,7 @@ def choose(rows: Sequence[RunRow], asked: Asked) -> list[RunRow]:
         row
         for row in rows
         if row.archived == asked.archived
+        and (asked.attempts or not row.later)
         and (not states or row.state in states)
         and (not asked.family or row.family == asked.family)
         and all(tag in row.tags for tag in asked.tag)
@@ -148,7 +153,7 @@ def columns(now: float) -> tuple[table.Column, ...]:
         column("LOSS", lambda r: words.number(r.loss), right=True),
         column("MAE%", lambda r: words.number(r.best if r.best is not None else r.metric), right=True),
         column("SKILL", lambda r: "" if r.skill is None else f"{r.skill:+.3f}", right=True),
-        column("ETA", lambda r: words.span(r.eta) if r.state in LIVE else "", right=True),
+        column("ETA", lambda r: eta(r, now), right=True),
         column("TIME", lambda r: taken(r, now), right=True),
         column("TAGS", lambda r: ",".join(r.tags), shrink=True),
         column("WHAT", told, shrink=True),
@@ -163,6 +168,15 @@ def done(row: RunRow) -> str:
     return f"{100 * row.step / row.steps:.0f}%"
 
 
+def eta(row: RunRow, now: float) -> str:
+    """How long it still takes: by its own rate, or by what runs like it took (~)."""
+    if row.state not in LIVE:
+        return ""
+    if row.eta is not None or row.until is None:
+        return words.span(row.eta)
+    return f"~{words.span(row.until - now)}" if row.until > now else ""
+
+
 def taken(row: RunRow, now: float) -> str:
     """How long it ran, or has been waiting."""
     if row.state in WAITING:
@@ -175,4 +189,11 @@ def told(row: RunRow) -> str:
     if row.state in WAITING:
         place = f"{row.place}. " if row.place else ""
         return f"{place}{row.reason}" or row.what
-    return " · ".join(part for part in (row.reason, row.what, row.warning) if part)
+    return " · ".join(part for part in (row.reason, attempt(row), row.what, row.warning) if part)
+
+
+def attempt(row: RunRow) -> str:
+    """Which attempt at the run it is, and of how many; nothing for a run that ended at its first."""
+    if row.attempt < 2 and (row.state in ENDED or row.tries < 2):
+        return ""
+    return f"attempt {row.attempt}" + (f" of {row.tries}" if row.tries >= row.attempt else "")

@@ -1,0 +1,93 @@
+"""How long a run will take, from finished runs like it: their folders' own times, nothing from the database. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+from engine.records import Spec
+
+KEPT = 25
+"""Finished runs remembered of a kind; the latest count."""
+FREE = frozenset({"seed", "steps", "epochs", "lr", "weight_decay", "warmup"})
+"""Training settings that do not change how long a step takes."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """seconds: the median. runs: how many it rests on. rough: they have its preset, but differ from it otherwise."""
+
+    seconds: float
+    runs: int
+    rough: bool = False
+
+    def __str__(self) -> str:
+        count = "1 run" if self.runs == 1 else f"{self.runs} runs"
+        return f"from {count} {'of its preset' if self.rough else 'like it'}"
+
+
+@dataclass
+class Durations:
+    """What finished runs took, by kind; the closest kind that is known tells."""
+
+    known: dict[str, deque[float]] = field(default_factory=dict)
+    count: int = 0
+    """Runs taken in: with another count an estimate may be another."""
+
+    def add(self, spec: Spec, seconds: float, gpu: bool) -> None:
+        """Take in a run that ended well after so many seconds, those in pause left out.
+
+        A resumed run is left out: it did a part of the work only.
+        """
+        if seconds <= 0 or spec.resume_from:
+            return
+        self.count += 1
+        for key, work, _ in kinds(spec, gpu):
+            self.known.setdefault(key, deque(maxlen=KEPT)).append(seconds / work)
+
+    def predict(self, spec: Spec, gpu: bool, share: float = 1.0) -> Estimate | None:
+        """Say how long a run will take, or None where no run like it has ended well. share: of its work still to do."""
+        for key, work, rough in kinds(spec, gpu):
+            if rates := self.known.get(key):
+                return Estimate(median(rates) * work * share, len(rates), rough)
+        return None
+
+
+def kinds(spec: Spec, gpu: bool) -> list[tuple[str, float, bool]]:
+    """Give the kinds a run is of, closest first: a key, the work to do in its unit, and whether it is a rough one.
+
+    A command is like itself only. A run of a family is like those whose model, data and batch are the same, or else
+    like those of its preset; what it takes then goes with its steps, or its epochs on the same data.
+    """
+    where = "gpu" if gpu else "cpu"
+    if spec.family == "exec" or not spec.config:
+        return [(_key(where, spec.family, spec.command, (spec.code and spec.code.cwd) or spec.cwd), 1.0, False)]
+    train = spec.config.get("train", {})
+    steps, epochs = train.get("steps"), train.get("epochs")
+    data = spec.data.fingerprint if spec.data else ""
+    if isinstance(steps, int) and steps > 0:
+        unit, work = "steps", float(steps)
+    elif isinstance(epochs, int | float) and epochs > 0:
+        unit, work = f"epochs of {data}", float(epochs)
+    else:
+        unit, work = f"whole on {data}", 1.0
+    alike = {
+        section: {name: value for name, value in values.items() if name not in FREE}
+        for section, values in spec.config.items()
+    }
+    return [
+        (_key(where, spec.family, alike, data, unit), work, False),
+        (_key(where, spec.family, spec.preset, unit), work, True),
+    ]
+
+
+def _key(*facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def share_left(step: int | None, steps: int | None) -> float:
+    """Give the part of its work that a resumed run has still to do, by how far the one before came."""
+    return max(0.0, 1.0 - step / steps) if step and steps else 1.0
