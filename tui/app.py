@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
@@ -24,6 +24,9 @@ from tui.screens.run import RunScreen
 from tui.status import leaving
 from tui.theme import DARK, LIGHT, Palette
 from tui.world import World
+
+if TYPE_CHECKING:
+    from tui.far import Far
 
 
 class PaddockApp(App[None]):
@@ -59,19 +62,31 @@ class PaddockApp(App[None]):
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, PaddockApp.Read)
 
-    def __init__(self, workspace: Workspace, *, readonly: bool = False) -> None:
+    def __init__(self, workspace: Workspace, *, readonly: bool = False, far: Far | None = None) -> None:
+        """far: the way to a workspace elsewhere; nothing can be changed there."""
         super().__init__()
+        readonly = readonly or far is not None
         self.workspace = workspace
         self.readonly = readonly
         self.world = World()
         self.reading: Reading | None = None
         self.x_axis, self.smooth, self.log_scale = "step", False, False
         self.feed = Feed(workspace, lambda world: self._post(self.Told(world)), may_start=not readonly)
-        self.reader = Reader(workspace.runs, lambda reading: self._post(self.Read(reading)))
+        self.reader = self._new_reader(far)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
         self._palette: Palette | None = None
+
+    def _new_reader(self, far: Far | None) -> Reader:
+        def publish(reading: Reading) -> None:
+            self._post(self.Read(reading))
+
+        if far is None:
+            return Reader(self.workspace.runs, publish)
+        from tui.far import FarReader
+
+        return FarReader(far, publish)
 
     def _post(self, message: Message) -> None:
         if self.is_running:
@@ -108,9 +123,21 @@ class PaddockApp(App[None]):
         self.reader.stop()
 
     def on_paddock_app_told(self, event: Told) -> None:
+        if ended := event.world.ended_since(self.world):
+            self._notice(ended)
         self.world = event.world
         if (screen := self._ready_screen()) is not None:
             screen.show(self.world)
+
+    def _notice(self, ended: Sequence[RunRow]) -> None:
+        """Let the terminal show a desktop notice of what has ended; the driver is how Textual itself sends such."""
+        if self._driver is None:
+            return
+        row = ended[-1]
+        title = row.name or row.id if len(ended) == 1 else f"{len(ended)} runs ended"
+        body = f"{row.id} {row.state} {row.reason}".strip() if len(ended) == 1 else ", ".join(row.id for row in ended)
+        self._driver.write(notice(title, body, os.environ, ring=False))
+        self._driver.flush()
 
     def on_paddock_app_read(self, event: Read) -> None:
         self.reading = event.reading

@@ -18,15 +18,20 @@ ASK_EVERY = 0.5
 BLOCK = 1 << 16
 
 
-def show(word: str, follow: bool, lines: int | None) -> int:
-    """Print the log, or its last lines; with follow go on to the run's end and give the exit code of its outcome."""
+def show(word: str, follow: bool, lines: int | None, metrics: bool = False) -> int:
+    """Print the log, or its last lines; with follow go on to the run's end and give the exit code of its outcome.
+
+    metrics: the file of numbers instead, its own or the one that the engine made of foreign sources.
+    """
     with talk.engine() as client:
 
         def ask(what: str) -> RunDetail:
             return talk.expect(client.call(ShowRun(what)), RunDetail)
 
         detail = ask(word)
-        path = Path(detail.folder) / rundir.LOG
+        path = Path(detail.folder) / (rundir.METRICS if metrics else rundir.LOG)
+        if metrics and (detail.spec.adopt or detail.spec.imported) and not path.exists():
+            path = Path(detail.folder) / rundir.ADOPTED
         row = detail.row
         if not follow:
             if not path.exists():

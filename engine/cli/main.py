@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 HELP = """Queue, watch and compare training runs of this workspace (the current folder, or ENGINE_HOME).
 
 A run can be named by its id (toto-0007), any beginning of it that fits one run only, or its number (7). Every command
-that reads takes --json. Data goes to stdout, talk to stderr."""
+that reads takes --json. Data goes to stdout, talk to stderr.
+
+engine --host user@box[:/folder] COMMAND does the same there, over ssh."""
 
 EPILOG = """Exit codes: 0 done · 1 an error without a code of its own, or a followed run that failed · 2 a wrong
 argument, an unknown run, family or field · 3 data that can't be used · 4 no engine answers, or another one holds the
@@ -110,6 +112,12 @@ def run(args: Sequence[str]) -> int:
 
 
 def _run(args: Sequence[str]) -> int:
+    if args and args[0].startswith("--host"):
+        from engine import remote
+
+        there, rest = remote.split(args)
+        if there is not None:
+            return remote.run(there, rest)
     if args and args[0] == "ls":
         from engine.cli import ls
 

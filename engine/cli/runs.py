@@ -20,6 +20,7 @@ def ls(
     tag: Annotated[list[str] | None, typer.Option(help="Only runs with this tag; may be given several times.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many ended runs.")] = None,
     archived: Annotated[bool, typer.Option("--archived", help="The archived runs, which are else left out.")] = False,
+    attempts: Annotated[bool, typer.Option("--attempts", help="Every attempt, not only the last at each run.")] = False,
     as_json: Json = False,
 ) -> None:
     """List runs: those that ended last, those that run, and those that wait with their place and reason.
@@ -31,7 +32,7 @@ def ls(
 
     if limit is not None and limit < 0:
         raise UsageError(f"--limit {limit} is out of range: 0 or more.")
-    listing.show(listing.Asked(every, tuple(state or ()), family, tuple(tag or ()), limit, as_json, archived))
+    listing.show(listing.Asked(every, tuple(state or ()), family, tuple(tag or ()), limit, as_json, archived, attempts))
 
 
 def show(run: Annotated[str, typer.Argument(help="A run.")], as_json: Json = False) -> None:
@@ -52,14 +53,15 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on until it ends; then its outcome is the exit code.")
     ] = False,
     lines: Annotated[int | None, typer.Option("--lines", "-n", help="Only the last so many lines.")] = None,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Its numbers as JSON lines instead.")] = False,
 ) -> None:
-    """Print what a run wrote to stdout and stderr."""
+    """Print what a run wrote to stdout and stderr, or with --metrics its numbers, one JSON object a line."""
     from engine.cli import logs as reading
     from engine.errors import UsageError
 
     if lines is not None and lines < 0:
         raise UsageError(f"--lines {lines} is out of range: 0 or more.")
-    raise typer.Exit(reading.show(run, follow, lines))
+    raise typer.Exit(reading.show(run, follow, lines, metrics))
 
 
 def follow(runs: Runs = None, bell: Bell = False, as_json: Json = False) -> None:
