@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
+from msgspec.structs import replace
+
 from engine import rundir
 from engine.keeper import StoreStatus
 from engine.records import EngineStatus, RunDetail, RunRow, Spec
@@ -30,9 +32,21 @@ class Readings:
     def row(self, run_id: str) -> RunRow:
         if run_id in self.stale or run_id not in self.rows:
             run = self.world.runs[run_id]
-            self.rows[run_id] = run.row(self.names, told(run.spec))
+            later = self._later(run_id)
+            row = run.row(self.names, told(run.spec))
+            self.rows[run_id] = replace(row, later=later) if later else row
             self.stale.discard(run_id)
         return self.rows[run_id]
+
+    def _later(self, run_id: str) -> str:
+        """Give the attempt after this one; the row of the one before it has to name this one from now on."""
+        lineage = self.world.lineage(run_id)
+        if len(lineage) == 1:
+            return ""
+        at = lineage.index(run_id)
+        if at and (before := self.rows.get(lineage[at - 1])) is not None and before.later != run_id:
+            self.stale.add(before.id)
+        return lineage[at + 1] if at + 1 < len(lineage) else ""
 
     def all_rows(self) -> tuple[RunRow, ...]:
         return tuple(self.row(run_id) for run_id in self.world.runs)
@@ -49,7 +63,9 @@ class Readings:
     def detail(self, word: str) -> RunDetail:
         run = self.world.find(word)
         folder = self.workspace.run(run.id)
+        lineage = self.world.lineage(run.id)
         return RunDetail(
+            attempts=tuple(self.row(run_id) for run_id in lineage) if len(lineage) > 1 else (),
             row=self.row(run.id),
             spec=run.spec,
             folder=str(folder),

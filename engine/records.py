@@ -146,9 +146,13 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     takes: float | None = None
     """Seconds that runs like it took."""
     attempt: int = 1
+    later: str = ""
+    """The next attempt, where there is one: lists then show that instead."""
     tries: int = 0
     """Attempts the engine itself may make of it, the first included; 0 where it was not asked to."""
     share: bool = False
+    gpu_memory: int | None = None
+    """Bytes it needs on each GPU, given by hand."""
     claim: int | None = None
     """Bytes of its GPU that it was given to share; None has its devices alone."""
     predicted: int | None = None
@@ -407,6 +411,8 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):
     lifecycle: list[dict[str, object]]
     events: list[dict[str, object]]
     """The last 500."""
+    attempts: tuple[RunRow, ...] = ()
+    """All attempts at the run, where it has several."""
     hooks: list[dict[str, object]] = []
     hooks: list[dict[str, object]] = []
 

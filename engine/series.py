@@ -213,6 +213,13 @@ class Series:
                 curve.t.append(GAP if t is None else t)
                 curve.epoch.append(GAP if epoch is None else epoch)
 
+    def curve(self, name: str) -> Curve | None:
+        """All points of a metric, or None when it was never logged."""
+        return self._curves.get(name)
+
+    def curves(self) -> list[Curve]:
+        return list(self._curves.values())
+
     def names(self) -> list[str]:
         """The metrics that were logged, in the order they first appeared."""
         return list(self._curves)

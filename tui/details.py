@@ -63,13 +63,24 @@ def _result(row: RunRow, width: int) -> list[Part]:
         line.add("steps/s", ((present.rate(row.steps_per_s), "text"),))
     if row.windows_per_s is not None:
         line.add("windows/s", ((present.rate(row.windows_per_s), "text"),))
+    if row.attempt > 1:
+        line.add("attempt", ((_attempt(row), "text"),))
     if row.device_memory is not None:
-        line.add("GPU memory", ((present.size(row.device_memory), "text"),))
+        shared = f" of {present.size(row.claim)} it may share" if row.claim else ""
+        line.add("GPU memory", ((present.size(row.device_memory) + shared, "text"),))
+    elif row.predicted and row.state in WAITING:
+        runs = "1 run" if row.predicted_from == 1 else f"{row.predicted_from} runs"
+        line.add("GPU memory", ((f"predicted {present.size(row.predicted)} from {runs}", "text"),))
     if row.memory is not None:
         line.add("peak memory" if row.ended else "memory", ((present.size(row.memory), "text"),))
     if row.commit:
         line.add("commit", ((row.commit[:9] + ("*" if row.dirty else ""), "text"),))
     return line.parts or list(present.what(row))
+
+
+def _attempt(row: RunRow) -> str:
+    """3, or 3 of 4 where the engine itself may make so many."""
+    return f"{row.attempt} of {row.tries}" if row.tries >= row.attempt else str(row.attempt)
 
 
 def _end(row: RunRow) -> list[Part]:
@@ -114,6 +125,7 @@ def _about(detail: RunDetail) -> list[tuple[str, str]]:
         ("GPUs", present.needs(row)),
         ("priority", str(row.priority)),
         ("after", ", ".join(spec.after)),
+        ("attempts", ", ".join(f"{one.id} {one.state}" for one in detail.attempts)),
         ("resumed from", spec.resume_from or ""),
         ("tags", ", ".join(row.tags)),
         ("note", row.note),

@@ -35,7 +35,9 @@ def error(reading: Reading) -> Picture:
             xs, ys = [min(ends), max(ends)], [ys[0], ys[0]]
         curves.insert(0, Curve("naive", xs, ys, "attention", dotted=True))
         curves = [curves[1], curves[0]] if len(curves) > 1 else curves
-    return Picture("val pct_mae", tuple(curves), _X_NAMES[reading.wish.x], version=_version(reading))
+    return Picture(
+        "val pct_mae", tuple(curves), _X_NAMES[reading.wish.x], seams=reading.seams, version=_version(reading)
+    )
 
 
 def speed(reading: Reading) -> Picture:
@@ -70,7 +72,7 @@ def _picture(
 ) -> Picture:
     curves = _curves(reading, names, roles or ["ours", "second", "spark"])
     version = (_version(reading), log)
-    return Picture(title, tuple(curves), _X_NAMES[reading.wish.x], log=log, version=version)
+    return Picture(title, tuple(curves), _X_NAMES[reading.wish.x], log=log, seams=reading.seams, version=version)
 
 
 def _curves(reading: Reading, names: list[tuple[str, str]], roles: list[str]) -> list[Curve]:

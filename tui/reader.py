@@ -36,6 +36,8 @@ class Reading:
     version: int
     """Grows when the curves do; a log that grew alone leaves it."""
     curves: Mapping[str, Points] = field(default_factory=dict)
+    seams: tuple[float, ...] = ()
+    """Where on the x axis a further attempt at the run began."""
     log: tuple[str, ...] = ()
     log_left_out: bool = False
     trouble: str = ""
@@ -55,6 +57,7 @@ class Reader:
         self._done: Wish | None = None
         self._version = 0
         self._drawn: Mapping[str, Points] = {}
+        self._seams: tuple[float, ...] = ()
 
     def look_at(self, wish: Wish) -> None:
         if wish != self._wish:
@@ -78,12 +81,12 @@ class Reader:
 
     def _read(self, wish: Wish) -> Reading | None:
         # numpy comes with the series and takes 0.1 s: not before the first frame.
-        from engine.series import Series
+        from engine.lineage import Lineage, attempts
 
         folder = self._runs / wish.run
         fresh = self._done is None or wish != self._done
         if self._done is None or wish.run != self._done.run:
-            self._series = Series(folder)
+            self._series = Lineage([self._runs / run for run in attempts(wish.run)])
             self._log = LogTail(folder / "log.txt")
         assert self._log is not None
         try:
@@ -99,7 +102,8 @@ class Reader:
         if news or fresh:
             self._version += 1
             self._drawn = self._curves(wish)
-        return Reading(wish, self._version, self._drawn, tuple(self._log.lines), self._log.left_out)
+            self._seams = tuple(self._series.seams(wish.x))
+        return Reading(wish, self._version, self._drawn, self._seams, tuple(self._log.lines), self._log.left_out)
 
     def _curves(self, wish: Wish) -> dict[str, Points]:
         from engine.series import decimate

@@ -60,21 +60,26 @@ class World:
     # Sorted once for each world, in the order lists show them.
 
     @cached_property
+    def shown(self) -> tuple[RunRow, ...]:
+        """Of the attempts at a run only the last one there is."""
+        return tuple(row for row in self.rows.values() if row.later not in self.rows)
+
+    @cached_property
     def running(self) -> tuple[RunRow, ...]:
         """Oldest first, so that nothing moves while it runs."""
-        live = (row for row in self.rows.values() if row.state in LIVE)
+        live = (row for row in self.shown if row.state in LIVE)
         return tuple(sorted(live, key=lambda row: (row.started or row.since, row.id)))
 
     @cached_property
     def queue(self) -> tuple[RunRow, ...]:
         """By place; what is held comes last."""
-        waiting = (row for row in self.rows.values() if row.state in WAITING)
+        waiting = (row for row in self.shown if row.state in WAITING)
         return tuple(sorted(waiting, key=lambda row: (row.place is None, row.place or 0, row.submitted, row.id)))
 
     @cached_property
     def finished(self) -> tuple[RunRow, ...]:
         """Newest first."""
-        ended = (row for row in self.rows.values() if row.state in ENDED)
+        ended = (row for row in self.shown if row.state in ENDED)
         return tuple(sorted(ended, key=lambda row: (-(row.ended or row.since), row.id)))
 
     @cached_property

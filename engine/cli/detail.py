@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 
 from engine import when
 from engine.cli import table, words
-from engine.records import RunDetail, RunRow, Spec
+from engine.records import WAITING, RunDetail, RunRow, Spec
 
 
 def text(detail: RunDetail) -> str:
     """The facts, then the settings, then what happened; parts that do not exist are left out."""
     row, spec = detail.row, detail.spec
     parts = [table.pairs([*_state(row), *_score(row), *_origin(spec, row), ("folder", detail.folder)])]
+    if detail.attempts:
+        parts.append("attempts\n" + _attempts(detail))
     if spec.config:
         parts.append(f"settings{f' (preset {spec.preset})' if spec.preset else ''}\n" + _config(spec))
     if used := _used(detail.events):
@@ -47,13 +49,51 @@ def _state(row: RunRow) -> list[tuple[str, str]]:
         ("queued", words.moment(row.submitted)),
         ("started", words.moment(row.started)),
         ("ended", f"{words.moment(row.ended)}{f', ran {ran}' if ran else ''}" if row.ended else ""),
-        ("on", ", ".join(row.labels)),
+        ("on", ", ".join(row.labels) + (", shared" if row.claim else "")),
+        ("attempt", _attempt(row)),
+        ("shares", _shares(row)),
         ("process", str(row.pid) if row.pid else ""),
         ("memory", words.size(row.memory) if row.memory else ""),
-        ("GPU memory", words.size(row.device_memory) if row.device_memory else ""),
+        ("GPU memory", _gpu_memory(row)),
         ("step", f"{step}{rate}{left}" if step else ""),
         ("warning", row.warning),
     ]
+
+
+def _attempt(row: RunRow) -> str:
+    if row.attempt < 2 and row.tries < 2:
+        return ""
+    return str(row.attempt) + (f" of {row.tries}" if row.tries >= row.attempt else "")
+
+
+def _shares(row: RunRow) -> str:
+    if not row.share:
+        return ""
+    if row.claim:
+        return f"its GPU, {words.size(row.claim)} of it"
+    if row.state in WAITING:
+        return "a GPU" if row.predicted or row.gpu_memory else "a GPU, once it is known what it needs: --gpu-memory"
+    return "nothing: nobody knew what it needs, so it had its GPU alone"
+
+
+def _gpu_memory(row: RunRow) -> str:
+    """What it holds, and what was thought or said that it would."""
+    held = words.size(row.device_memory) if row.device_memory else ""
+    given = f"given {words.size(row.gpu_memory)}" if row.gpu_memory else ""
+    runs = "1 run" if row.predicted_from == 1 else f"{row.predicted_from} runs"
+    guess = f"predicted {words.size(row.predicted)} from {runs}" if row.predicted else ""
+    return ", ".join(part for part in (held, given or guess) if part)
+
+
+def _attempts(detail: RunDetail) -> str:
+    """Each attempt with its outcome; the one that is shown has a mark."""
+    lines = []
+    for row in detail.attempts:
+        mark = ">" if row.id == detail.row.id else " "
+        step = f"step {row.step}" if row.step is not None else ""
+        told = ", ".join(part for part in (row.state, step, row.reason) if part)
+        lines.append(f"{mark} {row.id:<{max(len(other.id) for other in detail.attempts)}}  {told}\n")
+    return "".join(lines)
 
 
 def _paused(row: RunRow) -> str:

@@ -42,6 +42,8 @@ class Picture:
     curves: tuple[Curve, ...] = ()
     x_name: str = "step"
     log: bool = False
+    seams: tuple[float, ...] = ()
+    """Where on the x axis a further attempt at the run began: a faint line from top to bottom."""
     empty: str = "no values yet"
     version: object = None
 
@@ -115,6 +117,10 @@ def draw(picture: Picture, width: int, height: int) -> list[list[Part]]:
     gutter = max((len(label) for label in labels), default=0)
     columns = width - gutter - 2
     canvas = braille.Canvas(columns, rows)
+    for seam in picture.seams:
+        if x_range[0] < seam < x_range[1]:
+            upright = braille.spans([seam, seam], list(y_range), x_range, y_range, columns, rows)
+            canvas.draw(upright, "faint")
     for curve in curves:
         xs, ys = braille.decimate(curve.xs, curve.ys, 2 * columns)
         canvas.draw(braille.spans(xs, ys, x_range, y_range, columns, rows), curve.role, dotted=curve.dotted)
@@ -149,6 +155,8 @@ def _legend(picture: Picture) -> list[Part]:
                 (f"{curve.name} " if curve.name else "", "rest"),
                 (present.number(curve.last), f"{curve.role} bold"),
             ]
+    if picture.seams:
+        parts.append((f"  │ attempt {len(picture.seams) + 1}", "rest"))
     return parts
 
 
