@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
+from engine import doctor_more
+from engine.doctor_check import Check
 from engine.errors import EngineError
 from engine.workspace import Workspace
+
+__all__ = ["LOOKS", "Check", "examine"]
 
 GIB = 1 << 30
 NEEDED = (
@@ -34,15 +36,6 @@ NEEDED = (
 DISK_LOW, DISK_LEAST = 10 * GIB, GIB
 """Checkpoints of a few runs fill the first; below the second a run may end at its next one."""
 REBUILD = "`engine db rebuild` makes it anew from the run folders"
-
-
-class Check(msgspec.Struct, frozen=True):
-    """ok: True fine, False to be mended (remedy says how), None neither: a thing that may well be so."""
-
-    name: str
-    ok: bool | None
-    text: str
-    remedy: str = ""
 
 
 def examine(workspace: Workspace) -> list[Check]:
@@ -290,11 +283,16 @@ LOOKS: dict[str, Callable[[Workspace, str], Check]] = {
     "packages": _packages,
     "torch": _torch,
     "trainers": _trainers,
+    "driver": doctor_more.driver,
+    "nvml": doctor_more.nvml,
     "devices": _devices,
     "disk": _disk,
     "workspace": _workspace,
     "socket": _socket,
     "engine": _engine,
+    "versions": doctor_more.versions,
+    "folders": doctor_more.folders,
+    "locks": doctor_more.locks,
     "database": _database,
     "clock": _clock,
     "data": _data,
