@@ -12,13 +12,13 @@ from collections.abc import Mapping
 LIMIT = 200
 
 
-def notice(title: str, body: str, environ: Mapping[str, str]) -> str:
+def notice(title: str, body: str, environ: Mapping[str, str], *, ring: bool = True) -> str:
     """Give what to write to a terminal; control characters and what OSC 777 separates with are taken out."""
     title, body = _plain(title).replace(";", ","), _plain(body)
     shown = f"\x1b]9;{title}: {body}\x1b\\\x1b]777;notify;{title};{body}\x1b\\"
     if environ.get("TMUX"):
         shown = "\x1bPtmux;" + shown.replace("\x1b", "\x1b\x1b") + "\x1b\\"
-    return shown + "\a"
+    return shown + ("\a" if ring else "")
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +14,8 @@ from textual.message import Message
 from textual.screen import Screen
 
 from engine.errors import EngineError
-from engine.records import Reply, Request
+from engine.notice import notice
+from engine.records import Reply, Request, RunRow
 from engine.workspace import Workspace
 from tui.feed import Feed, ask
 from tui.keys import EVERYWHERE, KEYS, bindings

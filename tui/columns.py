@@ -59,7 +59,7 @@ def _mark(row: RunRow, _: float) -> Cell:
 def _progress(row: RunRow, _: float) -> Cell:
     done = present.progress(row)
     text = (("", "text"),) if done is None else ((f" {present.percent(row):>4}", "text"),)
-    role = "bar attention" if row.state == "stopping" else "bar"
+    role = "bar attention" if row.state in ("paused", "stopping") else "bar"
     return (*present.bar(done, 14, role), *text)
 
 

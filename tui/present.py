@@ -25,6 +25,7 @@ MARKS: dict[str, Part] = {
     "held": ("‖", "attention"),
     "starting": ("◌", "ours"),
     "running": ("●", "good"),
+    "paused": ("◫", "attention"),
     "stopping": ("◐", "attention"),
     "finishing": ("◑", "ours"),
     "orphaned": ("▲", "trouble"),
@@ -277,6 +278,8 @@ def note(row: RunRow) -> Cell:
     """What should be seen of a live run: a state that passes, then trouble, then what it does, then what it is."""
     if row.state == "orphaned":
         return cell("▲ its supervisor is gone; the device is still busy", "trouble")
+    if row.state == "paused":
+        return cell("paused; it keeps its device and memory", "attention")
     if row.state != "running":
         return cell(row.state + "…", STATE_ROLES.get(row.state, "rest"))
     if row.warning:

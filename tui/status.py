@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from engine import when
 from tui import present
 from tui.keys import Key, footer
 from tui.present import Part
@@ -60,7 +63,10 @@ def best_parts(world: World) -> list[Part]:
 def engine_parts(world: World) -> list[Part]:
     """How the connection is; what is wrong stands in the message line of the dashboard."""
     if world.link.state == CONNECTED:
-        return [("◆", "good"), (" engine", "rest")]
+        paused: list[Part] = []
+        if world.status is not None and (since := world.status.queue_paused) is not None:
+            paused = [(f"‖ queue paused since {when.clock(since, time.time())}", "attention bold"), ("   ", "text")]
+        return [*paused, ("◆", "good"), (" engine", "rest")]
     if world.link.state == AWAY:
         return [("◇ engine away", "attention bold")]
     return [("◇ engine …", "ours")]

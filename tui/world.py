@@ -54,6 +54,14 @@ class World:
             changed = replace(changed, sample=message.sample, history=history)
         return changed if message.status is None else replace(changed, status=message.status)
 
+    def ended_since(self, before: World) -> list[RunRow]:
+        """Give the runs that have ended since an earlier world that knew them as not ended."""
+        return [
+            row
+            for row in self.rows.values()
+            if row.state in ENDED and (was := before.rows.get(row.id)) is not None and was.state not in ENDED
+        ]
+
     def linked(self, link: Link) -> World:
         return replace(self, link=link)
 

@@ -8,6 +8,7 @@ import sys
 import pexpect
 import pytest
 
+from engine.records import Order, QueueOrder
 from tests.conftest import alive, wait_for
 
 
@@ -32,6 +33,25 @@ def test_start_resize_leave(box, workspace):
     assert screen.exitstatus == 0
     assert alive(pid)
     assert box.row(row.id).state == "running"
+
+
+def test_a_paused_queue_is_in_the_header_and_an_end_is_a_desktop_notice(box, workspace, monkeypatch):
+    monkeypatch.delenv("TMUX", raising=False)
+    go = workspace.root / "go"
+    row = box.submit("sh", "-c", f"while [ ! -e {go} ]; do sleep 0.02; done", name="sweep;1")
+    box.state(row.id, "running")
+    box.call(Order(run=row.id, order="pause"))
+    box.call(QueueOrder(order="pause"))
+    screen = start(workspace)
+    screen.expect("queue paused since [0-9]{2}:[0-9]{2}")
+    screen.expect("◫".encode())
+    box.call(Order(run=row.id, order="resume"))
+    go.touch()
+    screen.expect("\x1b]777;notify;sweep,1;exec-0001 ok\x1b")
+    screen.send("q")
+    screen.expect(pexpect.EOF)
+    screen.close()
+    assert screen.exitstatus == 0
 
 
 def test_it_starts_an_engine_on_demand(workspace, box):
