@@ -148,6 +148,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int = 1
     later: str = ""
     """The next attempt, where there is one: lists then show that instead."""
+    because: str = ""
+    """The bad end after which the engine itself made this attempt: oom, failed or lost."""
     tries: int = 0
     """Attempts the engine itself may make of it, the first included; 0 where it was not asked to."""
     share: bool = False

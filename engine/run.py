@@ -264,6 +264,7 @@ class Run:
             takes=self.expected.seconds if self.expected and self.state not in ENDED else None,
             attempt=ids.number(spec.id)[1] or 1,
             tries=1 + spec.retry.oom + spec.retry.times if spec.retry else 0,
+            because=spec.because,
             share=spec.share,
             gpu_memory=spec.gpu_memory,
             claim=self.claim,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from engine.cli import talk, words
 from engine.client import connect
@@ -91,6 +91,7 @@ def watch(
 ) -> list[RunRow]:
     """Call show(rows) at the start and after every change, until all have ended, or the first of them.
 
+    A run that the engine itself tries again is watched through all its attempts.
     Raises EngineDown, and TimedOut after `patience` seconds.
     """
     latest: dict[str, RunRow] = {}
@@ -99,6 +100,7 @@ def watch(
     with connect(talk.workspace()) as client:
         for news in client.watch(EVERY):  # at least one message a second: the samples
             fresh = _take(latest, news, ids)
+            ids = [_onward(run_id, latest) for run_id in ids]
             if fresh:
                 rows = [latest[run_id] for run_id in ids if run_id in latest]
                 show(rows)
@@ -113,10 +115,17 @@ def watch(
 def _take(latest: dict[str, RunRow], news: Snapshot | Changed, ids: Sequence[str]) -> bool:
     fresh = False
     for row in news.rows:
-        if row.id in ids and latest.get(row.id) != row:
+        if (row.id in ids or row.because) and latest.get(row.id) != row:
             latest[row.id] = row
             fresh = True
     return fresh
+
+
+def _onward(run_id: str, latest: Mapping[str, RunRow]) -> str:
+    """Give the last attempt that the engine has made at a run."""
+    while (row := latest.get(run_id)) and (later := latest.get(row.later)) and later.because:
+        run_id = later.id
+    return run_id
 
 
 class Redrawn(Show):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine import attempts, memory, rundir
+from engine.cli.main import run as cli
 from engine.errors import BadField, UsageError
 from engine.records import Retry, Spec, Submit
 from engine.retry import Policy, policy, split
@@ -176,6 +178,20 @@ def test_a_run_that_ran_out_of_memory_goes_on_with_less(box: Box):
     box.crash()
     assert box.rows()[run].reason == "Out of memory; went on as toto-0001.2"
     assert sorted(box.rows()) == ["toto-0001", "toto-0001.2", "toto-0001.3"]
+
+
+def test_who_follows_a_run_follows_its_attempts(box: Box, capsys: pytest.CaptureFixture[str]):
+    code = "import os, sys; sys.exit(os.environ['ENGINE_ATTEMPT'] != '3')"
+    words = ["exec", "--gpus", "0", "--retry", "2", "--retry-wait", "0.1s", "--follow", "--json"]
+    assert cli([*words, "--", sys.executable, "-c", code]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["id"], row["attempt"], row["tries"], row["because"]) == ("exec-0001.3", 3, 3, "failed")
+    assert cli(["exec", "--retry-wait", "5m", "--", "true"]) == 2
+    assert "retry.wait without retry.times" in capsys.readouterr().err
+    assert cli(["exec", "--share", "--gpus", "2", "--", "true"]) == 2
+    assert "--share with --gpus 2" in capsys.readouterr().err
+    assert cli(["exec", "--gpu-memory", "6", "--", "true"]) == 2
+    assert "--gpu-memory 6: expected an amount of memory" in capsys.readouterr().err
 
 
 def test_a_command_waits_and_is_told_which_attempt_it_is(box: Box):
