@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -33,7 +34,8 @@ class Estimate:
 class Durations:
     """What finished runs took, by kind; the closest kind that is known tells."""
 
-    known: dict[str, deque[float]] = field(default_factory=dict)
+    known: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
+    """Work and seconds of finished runs by kind, oldest first."""
     count: int = 0
     """Runs taken in: with another count an estimate may be another."""
 
@@ -46,14 +48,35 @@ class Durations:
             return
         self.count += 1
         for key, work, _ in kinds(spec, gpu):
-            self.known.setdefault(key, deque(maxlen=KEPT)).append(seconds / work)
+            self.known.setdefault(key, deque(maxlen=KEPT)).append((work, seconds))
 
     def predict(self, spec: Spec, gpu: bool, share: float = 1.0) -> Estimate | None:
         """Say how long a run will take, or None where no run like it has ended well. share: of its work still to do."""
         for key, work, rough in kinds(spec, gpu):
-            if rates := self.known.get(key):
-                return Estimate(median(rates) * work * share, len(rates), rough)
+            if found := self.known.get(key):
+                return Estimate(_seconds(found, work * share), len(found), rough)
         return None
+
+
+def _seconds(known: Collection[tuple[float, float]], work: float) -> float:
+    """What so much work takes: the median of runs of as much, or along a line through the medians of others.
+
+    The line has a fixed part, for starting and the last evaluation take the same time for short runs and long ones.
+    With one amount of work known, the time goes in proportion, which is too much for more work rather than too little.
+    """
+    by_work: dict[float, list[float]] = {}
+    for amount, seconds in known:
+        by_work.setdefault(amount, []).append(seconds)
+    if work in by_work:
+        return median(by_work[work])
+    points = sorted((amount, median(seconds)) for amount, seconds in by_work.items())
+    (low, first), (high, last) = points[0], points[-1]
+    if len(points) > 1 and last >= first:
+        rate = (last - first) / (high - low)
+        fixed = first - rate * low
+        if fixed >= 0:
+            return fixed + rate * work
+    return median(seconds / amount for amount, seconds in known) * work
 
 
 def kinds(spec: Spec, gpu: bool) -> list[tuple[str, float, bool]]:

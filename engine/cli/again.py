@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import talk
+from engine.cli import lazy, talk
 
 if TYPE_CHECKING:
     from engine.compare import Difference
@@ -36,6 +36,7 @@ def diff(
         talk.say(f"{one.row.id} and {other.row.id} do not differ in settings, code, packages, environment or data.")
 
 
+@lazy.mutation
 def rerun(
     run: Annotated[str, typer.Argument(help="A run.")],
     anyway: Annotated[bool, typer.Option("--anyway", help="Queue it even if not all is as it was.")] = False,

@@ -141,11 +141,13 @@ def archive(runs: Runs, why: Why = "", as_json: Json = False) -> None:
     _order("archive", runs, why=why, as_json=as_json)
 
 
+@lazy.mutation
 def unarchive(runs: Runs, why: Why = "", as_json: Json = False) -> None:
     """Show archived runs in lists again."""
     _order("unarchive", runs, why=why, as_json=as_json)
 
 
+@lazy.mutation
 def retry(
     runs: Runs,
     fresh: Annotated[bool, typer.Option("--fresh", help="From the start, not from the last checkpoint.")] = False,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import rundir
+from engine.cli import main
 from tests.conftest import Box, alive, wait_for
 from tests.engine.test_cli import BLOCK, Cli, cli, queue
 
@@ -182,6 +183,11 @@ def test_a_dry_run_tells_and_changes_nothing(cli: Cli, box: Box, extra: tuple[st
     assert alive(pid)
     assert not stopped(pid)
     assert {row.id for row in box.rows().values()} == {live, ended, held, waits}
+
+
+def test_every_command_that_changes_something_can_be_rehearsed(cli: Cli):
+    for command in ("run", "exec", "down", *main.COMMANDS["Change a run"]):
+        assert "--dry-run" in cli(command, "--help").out, command
 
 
 def test_a_rehearsal_of_several_builds_on_itself(cli: Cli, box: Box):

@@ -179,6 +179,11 @@ def test_durations_are_of_like_runs_only():
     assert known.predict(spec(), True) is None, "a GPU is another matter"
     assert known.predict(spec(), False, share_left(75, 100)).seconds == pytest.approx(25.0)
     assert share_left(None, 100) == 1.0
+    known.add(spec(steps=300), 280.0, False)
+    assert known.predict(spec(steps=200), False).seconds == pytest.approx(190.0), (
+        "10 s go for starting, then 0.9 a step"
+    )
+    assert known.predict(spec(), False).seconds == 100.0, "as many steps are known: their median"
 
 
 turns_drawn = st.lists(
