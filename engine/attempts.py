@@ -7,6 +7,7 @@ is killed at any moment in between comes to the same next attempt, or finds that
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -25,6 +26,8 @@ HOPELESS = {
     5: "the loss was no number",
 }
 """Exit codes of our trainers after which the same again would end the same."""
+OUT_OF_MEMORY = re.compile(r"\bout of memory\b|OutOfMemoryError|can't allocate memory|CUBLAS_STATUS_ALLOC_FAILED", re.I)
+"""What torch and CUDA say; a command that writes no events says it with its last line."""
 CANNOT_START = 127
 MOST_PARTS = 4096
 log = logging.getLogger("engine")
@@ -39,7 +42,7 @@ def following(run: Run) -> Spec | str | None:
     if policy is None or run.state not in ("failed", "lost"):
         return None
     for_memory, for_else = run.spec.spent
-    oom = run.state == "failed" and run.progress.oom is not None
+    oom = ran_out(run)
     if oom and policy.oom:
         if for_memory >= policy.oom:
             return f"not tried again: it was {for_memory} of {policy.oom} times"
@@ -55,6 +58,12 @@ def following(run: Run) -> Spec | str | None:
         return f"not tried again: it was {for_else} of {policy.times} times"
     spec = replace(run.spec, because=run.state, spent=(for_memory, for_else + 1))
     return replace(spec, begin=run.since + policy.delay(for_else + 1))
+
+
+def ran_out(run: Run) -> bool:
+    """Whether it failed for lack of memory: it said so in an event, or with its last line."""
+    told = run.progress.oom is not None or OUT_OF_MEMORY.search(f"{run.progress.failed} {run.last_words}")
+    return run.state == "failed" and bool(told)
 
 
 def _hopeless(run: Run) -> str:

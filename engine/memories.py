@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from engine import memory, rundir
+from engine.attempts import ran_out
 from engine.devices import DeviceSample, Sample
 from engine.run import Run
 from engine.workspace import Workspace
@@ -46,10 +47,10 @@ class Memories:
     def remember(self, run: Run) -> None:
         """Write down what an ended run needed, once; those that wait for their turn learn from it."""
         peak, run.peak = run.peak, 0
-        oom = run.state == "failed" and run.progress.oom is not None
+        oom = ran_out(run)
         if not peak or not (oom or run.state == "ok" or (run.state == "stopped" and run.progress.step)):
             return  # what a run held that failed at its first line says nothing about the next
-        asked = run.progress.oom.get("requested") if oom and run.progress.oom is not None else 0
+        asked = run.progress.oom.get("requested") if run.progress.oom is not None else 0
         line = memory.line(run.spec, time.time(), peak, run.state, asked if isinstance(asked, int) else 0)
         try:
             rundir.append(self.path, line)

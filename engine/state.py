@@ -160,7 +160,9 @@ class World:
         match wish.order:
             case "stop" | "kill":
                 if run.state in ENDED:
-                    raise UsageError(f"{run.id} has ended already ({run.state}).")
+                    last = self.last_attempt(run.id)
+                    hint = f" Its attempt {last.id} is {last.state}." if last.state not in ENDED else ""
+                    raise UsageError(f"{run.id} has ended already ({run.state}).{hint}")
             case "hold" | "release":
                 if run.state not in WAITING:
                     raise UsageError(f"{run.id} is {run.state}: only a waiting run can be held or released.")

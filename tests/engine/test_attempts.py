@@ -99,6 +99,14 @@ def test_out_of_memory_while_forecasting_halves_the_forecast():
     assert found.config["train"] == CONFIG["train"]
 
 
+def test_a_command_that_ran_out_of_memory_is_known_by_its_last_line():
+    run = failed(oom=False, code=1, family="exec", config={}, retry=Policy(oom=1, times=1))
+    run.last_words = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total of"
+    assert after(run) == spec(family="exec", config={}, retry=run.spec.retry, because="oom", spent=(1, 0))
+    run.last_words = "ValueError: the cat ran out of the house"
+    assert after(run).because == "failed"
+
+
 def test_other_ends_are_tried_later_each_time_and_only_so_often():
     run = failed(oom=False, code=1, retry=Policy(times=3, wait=60.0))
     begins = []

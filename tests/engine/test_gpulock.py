@@ -108,3 +108,39 @@ def test_the_box_has_a_folder_for_all(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(gpulock, "FOLDERS", (str(tmp_path),))
     with pytest.raises(WorkspaceError, match="open to all"):
         gpulock.find_folder()
+
+
+RACER = """
+import os, random, sys
+from pathlib import Path
+from engine.gpulock import GpuLocks
+
+home, seed = Path(sys.argv[1]), int(sys.argv[2])
+locks, chance, won = GpuLocks(home / str(seed)), random.Random(seed), 0
+while won < 25:
+    wanted = chance.sample(["a", "b", "c"], chance.randint(1, 3))
+    shared = chance.random() < 0.3
+    taken = locks.take(wanted, shared=shared)
+    if not taken.fds:
+        continue
+    won += 1
+    for device in wanted:  # two who think that they have it would meet here
+        os.close(os.open(home / device, os.O_CREAT | os.O_EXCL))
+    for device in wanted:
+        os.unlink(home / device)
+    for fd in taken.fds:
+        os.close(fd)
+print("done")
+"""
+
+
+def test_engines_that_race_never_have_the_same_gpu(tmp_path: Path):
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, str(tmp_path), str(seed)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for seed in range(3)
+    ]
+    for racer in racers:
+        out, err = racer.communicate()
+        assert out == b"done\n", err.decode()
