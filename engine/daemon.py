@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from engine import folders, rundir
+from engine import folders, kernel, rundir
 from engine.attempts import Attempts
 from engine.devices import Sample
 from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
@@ -45,7 +45,8 @@ from engine.workspace import Workspace, find
 TICK = 1.0
 HISTORY = 120
 """Samples kept in memory, one a second."""
-LOG_LIMIT = 5 << 20
+LOOKS = 16
+"""Chunks of a run's lines that are read in one go before what is older is left out of the lists."""
 log = logging.getLogger("engine")
 
 
@@ -59,7 +60,7 @@ class Daemon:
 
     def __init__(self, workspace: Workspace, cpu_slots: int) -> None:
         self.workspace = workspace
-        self.world = World(cpu_slots, boot=psutil.boot_time())
+        self.world = World(cpu_slots, boot=psutil.boot_time(), boot_id=kernel.boot_id())
         self.sampler = Sampler(workspace)
         self.keeper = Keeper(workspace, self.store_changed)
         self.server = Server(self)
@@ -162,7 +163,7 @@ class Daemon:
         if run.spec.adopt and run.started is not None:
             follower.adopt()
         any_news = False
-        while True:
+        for _ in range(LOOKS):
             metrics, events = follower.read()
             for line in metrics:
                 run.progress.metrics(line)
@@ -171,6 +172,8 @@ class Daemon:
             any_news = any_news or bool(metrics or events)
             if not follower.behind:
                 return any_news
+        follower.skip()
+        return any_news
 
     def look(self, run_id: str) -> None:
         """Look at a run's folder and let the world know."""
@@ -179,8 +182,6 @@ class Daemon:
         news = self.follow(run)
         seen = folders.look(folder)
         self.follow(run)  # what it wrote between its last line and its end
-        if any(line.get("event") == "exited" and line.get("code") for line in seen.lifecycle):
-            run.last_words = self.followers[run_id].last_words()
         changed = self.world.seen(run_id, seen, time.time())
         self.lifelines.pass_on(run)
         if changed:
@@ -200,7 +201,7 @@ class Daemon:
                 self.unread.add(run.id)
                 return
             self.unread.discard(run.id)
-        if run.exited is not None and run.exited.get("code") and not run.last_words:
+        if run.exited is not None and run.exited.get("code") and "last" not in run.exited and not run.last_words:
             run.last_words = self.followers[run.id].last_words()
             self.world.seen(run.id, folders.look(self.workspace.run(run.id)), time.time())
         self.memories.remember(run)
@@ -271,8 +272,13 @@ class Daemon:
         self.draining = True
         for run_id in [*self.world.live]:
             run = self.world.runs[run_id]
-            if run.stop is None:
+            if run.stop is not None:
+                continue
+            try:
                 self.wishes.order(Order(run=run_id, order="stop", why="engine down --stop-runs"))
+            except EngineError as error:  # the disk is full, or it has spoilt its own folder: it is ended all the same
+                log.warning("%s: %s", run_id, error)
+                run.take_order({"t": time.time(), "order": "stop", "why": "engine down --stop-runs"})
         while self.world.live:
             await asyncio.sleep(0.05)
             for run_id in [*self.world.live]:

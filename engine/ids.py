@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-RUN_ID = re.compile(r"^([A-Za-z0-9][A-Za-z0-9_-]{0,40})-([0-9]{4,9})(?:\.([0-9]{1,4}))?$")
+FAMILY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
+RUN_ID = re.compile(rf"^({FAMILY.pattern})-([0-9]{{4,9}})(?:\.([0-9]{{1,4}}))?\Z")
 
 
 def number(run_id: str) -> tuple[int, int]:

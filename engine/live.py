@@ -24,6 +24,19 @@ def number(value: object) -> float | None:
         return None
 
 
+def whole(value: object) -> int | None:
+    """A whole number of 64 bits, or None; True is none, and 3.0 is one."""
+    found = number(value)
+    if found is None or found != int(found) or abs(found) >= 1 << 63:
+        return None
+    return int(value) if isinstance(value, int) else int(found)
+
+
+def clean(value: object, longest: int = 500) -> str:
+    """The text of a line, cut; "" for anything that is no text."""
+    return value[:longest] if isinstance(value, str) else ""
+
+
 @dataclass
 class Progress:
     """How far a run is, from its own lines; every field may be missing, no line is trusted to be well typed."""
@@ -51,11 +64,11 @@ class Progress:
 
     def metrics(self, line: Mapping[str, object]) -> None:
         """Take in one line of metrics.jsonl."""
-        t, step = number(line.get("t")), number(line.get("step"))
+        t, step = number(line.get("t")), whole(line.get("step"))
         if t is not None:
             self.last = max(self.last, t)
         if step is not None:
-            self.step = max(int(step), self.step or 0)
+            self.step = max(step, self.step or 0)
         if (loss := _first(line, LOSSES)) is not None:
             self.loss = loss
             self.spark.append(loss)
@@ -68,7 +81,7 @@ class Progress:
         self.skill = _or(number(line.get("val_skill")), self.skill)
         self.windows_per_s = _or(number(line.get("windows_per_s")), self.windows_per_s)
         if t is not None and step is not None:
-            self._keep_pace(t, int(step))
+            self._keep_pace(t, step)
 
     def _keep_pace(self, t: float, step: int) -> None:
         pace = self._pace
@@ -87,23 +100,22 @@ class Progress:
         if (t := number(line.get("t"))) is not None:
             self.last = max(self.last, t)
         if kind == "plan":
-            steps = number(line.get("steps"))
-            self.steps = int(steps) if steps is not None else None
+            self.steps = whole(line.get("steps"))
             self.epochs = number(line.get("epochs"))
         elif kind == "phase":
-            self.phase = str(line.get("name", ""))[:40]
+            self.phase = clean(line.get("name"), 40)
         elif kind == "best":
-            self.checkpoint = str(line.get("path", ""))[:300]
+            self.checkpoint = clean(line.get("path"), 300)
             if line.get("metric") == "val_pct_mae":
                 self.best = _or(number(line.get("value")), self.best)
         elif kind == "warning":
-            self.warning = str(line.get("text", ""))[:300]
+            self.warning = clean(line.get("text"), 300)
         elif kind == "oom":
             self.oom = line
         elif kind == "failed":
-            self.failed = str(line.get("cause", ""))[:500]
+            self.failed = clean(line.get("cause"))
         elif kind == "finished":
-            self.finished = str(line.get("why", ""))[:80]
+            self.finished = clean(line.get("why"), 80)
         elif kind == "evaluation" and line.get("split") == "val" and isinstance(line.get("metrics"), dict):
             self._evaluated(line["metrics"])  # type: ignore[arg-type]
 

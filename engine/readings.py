@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from msgspec.structs import replace
 
-from engine import rundir
+from engine import autopsy, rundir
+from engine.folders import EVENTS_RECENT
 from engine.keeper import StoreStatus
 from engine.records import EngineStatus, RunDetail, RunRow, Spec
 from engine.schedule import CPU
@@ -64,15 +65,19 @@ class Readings:
         run = self.world.find(word)
         folder = self.workspace.run(run.id)
         lineage = self.world.lineage(run.id)
+        bad = run.cause is not None
         return RunDetail(
             attempts=tuple(self.row(run_id) for run_id in lineage) if len(lineage) > 1 else (),
+            cause=autopsy.complete(self.workspace, run),
+            log=autopsy.log_end(folder) if bad else (),
+            metrics=rundir.read_last(folder / rundir.METRICS, 64 << 10)[-3:] if bad else [],
             row=self.row(run.id),
             spec=run.spec,
             folder=str(folder),
             orders=rundir.read(folder / rundir.ORDERS),
             lifecycle=rundir.read(folder / rundir.LIFECYCLE),
             hooks=rundir.read(folder / rundir.HOOKS),
-            events=rundir.read(folder / rundir.EVENTS)[-500:],
+            events=rundir.read_last(folder / rundir.EVENTS, EVENTS_RECENT)[-500:],
         )
 
     def status(self, store: StoreStatus, hook_trouble: str = "") -> EngineStatus:

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from engine.adopt import Adopt
+from engine.cause import Cause
 from engine.devices import Sample
 from engine.freeze import Code
 from engine.provenance import DataPrint, Git
@@ -107,6 +108,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Place in the queue, 1 is next."""
     reason: str = ""
     """Why it waits, or the cause of its end."""
+    cause: str = ""
+    """The kind of its bad end (engine.cause.KINDS)."""
     what: str = ""
     """The settings that differ from the preset, or the command."""
     tags: tuple[str, ...] = ()
@@ -413,6 +416,10 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):
     lifecycle: list[dict[str, object]]
     events: list[dict[str, object]]
     """The last 500."""
+    cause: Cause | None = None
+    """Why it ended badly; then also the last lines of its log and of its metrics."""
+    log: tuple[str, ...] = ()
+    metrics: list[dict[str, object]] = []
     attempts: tuple[RunRow, ...] = ()
     """All attempts at the run, where it has several."""
     hooks: list[dict[str, object]] = []

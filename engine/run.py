@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine import cause, ids, rundir, when
+from engine import cause as causes
+from engine import ids, rundir, when
+from engine.cause import Cause, Ending
 from engine.estimate import Estimate
-from engine.live import Progress
+from engine.live import Progress, clean, number, whole
 from engine.memory import Prediction
 from engine.records import ENDED, LIVE, WAITING, RunRow, Spec
 
@@ -48,6 +50,9 @@ class Run:
     archived: bool = False
     stop: tuple[float, str] | None = None
     """When and how ("stop" or "kill") its end was ordered."""
+    stop_line: Line = field(default_factory=dict)
+    cause: Cause | None = None
+    """Why it ended badly."""
     pause: tuple[float, bool] = (0.0, False)
     """When its pause or its end was ordered last, and which."""
     pauses: tuple[float | None, float] = (None, 0.0)
@@ -92,8 +97,14 @@ class Run:
 
     @property
     def pid(self) -> int | None:
-        pid = (self.started or {}).get("pid")
-        return pid if isinstance(pid, int) and self.state in LIVE else None
+        pid = whole((self.started or {}).get("pid"))
+        return pid if pid and pid > 1 and self.state in LIVE else None
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether it failed because a device could not hold it, by its own event or by the words it left."""
+        told = self.cause is not None and self.cause.kind == "device memory"
+        return self.state == "failed" and (told or self.progress.oom is not None)
 
     @property
     def started_at(self) -> float | None:
@@ -123,65 +134,73 @@ class Run:
     def take_order(self, line: Line) -> None:
         """Fold one line of orders.jsonl; what is not understood is passed over."""
         kind, t, value = line.get("order"), line.get("t"), line.get("value")
-        if not isinstance(t, int | float):
+        t = number(t)
+        if t is None:
             return
         match kind:
             case "start":
                 self.starts += 1
-                self.last_start = float(t)
+                self.last_start = t
                 devices = line.get("devices")
-                self.devices = tuple(map(str, devices)) if isinstance(devices, list | tuple) else ()
-                claim = line.get("claim")
-                self.claim = claim if isinstance(claim, int) and claim > 0 else None
+                self.devices = _names(devices)
+                claim = whole(line.get("claim"))
+                self.claim = claim if claim and claim > 0 else None
             case "stop" | "kill":
-                self.stop = (float(t), str(kind))
+                self.stop, self.stop_line = (t, kind), line
             case "hold" | "release":
-                self.held, self.held_at = kind == "hold", float(t)
+                self.held, self.held_at = kind == "hold", t
             case "pause" | "resume":
-                self.pause = (float(t), kind == "pause")
+                self.pause = (t, kind == "pause")
             case "move":
-                rank, priority = line.get("rank"), line.get("priority")
-                if isinstance(rank, int | float) and isinstance(priority, int):
-                    self.rank, self.priority = float(rank), priority
+                rank, priority = number(line.get("rank")), whole(line.get("priority"))
+                if rank is not None and priority is not None:
+                    self.rank, self.priority = rank, priority
             case "priority":
-                if isinstance(value, int):
-                    self.priority = value
+                if (priority := whole(value)) is not None:
+                    self.priority = priority
             case "retry":
-                self.followed_by = str(value or "")
+                self.followed_by = clean(value, 100)
             case "note":
-                self.note = str(value or "")
+                self.note = clean(value, 10_000)
             case "tag":
-                self.tags = tuple(dict.fromkeys((*self.tags, str(value))))
+                self.tags = tuple(dict.fromkeys((*self.tags, clean(value, 100))))
             case "untag":
                 self.tags = tuple(tag for tag in self.tags if tag != value)
             case "archive" | "unarchive":
                 self.archived = kind == "archive"
 
-    def derive(self, seen: Seen, now: float, boot: float) -> None:
+    def derive(self, seen: Seen, now: float, boot: float, boot_id: str = "") -> None:
         """Set the state from the table of DESIGN §2."""
         for line in seen.lifecycle:
-            supervisor = line.get("supervisor")
-            if isinstance(supervisor, int) and supervisor > 1:
+            supervisor = whole(line.get("supervisor"))
+            if supervisor is not None and supervisor > 1:
                 self.supervisor = supervisor
             if line.get("event") == "started":
                 self.started = line
                 devices = line.get("devices")
                 if isinstance(devices, list):
-                    self.devices = tuple(map(str, devices))
+                    self.devices = _names(devices)
             elif line.get("event") == "exited":
                 self.exited = line
+                self.last_words = self.last_words or clean(line.get("last"), 200)
         self.pauses = rundir.pauses(seen.lifecycle)
-        self._become(*self._derived(seen, now, boot))
+        state, since, said = self._derived(seen, now, boot, boot_id)
+        self.cause = said if isinstance(said, Cause) else None
+        self._become(state, since, said if isinstance(said, str) else said.text)
 
-    def _derived(self, seen: Seen, now: float, boot: float) -> tuple[str, float, str]:
+    def _derived(self, seen: Seen, now: float, boot: float, boot_id: str) -> tuple[str, float, str | Cause]:
         begun = _time(self.started)
         if self.exited is not None:
             if seen.supervisor:
                 return "finishing", _time(self.exited), "writing its end"
             if seen.trainer:
                 return "orphaned", _time(self.exited), "ended, but a process of it still lives and holds its devices"
-            state = cause.end(self.exited, self.stop, self.progress)
-            return state, _time(self.exited), cause.told(state, self.exited, self.stop, self.progress, self.last_words)
+            state = causes.end(self.exited, self.stop, self.progress)
+            ending = Ending(
+                state=state, exited=self.exited, stop=self.stop, stop_line=self.stop_line, progress=self.progress,
+                last_words=self.last_words,
+            )  # fmt: skip
+            return state, _time(self.exited), causes.judge(ending) or ""
         if self.started is not None:
             if seen.trainer:
                 if not seen.supervisor:
@@ -196,16 +215,20 @@ class Run:
                 return "finishing", now, ""
             if self.progress.finished is not None:
                 return ("stopped" if self.stop else "ok"), self.progress.last or begun, "its supervisor was killed"
-            died = "the machine went down" if begun < boot else "it and its supervisor were killed together"
-            return "lost", self.progress.last or begun, died
+            known = clean(self.started.get("boot"))
+            if known != boot_id if known and boot_id else begun < boot:
+                return "lost", self.progress.last or begun, Cause("power", "the machine went down", {"booted": boot})
+            text = "it and its supervisor were killed together"
+            return "lost", self.progress.last or begun, Cause("killed with its supervisor", text)
         if seen.supervisor or self.spawning:
             return "starting", self.last_start, ""
         if self.stop:
-            return "stopped", self.stop[0], f"{cause.past(self.stop[1])} before it started"
-        if self.starts and now - self.last_start < START_PATIENCE:
+            return "stopped", self.stop[0], Cause(self.stop[1], f"{causes.past(self.stop[1])} before it started")
+        if self.starts and abs(now - self.last_start) < START_PATIENCE:  # the clock may have been set back
             return "starting", self.last_start, ""
         if self.starts >= START_TRIES:
-            return "failed", self.last_start, f"could not be started in {self.starts} tries; see the engine's log"
+            text = f"could not be started in {self.starts} tries; see the engine's log"
+            return "failed", self.last_start, Cause("not started", text, {"tries": self.starts})
         return ("held" if self.held else "queued"), self.spec.submitted, self.reason
 
     def _become(self, state: str, since: float, reason: str) -> None:
@@ -220,8 +243,6 @@ class Run:
         """Give the run as lists show it. labels: how people call each device."""
         spec, progress, exited = self.spec, self.progress, self.exited or {}
         ended = self.since if self.state in ENDED else None
-        rss = exited.get("max_rss_bytes")
-        code, number = exited.get("code"), exited.get("signal")
         started = _time(self.started) or None
         return RunRow(
             id=spec.id,
@@ -235,6 +256,7 @@ class Run:
             priority=self.priority,
             place=self.place,
             reason=f"{self.reason}; {self.sequel}" if self.sequel and self.state in ENDED else self.reason,
+            cause=self.cause.kind if self.cause else "",
             what=what,
             tags=self.tags,
             note=self.note,
@@ -271,11 +293,11 @@ class Run:
             predicted=self.prediction.bytes if self.prediction else None,
             predicted_from=self.prediction.runs if self.prediction else 0,
             device_memory=self.device_memory,
-            memory=rss if isinstance(rss, int) and rss else self.memory,
+            memory=whole(exited.get("max_rss_bytes")) or self.memory,
             spark=tuple(progress.spark),
             warning=progress.warning,
-            exit_code=code if isinstance(code, int) else None,
-            signal=number if isinstance(number, int) else None,
+            exit_code=whole(exited.get("code")),
+            signal=whole(exited.get("signal")),
             resume_from=spec.resume_from,
             checkpoint=progress.checkpoint,
             archived=self.archived,
@@ -286,5 +308,9 @@ class Run:
 
 
 def _time(line: Line | None) -> float:
-    t = (line or {}).get("t")
-    return float(t) if isinstance(t, int | float) else 0.0
+    return number((line or {}).get("t")) or 0.0
+
+
+def _names(devices: object) -> tuple[str, ...]:
+    found = devices if isinstance(devices, list | tuple) else ()
+    return tuple(name for name in (clean(device, 100) for device in found[:64]) if name)

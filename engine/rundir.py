@@ -127,7 +127,7 @@ def pauses(lifecycle: Iterable[Mapping[str, object]]) -> tuple[float | None, flo
     total = 0.0
     for line in lifecycle:
         t = line.get("t")
-        if not isinstance(t, int | float):
+        if not isinstance(t, int | float) or not abs(t) < 1e12:  # neither a time nor a number that a float can hold
             continue
         if line.get("event") == "paused" and since is None:
             since = float(t)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import struct
@@ -56,6 +57,7 @@ from engine.sampler import slots
 if TYPE_CHECKING:
     from engine.daemon import Daemon
 
+log = logging.getLogger("engine")
 LIMIT = 64 << 20
 """Bytes of the longest request line: a spec with its patch."""
 
@@ -199,6 +201,10 @@ class Server:
             return await self._answer(request)
         except EngineError as error:
             return Failed(type(error).__name__, str(error))
+        except Exception as error:  # one request's fault must not end the talk with everybody
+            log.exception("%s", type(request).__name__)
+            told = f"{type(error).__name__}: {error}. This is a fault of the engine"
+            return Failed("EngineError", f"{told}; its log is {self.daemon.workspace.log}.")
 
     async def _answer(self, request: Request) -> Reply:
         daemon = self.daemon

@@ -45,10 +45,12 @@ Action = Start | Adopt
 class World:
     """All runs of a workspace, and what should happen next."""
 
-    def __init__(self, cpu_slots: int, boot: float = 0.0) -> None:
+    def __init__(self, cpu_slots: int, boot: float = 0.0, boot_id: str = "") -> None:
         self.cpu_slots = cpu_slots
         self.boot = boot
         """When the machine came up, unix seconds."""
+        self.boot_id = boot_id
+        """The kernel's name for the time since then; the run's own tells a power cut though the clock was set."""
         self.runs: dict[str, Run] = {}
         self.attempts: dict[str, set[str]] = {}
         """Of each run all attempts that were ever found, by the id they share."""
@@ -79,7 +81,7 @@ class World:
         """Take in a look at a folder; tells whether the run's state changed."""
         run = self.runs[run_id]
         before = run.state, run.reason
-        run.derive(seen, now, self.boot)
+        run.derive(seen, now, self.boot, self.boot_id)
         self.file(run)
         if run.state == "ok" != before[0] and run.started_at is not None:
             self.durations.add(run.spec, run.since - run.started_at - run.pauses[1], CPU not in run.devices)
@@ -227,7 +229,7 @@ class World:
         for run_id in sorted(self.live):
             run = self.runs[run_id]
             self.expect(run, CPU not in run.devices)
-            if run.state == "orphaned" and run.exited is None and now - run.adopting > START_PATIENCE:
+            if run.state == "orphaned" and run.exited is None and abs(now - run.adopting) > START_PATIENCE:
                 run.adopting = now
                 actions.append(Adopt(run_id))
         wants: list[Want] = []

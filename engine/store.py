@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 import time
 from dataclasses import dataclass
@@ -134,6 +135,7 @@ class Store:
     def _anew(self, news: News, begun: float) -> Report:
         """Fill a new file, then rename it: a kill on the way leaves the old database, or none."""
         beside = self.path.with_name(self.path.name + ".new")
+        mode = 0o600
         if any(mode == "WRITE" for _, mode in locks(beside)):
             raise Held(", ".join(who(pid) for pid, _ in locks(beside)))
         for name in (beside, _log(beside)):
@@ -142,6 +144,9 @@ class Store:
             report = self._burst(news, beside, begun)
             # What the old log holds is in the folders too; a log beside a new database would be taken for its own.
             _log(self.path).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                mode = stat.S_IMODE(self.path.stat().st_mode)  # whom somebody let read it still may
+            os.chmod(beside, mode)
             os.rename(beside, self.path)
         except BaseException:
             self._scan.forget()

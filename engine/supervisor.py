@@ -24,7 +24,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # -I leaves our folder out
 
-from engine import rundir
+from engine import kernel, rundir
 
 TYPE_CHECKING = False  # known to type checkers by its name; importing typing costs 3 ms
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 WANTED = {signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT}
 # Ignored by Python (the first two) or by whoever started the engine in the background; exec would hand that on.
 DEFAULTS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+NOT_A_FILE = (errno.ELOOP, errno.EISDIR, errno.EINVAL, errno.ENXIO)
+"""What appending to a link, a folder, a pipe or a device ends with."""
 STRAGGLERS = 2.0
 """Seconds that what is left of the group has between SIGTERM and SIGKILL once its leader has ended."""
 
@@ -46,6 +48,8 @@ class Group:
         self.start_time = start_time
         self.kill_at: float | None = None
         self.asked = ""
+        self.by: dict[str, object] = {}
+        """Who sent the signal that asked for its end."""
         self.limit_at: float | None = None
         """When its time is up, by the monotonic clock."""
         self.paused_at: float | None = None
@@ -130,6 +134,8 @@ class Group:
         until = longest if timed is None else max(0.0, min(longest, timed - time.monotonic()))
         got = signal.sigtimedwait(WANTED, min(until, 1.0) if self.unsaid else until)
         if got is not None:
+            if got.si_signo in (signal.SIGTERM, signal.SIGUSR1) and not self.by:
+                self.by = kernel.sender(got.si_pid, got.si_uid)
             self.react(got.si_signo)
         self.flush()
         if self.limit_at is not None and self.paused_at is None and time.monotonic() >= self.limit_at:
@@ -158,10 +164,21 @@ def record(folder: str, line: dict[str, object]) -> None:
             rundir.append(os.path.join(folder, rundir.LIFECYCLE), {"t": time.time(), **line}, sync=True)
         except FileNotFoundError:
             return  # the folder itself was removed
-        except OSError:
-            time.sleep(1.0)
+        except OSError as error:
+            if error.errno not in NOT_A_FILE or not put_aside(folder):
+                time.sleep(1.0)
         else:
             return
+
+
+def put_aside(folder: str) -> bool:
+    """Move what the run has put in place of its lifecycle.jsonl, so that its end can be told; False if that fails."""
+    path = os.path.join(folder, rundir.LIFECYCLE)
+    try:
+        os.rename(path, f"{path}.{os.getpid()}.aside")
+    except OSError:
+        return False
+    return True
 
 
 def begin(command: list[str], cwd: str, log: str, go: int) -> NoReturn:
@@ -217,7 +234,9 @@ def start(folder: str, ready: int | None) -> None:
         "start_time": rundir.start_time(pid),
         "devices": devices,
         "host": os.uname().nodename,
+        "boot": kernel.boot_id(),
     }
+    kills = kernel.oom_kills()
     try:
         rundir.append(os.path.join(folder, rundir.LIFECYCLE), {"t": time.time(), **line}, sync=True)
     except OSError as error:
@@ -239,7 +258,8 @@ def start(folder: str, ready: int | None) -> None:
         if done:
             break
     group.end_stragglers()
-    record(folder, {**ended(status, used, group.asked), **limited(spec, group.asked)})
+    line = {**ended(status, used, group.asked), **limited(spec, group.asked), "by": group.by}
+    record(folder, {**line, **(examined(folder, group, kills) if status else {})})
 
 
 def ended(status: int, used: resource.struct_rusage, asked: str) -> dict[str, object]:
@@ -253,6 +273,26 @@ def ended(status: int, used: resource.struct_rusage, asked: str) -> dict[str, ob
         "max_rss_bytes": used.ru_maxrss * 1024,
         "why": asked,
     }
+
+
+def examined(folder: str, group: Group, kills: int | None) -> dict[str, object]:
+    """Give what a run that ended badly has left: words of its log, and whether the kernel ended it for memory.
+
+    kills: the kernel's count when it began; None if that is not known, as for an adopted run.
+    """
+    try:
+        from engine import lastwords  # its patterns cost 3 ms and 2 MB, which a good end never needs
+
+        found = lastwords.of_folder(folder)
+    except (OSError, RecursionError, MemoryError, ValueError):
+        found = {}  # an end without its words is better than none
+    now = kernel.oom_kills()
+    if kills is not None and now is not None and now > kills:
+        found["oom_kills"] = now - kills
+    born = group.start_time if isinstance(group.start_time, str) else None
+    if said := kernel.killed(group.pgid, born):
+        found["kernel"] = said
+    return found
 
 
 def limited(spec: dict[str, object], asked: str) -> dict[str, object]:
@@ -278,8 +318,8 @@ def adopt(folder: str, lifecycle: list[dict[str, object]]) -> None:
     lock = os.path.join(folder, rundir.TRAINER_LOCK)
     while rundir.held(lock):
         group.wait(0.2)
-    end = {"event": "exited", "code": None, "signal": None, "why": group.asked or "adopted"}
-    record(folder, {**end, **limited(spec, group.asked)})
+    end = {"event": "exited", "code": None, "signal": None, "why": group.asked or "adopted", "by": group.by}
+    record(folder, {**end, **limited(spec, group.asked), **examined(folder, group, None)})
 
 
 def age(pid: int, started: dict[str, object]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from engine import limits, needed, turns
+from engine import ids, limits, needed, turns
 from engine.errors import UsageError
 from engine.hands import Hands
 from engine.records import ENDED, Order, Queued, QueueOrder, Retry, RunRow, Spec, Submit
@@ -32,6 +32,8 @@ class Wishes:
         spec = wish.spec
         if not spec.command or not all(isinstance(part, str) and part for part in spec.command[:1]):
             raise UsageError("The command is empty. Write it after `--`: engine exec -- python train.py")
+        if not ids.FAMILY.fullmatch(spec.family):
+            raise UsageError(f"{spec.family!r} can't be a family: letters, digits, - and _ only, at most 41.")
         if spec.gpus is not None and not 0 <= spec.gpus <= 1024:
             raise UsageError(f"--gpus {spec.gpus} is out of range: 0 to 1024.")
         if spec.share and spec.gpus not in (None, 1):

@@ -17,6 +17,8 @@ def text(detail: RunDetail) -> str:
     parts = [table.pairs([*_state(row), *_score(row), *_origin(spec, row), ("folder", detail.folder)])]
     if detail.attempts:
         parts.append("attempts\n" + _attempts(detail))
+    if detail.cause is not None:
+        parts.append("why it ended\n" + card(detail))
     if spec.config:
         parts.append(f"settings{f' (preset {spec.preset})' if spec.preset else ''}\n" + _config(spec))
     if used := _used(detail.events):
@@ -24,6 +26,39 @@ def text(detail: RunDetail) -> str:
     if told := _happened(detail):
         parts.append("what happened\n" + told)
     return "\n".join(parts)
+
+
+SIZES = ("requested", "free", "total", "allocated", "nvml_free", "nvml_total", "nvml_others")
+"""Facts of a cause that are bytes."""
+FACTS = {
+    "nvml_free": "free (NVML)",
+    "nvml_total": "total (NVML)",
+    "nvml_others": "others (NVML)",
+    "oom_kills": "OOM kills",
+}
+
+
+def card(detail: RunDetail) -> str:
+    """Why a run ended: the line, the facts, the last numbers and the last lines of its log."""
+    cause = detail.cause
+    if cause is None:
+        return ""
+    facts = [("cause", cause.text), ("kind", cause.kind)]
+    for name, value in cause.facts.items():
+        if name == "booted" and isinstance(value, int | float):
+            shown = words.moment(float(value))
+        else:
+            shown = words.size(value) if name in SIZES and isinstance(value, int) else str(value)
+        facts.append((FACTS.get(name, name), shown))
+    told = table.pairs(facts)
+    for line in detail.metrics:
+        numbers = " ".join(f"{name} {_number(value)}" for name, value in line.items() if name != "t")
+        told += f"last numbers: {numbers[:300]}\n"
+    return "".join(f"  {line}\n" for line in (*told.splitlines(), *(f"| {line}" for line in detail.log)))
+
+
+def _number(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _state(row: RunRow) -> list[tuple[str, str]]:
