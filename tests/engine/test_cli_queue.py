@@ -54,7 +54,7 @@ def test_a_paused_run_keeps_its_slot_over_a_restart_and_goes_on(cli: Cli, box: B
     assert "saved" in cli("logs", run_id).out, "a paused run hears that it shall end"
 
 
-def test_a_paused_queue_starts_nothing_until_it_goes_on(cli: Cli, box: Box):
+def test_a_paused_queue_starts_nothing_and_moves_hold_over_a_restart(cli: Cli, box: Box):
     running = queue(cli, "sh", "-c", BLOCK)
     box.state(running, "running")
     assert cli("pause").err.startswith("engine: the queue is paused since ")
@@ -62,7 +62,14 @@ def test_a_paused_queue_starts_nothing_until_it_goes_on(cli: Cli, box: Box):
     assert box.row(waits).reason.startswith("the queue is paused since ")
     assert "paused since" in cli("status").out
     assert "the queue is paused since" in cli("ls").err
+    ids = [waits, *(queue(cli, "true") for _ in range(3))]
+    assert cli("move", ids[3], "top").err == f"engine: {ids[3]}: place 1.\n"
+    assert cli("move", ids[0], "down").code == 0
+    assert cli("move", ids[0], "sideways").code == 2
+    assert cli("move", ids[3], "up").err == f"engine: {ids[3]} is first in the queue already.\n"
     box.crash()
+    rows = sorted((row for row in box.rows().values() if row.place), key=lambda row: row.place)
+    assert [row.id for row in rows] == [ids[3], ids[1], ids[0], ids[2]]
     assert box.row(waits).state == "queued"
     assert cli("pause").err == "engine: The queue is paused already.\n"
     assert box.row(running).state == "running"
@@ -73,19 +80,7 @@ def test_a_paused_queue_starts_nothing_until_it_goes_on(cli: Cli, box: Box):
     (box.workspace.root / "go").touch()
 
 
-def test_moves_hold_over_a_restart(cli: Cli, box: Box):
-    cli("pause")
-    ids = [queue(cli, "true") for _ in range(4)]
-    assert cli("move", ids[3], "top").err == f"engine: {ids[3]}: place 1.\n"
-    assert cli("move", ids[0], "down").code == 0
-    assert cli("move", ids[0], "sideways").code == 2
-    assert cli("move", ids[3], "up").err == f"engine: {ids[3]} is first in the queue already.\n"
-    box.crash()
-    rows = sorted(box.rows().values(), key=lambda row: row.place)
-    assert [row.id for row in rows] == [ids[3], ids[1], ids[0], ids[2]]
-
-
-def test_hold_says_since_when_and_begin_says_when(cli: Cli, box: Box):
+def test_hold_begin_and_limit_are_told_as_reasons_and_causes(cli: Cli, box: Box):
     held = queue(cli, "true", options=("--hold",))
     assert box.row(held).reason.startswith("held by you since ")
     later = cli("exec", "--begin", "+2h", "true")
@@ -93,9 +88,6 @@ def test_hold_says_since_when_and_begin_says_when(cli: Cli, box: Box):
     assert cli("exec", "--begin", "later", "true").code == 2
     assert cli("exec", "--limit", "8", "true").code == 2
     assert len(box.rows()) == 2, "what is refused is not queued"
-
-
-def test_the_time_limit_is_the_cause_of_its_end(cli: Cli, box: Box):
     run_id = queue(cli, "sh", "-c", TICKING, options=("--limit", "0.3s"))
     row = box.ended(run_id)
     assert (row.state, row.reason) == ("stopped", "time limit of 0.3 s")
@@ -147,8 +139,7 @@ def test_a_run_that_is_not_needed_is_not_queued(cli: Cli, box: Box):
     assert queue(cli, "sh", "-c", "test -e go", options=("--needed",)) not in (good, bad), "its code has changed"
 
 
-@pytest.mark.parametrize("extra", [(), ("--json",)])
-def test_a_dry_run_tells_and_changes_nothing(cli: Cli, box: Box, extra: tuple[str, ...]):
+def test_a_dry_run_tells_and_changes_nothing(cli: Cli, box: Box):
     live = queue(cli, "sh", "-c", TICKING)
     pid = box.state(live, "running").pid
     ended = queue(cli, "false")
@@ -172,7 +163,7 @@ def test_a_dry_run_tells_and_changes_nothing(cli: Cli, box: Box, extra: tuple[st
         (("pause",), "the queue is paused since"),
         (("down", "--stop-runs"), "would end; 1 live runs would be stopped first"),
     ):  # fmt: skip
-        options = extra if command[0] != "down" else ()
+        options = ("--json",) if command[0] in ("exec", "kill", "move", "pause") else ()
         said = cli(*command[:1], "--dry-run", *options, *command[1:])
         assert said.code == 0, (command, said.err)
         assert told in said.err, (command, said.err)
@@ -183,19 +174,16 @@ def test_a_dry_run_tells_and_changes_nothing(cli: Cli, box: Box, extra: tuple[st
     assert alive(pid)
     assert not stopped(pid)
     assert {row.id for row in box.rows().values()} == {live, ended, held, waits}
+    more = [queue(cli, "true", options=("--hold",)) for _ in range(2)]
+    said = cli("release", "--dry-run", held, *more)
+    assert said.err.count("would start on CPU") == 1, "one slot is free, and a rehearsal builds on itself"
+    assert f"{more[1]}: state held -> queued" in said.err
+    assert [box.row(run_id).state for run_id in (held, *more)] == ["held"] * 3
 
 
 def test_every_command_that_changes_something_can_be_rehearsed(cli: Cli):
     for command in ("run", "exec", "down", *main.COMMANDS["Change a run"]):
         assert "--dry-run" in cli(command, "--help").out, command
-
-
-def test_a_rehearsal_of_several_builds_on_itself(cli: Cli, box: Box):
-    ids = [queue(cli, "true", options=("--hold",)) for _ in range(3)]
-    said = cli("release", "--dry-run", *ids)
-    assert said.err.count("would start on CPU") == 2, "there are two slots"
-    assert f"{ids[2]}: state held -> queued" in said.err
-    assert [box.row(run_id).state for run_id in ids] == ["held"] * 3
 
 
 def test_wait_for_any_or_all_and_not_for_ever(cli: Cli, box: Box, monkeypatch: pytest.MonkeyPatch):
