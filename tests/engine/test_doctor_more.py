@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import doctor_more
+from engine import doctor_more, rundir
 from engine.workspace import Workspace
-from tests.conftest import Box
 from tests.engine.nvml_stub import fixture as stub
 
 
@@ -60,21 +59,25 @@ def test_run_folders(workspace: Workspace):
     assert (check.ok, "exec-0001" in check.text) == (False, True)
 
 
-def test_locks_and_versions(box: Box):
-    workspace = box.workspace
-    row = box.python("import time\ntime.sleep(600)")
-    box.state(row.id, "running")
-    check = doctor_more.locks(workspace, "locks")
-    assert (check.ok, check.text) == (True, "1 runs live, the engine's is held")
+def test_locks_and_versions(workspace: Workspace):
+    workspace.prepare()
     assert doctor_more.versions(workspace, "versions").ok is True
-    box.crash()
+    folder = workspace.run("exec-0001")
+    folder.mkdir()
+    held = [rundir.take(folder / name) for name in (rundir.SUPERVISOR_LOCK, rundir.TRAINER_LOCK)]
     check = doctor_more.locks(workspace, "locks")
     assert (check.ok, "engine up" in check.remedy) == (None, True)
-    (workspace.run(row.id) / "supervisor.lock").unlink()
-    (workspace.run(row.id) / "supervisor.lock").symlink_to("/etc/passwd")
+    held.append(rundir.take(workspace.lock))
     check = doctor_more.locks(workspace, "locks")
-    assert (check.ok, f"{row.id}/supervisor.lock" in check.text) == (False, True)
-    (workspace.run(row.id) / "supervisor.lock").unlink()
+    assert (check.ok, check.text) == (True, "1 runs live, the engine's is held")
+    os.close(held.pop(0))
+    assert "without a supervisor: exec-0001" in doctor_more.locks(workspace, "locks").text
+    (folder / rundir.SUPERVISOR_LOCK).unlink()
+    (folder / rundir.SUPERVISOR_LOCK).symlink_to("/etc/passwd")
+    check = doctor_more.locks(workspace, "locks")
+    assert (check.ok, "exec-0001/supervisor.lock" in check.text) == (False, True)
+    for fd in held:
+        os.close(fd)
 
 
 def test_trainers_of_another_installation(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

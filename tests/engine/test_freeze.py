@@ -13,6 +13,7 @@ from engine import freeze
 from engine.errors import EngineError, UsageError
 from engine.freezing import for_command, for_trainers
 from engine.provenance import git_state
+from engine.records import Order, ShowRun
 from engine.submit import Wishes, submit_command, submit_family
 from engine.workspace import Workspace
 from tests.conftest import Box
@@ -122,45 +123,32 @@ def log(box: Box, run_id: str) -> str:
 
 
 def release(box: Box, run_id: str) -> str:
-    from engine.records import Order
-
     box.call(Order(run=run_id, order="release"))
     return box.ended(run_id).state
 
 
 def test_a_frozen_command_executes_what_was_there_when_it_was_queued(box: Box, repo: Path):
-    run_id = frozen(box, repo, sys.executable, "train.py")
+    first = frozen(box, repo, sys.executable, "train.py")
+    removed = frozen(box, repo, sys.executable, "train.py")
     (repo / "sub" / "train.py").write_text("print('too late')\n")
     (repo / "sub" / "helper.py").unlink()
-    assert release(box, run_id) == "ok"
-    assert log(box, run_id) == "changed 1 new\n"
-    assert not [*freeze.folder(box.workspace, box_spec(box, run_id).code).rglob("__pycache__")]
+    assert release(box, first) == "ok"
+    tree = freeze.folder(box.workspace, box_spec(box, removed).code)
+    assert not [*tree.rglob("__pycache__")]
+    freeze.remove(tree)  # it is laid out again when the run starts
+    assert release(box, removed) == "ok"
+    assert log(box, first) == log(box, removed) == "changed 1 new\n"
+    # Where it can't be laid out any more, nothing else is executed in its stead.
+    gone = frozen(box, repo, sys.executable, "train.py")
+    freeze.remove(freeze.folder(box.workspace, box_spec(box, gone).code))
+    (repo / ".git").rename(repo.parent / "gone")
+    box.call(Order(run=gone, order="release"))
+    assert "its frozen code is gone" in box.row(gone).reason
+    assert not (box.workspace.run(gone) / "log.txt").exists()
 
 
 def box_spec(box: Box, run_id: str):
-    from engine.records import ShowRun
-
     return box.call(ShowRun(run_id)).spec
-
-
-def test_code_that_was_removed_is_laid_out_again_when_the_run_starts(box: Box, repo: Path):
-    run_id = frozen(box, repo, sys.executable, "train.py")
-    freeze.remove(freeze.folder(box.workspace, box_spec(box, run_id).code))
-    (repo / "sub" / "train.py").write_text("print('too late')\n")
-    assert release(box, run_id) == "ok"
-    assert log(box, run_id) == "changed 1 new\n"
-
-
-def test_a_run_whose_code_can_not_be_had_does_not_start_with_other_code(box: Box, repo: Path):
-    from engine.records import Order
-
-    run_id = frozen(box, repo, sys.executable, "train.py")
-    freeze.remove(freeze.folder(box.workspace, box_spec(box, run_id).code))
-    (repo / ".git").rename(repo.parent / "gone")
-    box.call(Order(run=run_id, order="release"))
-    row = box.row(run_id)
-    assert "its frozen code is gone" in row.reason
-    assert not (box.workspace.run(run_id) / "log.txt").exists()
 
 
 def test_an_argument_that_names_a_file_of_now_is_refused(repo: Path, tmp_path: Path):
@@ -189,10 +177,7 @@ def trainers(where: Path, text: str) -> None:
     )
 
 
-@pytest.mark.parametrize("wanted", [None, False])
-def test_our_trainers_are_frozen_in_their_own_repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool | None
-):
+def test_our_trainers_are_frozen_in_their_own_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The workspace is the repository, as for whoever cloned it: its own trainers/ must not come first then."""
     top = tmp_path / "clone"
     trainers(top, "as it was")
@@ -207,13 +192,15 @@ def test_our_trainers_are_frozen_in_their_own_repository(
     monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", str(Path(__file__).parents[2])))
     box = Box(Workspace(top))
     try:
-        row = submit_family(box.client, box.workspace, "toy", wishes=Wishes(freeze=wanted, hold=True, gpus=0))
+        rows = [
+            submit_family(box.client, box.workspace, "toy", wishes=Wishes(freeze=wanted, hold=True, gpus=0))
+            for wanted in (None, False)
+        ]
         (top / "trainers" / "words.py").write_text("TEXT = 'as it is'\n")
-        assert release(box, row.id) == "ok"
-        assert log(box, row.id) == ("as it was\n" if wanted is None else "as it is\n")
-        code = box_spec(box, row.id).code
-        assert bool(code.tree) is (wanted is None)
-        assert code.why == ("" if wanted is None else "--no-freeze")
+        assert [release(box, row.id) for row in rows] == ["ok", "ok"]
+        assert [log(box, row.id) for row in rows] == ["as it was\n", "as it is\n"]
+        codes = [box_spec(box, row.id).code for row in rows]
+        assert [(bool(code.tree), code.why) for code in codes] == [(True, ""), (False, "--no-freeze")]
     finally:
         box.close()
 

@@ -116,10 +116,6 @@ def test_folders_become_history_once(box: Box, left: Path, capsys: pytest.Captur
     assert main.run(["show", toto.id]) == 0
     assert f"{left}/tototraining" in capsys.readouterr().out
     assert box.call(ShowRun(toto.id)).spec.command == ()
-
-
-def test_ours_are_ranked_apart_from_imported_ones(box: Box, left: Path, capsys: pytest.CaptureFixture[str]):
-    cli(capsys, "import", str(left))
     ours = box.python("from engine import runlog\nrunlog.log(1, val_pct_mae=3.0)")
     box.ended(ours.id)
     box.call(Sync())

@@ -6,14 +6,13 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
 from msgspec.structs import replace
 
 from engine import freeze
 from engine.cli import main
 from engine.compare import differences, sections
 from engine.fingerprint import DataPrint, fingerprint
-from engine.provenance import Git
+from engine.provenance import Git, git_state
 from engine.records import ShowRun, Spec, Submit
 from engine.rerun import prepare
 from engine.submit import Wishes, submit_command
@@ -142,14 +141,17 @@ def test_the_environment_is_that_of_then(workspace: Workspace):
     assert made.environment == {"OMP_NUM_THREADS": "3", "ENGINE_HOME": "/now", "MY_SECRET": "s"}
 
 
-@pytest.mark.parametrize("change", ["", "edited", "committed"])
-def test_a_command_that_was_not_frozen_needs_its_folder_as_it_was(box: Box, repo: Path, change: str):  # noqa: F811
-    command = (sys.executable, "train.py")
-    row = submit_command(box.client, box.workspace, command, cwd=repo / "sub", wishes=Wishes(hold=True))
-    if change:
-        (repo / "sub" / "extra.py").write_text("NAME = 'newer'\n")
-    if change == "committed":
-        git(repo, "commit", "-a", "-m", "second")
-    spec = box.call(ShowRun(row.id)).spec
-    made = prepare(box.workspace, spec, "", {"PATH": spec.env["PATH"]})
-    assert [one.part for one in made.missing] == (["code"] if change else [])
+def test_a_command_that_was_not_frozen_needs_its_folder_as_it_was(workspace: Workspace, repo: Path):  # noqa: F811
+    workspace.prepare()
+    spec = Spec(
+        family="exec", command=(sys.executable, "train.py"), cwd=str(repo / "sub"), git=git_state(repo / "sub")[0]
+    )
+
+    def missing() -> list[str]:
+        return [one.text for one in prepare(workspace, spec, "", {}).missing]
+
+    assert missing() == []
+    (repo / "sub" / "extra.py").write_text("NAME = 'newer'\n")
+    assert "has other changes now; it was not frozen" in missing()[0]
+    git(repo, "commit", "-a", "-m", "second")
+    assert f"has commit {git(repo, 'rev-parse', 'HEAD')[:10]} now" in missing()[0]
