@@ -251,9 +251,11 @@ class Daemon:
                 self.wishes.write_order(run, {**line, **({"claim": action.claim} if action.claim else {})})
             self.lifelines.supervise(run, taken.fds)
         except (OSError, EngineError) as error:
-            log.warning("%s: not started: %s", run.id, error)
+            why = f"could not be started: {error}"
+            if run.reason != why:  # it is tried again each second
+                log.warning("%s: %s", run.id, why)
             if isinstance(action, Start):
-                run.reason = f"could not be started: {error}"
+                run.reason = why
         finally:
             for fd in taken.fds:
                 os.close(fd)

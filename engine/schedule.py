@@ -139,7 +139,7 @@ class _Round:
             return reasons.too_large(need, given, large, [place.total for place in self.places])
         claim = want.memory if want.share else None
         # a prediction alone never keeps a run from an idle device: it may be wrong
-        fit = self.idle if given is None else [place for place in self.idle if given <= place.slot.free]
+        fit = self.idle if given is None else [place for place in self.idle if _now(place, given)]
         if claim is not None and claim <= self.most_room:
             fit = fit + [place for place in self.shared if claim <= place.room]
         kept: list[Place] = []
@@ -179,7 +179,7 @@ class _Round:
         can = [
             place
             for place in self.unkept
-            if given is None or (given <= place.slot.free if place.idle else _ever(place, given))
+            if given is None or (_now if place.idle else _ever)(place, given)
         ]
         if len(can) < need:
             return
@@ -192,6 +192,11 @@ class _Round:
         for place in chosen:
             place.kept_for, place.kept_until = run, starts
             self.unkept.remove(place)
+
+
+def _now(place: Place, given: int) -> bool:
+    """Whether an idle device has so much free; one that can't tell is tried."""
+    return given <= place.slot.free or not place.total
 
 
 def _ever(place: Place, given: int) -> bool:

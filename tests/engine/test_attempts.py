@@ -118,6 +118,9 @@ def test_other_ends_are_tried_later_each_time_and_only_so_often():
         run.spec = found
     assert begins == [60.0, 120.0, 240.0]
     assert attempts.following(run) == "not tried again: it was 3 of 3 times"
+    run = failed(oom=False, retry=Policy(times=1))
+    run.state = "lost"
+    assert after(run).because == "lost"
     assert Policy(times=20, wait=60.0).delay(20) == 3600.0
     assert Policy(times=20, wait=7200.0).delay(3) == 7200.0
 

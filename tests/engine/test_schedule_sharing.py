@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.places import GIB, HEADROOM
@@ -64,6 +64,8 @@ def test_memory_given_by_hand_decides_alone_too():
     assert made.reasons["x"] == "needs 90 GiB, the largest GPU here has 80 GiB"
     made = decide([Want("x", 2, memory=62 * GIB, given=True)], slots, 1, [])
     assert made.reasons["x"] == "needs 2 GPUs of 62 GiB each, 1 of this box have that much"
+    untold = Slot("u", "GPU0", 0, 0)  # NVML does not tell its memory
+    assert decide([Want("x", 1, memory=62 * GIB, given=True)], [untold], 1, []).starts == [("x", ("u",))]
     # a prediction may be wrong: it never keeps a run from an idle GPU
     assert decide([Want("x", 1, memory=62 * GIB)], slots, 1, []).starts == [("x", ("GPU0",))]
 
@@ -155,6 +157,7 @@ class Played:
                 assert sum(claim or 0 for claim in claims) <= FREE * (1 - HEADROOM) + 1
 
 
+@settings(max_examples=60)
 @given(jobs, st.integers(1, 4))
 def test_a_whole_queue(asked: list[dict[str, int]], cards: int):
     asked = sorted(asked, key=lambda job: job["arrives"])
