@@ -10,7 +10,7 @@ INSTALL := $(BIN)/pip install --quiet --config-settings editable_mode=compat --e
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install demo test check format lint types tui bench clean
+.PHONY: help install demo test chaos check format lint types tui bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -35,6 +35,9 @@ demo: $(VENV)/.installed ## sample data, three small Totos through the queue, th
 
 test: $(VENV)/.developing ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist worksteal
+
+chaos: $(VENV)/.developing ## 1,000 rounds of kill -9, full disks, torn files and moved clocks; ROUNDS=50 SEED=7 for fewer
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.developing format lint types test ## all that a change must pass
 
