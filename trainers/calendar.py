@@ -51,7 +51,7 @@ def future(times: np.ndarray, count: int) -> pd.DatetimeIndex:
 def stamps(times: np.ndarray) -> np.ndarray:
     """[N, 5] uint8 of times ([N] int64 ns): minute, hour, weekday (Monday 0), day of the month, month."""
     index = pd.DatetimeIndex(np.asarray(times, dtype=np.int64).astype("datetime64[ns]"))
-    parts = (index.minute, index.hour, index.weekday, index.day, index.month)
+    parts = (index.minute, index.hour, index.day_of_week, index.day, index.month)
     return np.stack([np.asarray(part, dtype=np.uint8) for part in parts], axis=1)
 
 

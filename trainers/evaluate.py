@@ -42,11 +42,11 @@ class TrainWindows:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def gather(self, numbers: Tensor) -> Batch:
+    def gather(self, numbers: Tensor, context: int, horizon: int) -> Batch:
         starts = self.starts[numbers]
         if self.device.type == "cuda":
             starts = starts.pin_memory().to(self.device, non_blocking=True)
-        return self.dataset.gather(starts)
+        return self.dataset.gather(starts, context, horizon)
 
 
 @dataclass(frozen=True)

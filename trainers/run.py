@@ -23,7 +23,7 @@ from trainers.data.dataset import load as load_data
 from trainers.device import Placement, place
 from trainers.errors import ConfigError, OutOfMemoryError, TrainerError
 from trainers.family import Family
-from trainers.loop import Loop, Progress, total_steps
+from trainers.loop import Loop, Progress
 from trainers.ranks import Ranks
 from trainers.resolve import RunConfig, from_dict, workspace
 
@@ -98,7 +98,7 @@ def _train(
         return Loop(family, model, config, evaluate.TrainWindows(data), score, where, about, placement, stop, say, us)
 
     loop = loop_on(dataset, folder, _say, model, untuned.get("val", {}).get("pct_mae"))
-    _tell_plan(config, dataset, model, placement, len(loop.windows), family,
+    _tell_plan(config, dataset, model, placement, loop, family,
                {**loop.used(), "processes": us.count})  # fmt: skip
     if spec.get("resume_from"):
         _resume(loop, folder, str(spec["resume_from"]), config)
@@ -216,12 +216,12 @@ def _tell_resumed(progress: Progress, run_id: str, config: RunConfig) -> None:
 
 
 def _tell_plan(
-    config: RunConfig, dataset: Dataset, model: torch.nn.Module, placement: Placement, windows: int, family: Any,
+    config: RunConfig, dataset: Dataset, model: torch.nn.Module, placement: Placement, loop: Loop, family: Any,
     used: dict[str, Any],
 ) -> None:  # fmt: skip
-    steps = total_steps(config, windows)
+    steps, windows, batch = loop.steps, len(loop.windows), loop.lengths.mean_windows
     count = sum(p.numel() for p in model.parameters())
-    runlog.event("plan", steps=steps, epochs=steps * config.train.batch / windows, windows=dataset.windows(),
+    runlog.event("plan", steps=steps, epochs=steps * batch / windows, windows=dataset.windows(),
                  symbols=len(dataset.symbols), parameters=count,
                  trainable=sum(p.numel() for p in model.parameters() if p.requires_grad))  # fmt: skip
     runlog.event("used", device=placement.name(), precision=placement.precision, evaluation_precision="fp32",
@@ -229,7 +229,7 @@ def _tell_plan(
                  flops_per_window=family.flops_per_window(config, len(dataset.variates)),
                  **({"attention": model.attention} if isinstance(getattr(model, "attention", None), str) else {}),
                  )  # fmt: skip
-    _say(f"{count:,} parameters, {steps} steps of {config.train.batch} windows, {windows} to train on, "
+    _say(f"{count:,} parameters, {steps} steps of {batch:g} windows, {windows} to train on, "
          f"{dataset.windows()['val']} to validate, {placement.name()} {placement.precision}")  # fmt: skip
 
 

@@ -39,8 +39,8 @@ class Batch:
         return len(self.starts)
 
     def to(self, device: torch.device | str) -> Batch:
-        parts = (self.values, self.mask, self.symbols, self.starts, self.stamps)
-        return Batch(*(t if t is None else t.to(device, non_blocking=True) for t in parts))
+        parts = (t.to(device, non_blocking=True) for t in (self.values, self.mask, self.symbols, self.starts))
+        return Batch(*parts, None if self.stamps is None else self.stamps.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,13 @@ class Panel:
 
     def to(self, device: torch.device | str) -> Panel:
         """The panel with what windows are made of on the device; then gather works there."""
-        moved = {name: getattr(self, name) for name in ("values", "mask", "row_symbol", "stamps")}
-        return replace(self, **{name: t if t is None else t.to(device) for name, t in moved.items()})
+        return replace(
+            self,
+            values=self.values.to(device),
+            mask=self.mask.to(device),
+            row_symbol=self.row_symbol.to(device),
+            stamps=None if self.stamps is None else self.stamps.to(device),
+        )
 
 
 def fill(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
