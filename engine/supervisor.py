@@ -110,7 +110,6 @@ def record(folder: str, line: dict[str, object]) -> None:
 
 def begin(command: list[str], cwd: str, log: str, go: int) -> NoReturn:
     """In the child: wait for the word, become the command. Ends with 127 if it can't be started."""
-    os.setsid()
     if os.read(go, 1) != b"g":
         os._exit(127)  # the supervisor died before it could write `started`
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -144,12 +143,17 @@ def start(folder: str, ready: int | None) -> None:
         raise SystemExit(f"{folder}: its trainer.lock is held by somebody")
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
     go_read, go_write = os.pipe()
+    led_read, led_write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(go_write)
+        os.setsid()
+        os.close(led_write)
         begin(command, spec["cwd"], os.path.join(folder, rundir.LOG), go_read)
-    os.close(held)
-    os.close(go_read)
+    for fd in (held, go_read, led_write):
+        os.close(fd)
+    os.read(led_read, 1)  # ends when it leads its group: a stop that came before would reach nobody
+    os.close(led_read)
     line = {
         "event": "started",
         "pid": pid,

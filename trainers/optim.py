@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,12 @@ from trainers.errors import ConfigError
 
 if TYPE_CHECKING:
     from trainers.train_config import TrainConfig
+
+# torch's optimizers load its compiler, 2.5 s of every start, only to tell it to leave them alone. Nothing here compiles
+# an optimizer, so they are taken without: these three as they are inside, and `step` below.
+for _name in ("state_dict", "load_state_dict", "add_param_group"):
+    _inside = unwrap(getattr(torch.optim.Optimizer, _name))
+    _inside.__dict__.setdefault("__dynamo_disable", _inside)
 
 Group = dict[str, Any]
 """params and weight_decay; lr_scale, a factor on the common rate; hidden, whether Muon may take it (2-D only)."""
@@ -31,9 +38,10 @@ class Optimizer:
     def param_groups(self) -> list[Group]:
         return [group for part in self.parts for group in part.param_groups]
 
+    @torch.no_grad()
     def step(self) -> None:
         for part in self.parts:
-            part.step()
+            unwrap(type(part).step)(part)
 
     def set_lr(self, lr: float) -> None:
         for part in self.parts:

@@ -24,7 +24,9 @@ def fresh(tmp_path_factory) -> Path:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20), lambda inner: st.lists(inner, max_size=3), max_leaves=6
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=6,
 )
 records = st.dictionaries(st.text(min_size=1, max_size=8), values, min_size=1, max_size=4)
 

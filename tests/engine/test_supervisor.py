@@ -77,6 +77,31 @@ def test_term_reaches_the_whole_group_and_grace_ends(tmp_path):
         os.killpg(leader, 0)
 
 
+SLOW_SETSID = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/types.h>
+#include <unistd.h>
+pid_t setsid(void) {
+    usleep(300000);
+    return ((pid_t (*)(void))dlsym(RTLD_NEXT, "setsid"))();
+}
+"""
+
+
+def test_a_stop_reaches_a_run_that_has_only_just_started(tmp_path, monkeypatch):
+    """A child that is slow to lead its own group, as on a busy machine: no stop may come before."""
+    (tmp_path / "slow.c").write_text(SLOW_SETSID)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "slow.so", tmp_path / "slow.c", "-ldl"], check=True)
+    monkeypatch.setenv("LD_PRELOAD", str(tmp_path / "slow.so"))
+    process = run(tmp_path / "r", "sleep", "300", grace=60.0)
+    started(tmp_path / "r")
+    process.terminate()
+    process.wait(20)
+    [end] = lifecycle(tmp_path / "r", "exited")
+    assert (end["signal"], end["why"]) == (signal.SIGTERM, "stop")
+
+
 def test_what_the_leader_leaves_behind_is_ended(tmp_path):
     folder = tmp_path / "r"
     run(folder, "sh", "-c", f"sleep 300 & echo $! > {tmp_path}/stray").wait(10)

@@ -132,8 +132,13 @@ def test_toto_trains_and_forecasts_from_end_to_end(home: Home) -> None:
     folder = home.root / "runs" / "toto-0001"
     folder.mkdir(parents=True)
     (folder / "spec.json").write_text(json.dumps({"id": "toto-0001", "family": "toto", "config": resolved["config"]}))
-    done = call(home.root, "toto", str(folder))
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+        done = call(home.root, "toto", str(folder))
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "|" not in line]) == (0, [])
+    assert "torch" in imported
+    assert "torch._dynamo" not in imported  # torch's compiler takes longer to load than torch
     report = json.loads((folder / "evaluation" / "val.json").read_text())
     assert report["windows"] > 0
     assert report["metrics"]["val_naive_pct_mae"] > 0
