@@ -36,7 +36,8 @@ class Rotary(nn.Module):
 
     def __init__(self, head_dim: int) -> None:
         super().__init__()
-        self.register_buffer("inv_freq", 1.0 / 10000.0 ** (torch.arange(0, head_dim, 2).float() / head_dim))
+        steps = torch.arange(0, head_dim, 2, device="cpu").float()  # also of a model on meta: there this takes 2 s
+        self.register_buffer("inv_freq", 1.0 / 10000.0 ** (steps / head_dim))
         self.inv_freq: Tensor
         self._table = Turns(torch.empty(0, 0), torch.empty(0, 0))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from trainers.config import param
+from trainers.errors import ConfigError
 
 TITLE = "Kronos"
 HELP = "Foundation model of K-lines: bars become tokens, a transformer continues them (own implementation)."
@@ -85,15 +86,27 @@ class ModelConfig:
     tokenizer_gamma0: float = param(1.0, help="weight of each bit being sure", low=0.0, high=100.0)
     tokenizer_gamma: float = param(1.1, help="weight of both values of a bit being used", low=0.0, high=100.0)
     tokenizer_zeta: float = param(0.05, help="weight of both entropies together", low=0.0, high=100.0)
-    phase: str = param("predictor", help="what learns: the predictor over a frozen tokenizer, or the tokenizer",
-                       choices=("predictor", "tokenizer"))  # fmt: skip
+    phase: str = param(
+        "both", help="what learns: the tokenizer, the predictor over a frozen tokenizer, or both in turn; a run of the "
+        "tokenizer alone makes no forecast and is judged by val_loss",
+        choices=("predictor", "tokenizer", "both"),
+    )  # fmt: skip
+    tokenizer_steps: int = param(300, help="steps that the tokenizer learns before the predictor begins", low=1,
+                                 unit="steps", when=("phase", "both"))  # fmt: skip
+    tokenizer_lr: float = param(1e-3, help="peak learning rate of these steps", low=1e-8, high=1.0, log=True,
+                                when=("phase", "both"))  # fmt: skip
+    pretokenise: str = param(
+        "auto", help="keep the tokens of all training windows, computed once; auto: where the tokenizer is frozen, "
+        "windows are of one length, come more than once and are not augmented, and it takes less than 1 GiB",
+        choices=("auto", "yes", "no"), when=("phase", ("predictor", "both")),
+    )  # fmt: skip
     condition: str = param(
         "sampled", help="what the loss of s2 is told of s1: a draw from its forecast, as upstream's recipes, or its "
-        "true value (teacher)", choices=("sampled", "teacher"), when=("phase", "predictor"),
+        "true value (teacher)", choices=("sampled", "teacher"), when=("phase", ("predictor", "both")),
     )  # fmt: skip
     validation: str = param(
         "causal", help="what a bar's s2 sees in validation: bars up to then, or with upstream its future too, which "
-        "leaks and is there for comparison only", choices=("causal", "upstream"), when=("phase", "predictor"),
+        "leaks and is there for comparison only", choices=("causal", "upstream"), when=("phase", ("predictor", "both")),
     )  # fmt: skip
     weights: str = param(
         "", help="the predictor to start from, whose architecture is taken over: a name of the Hugging Face hub "
@@ -103,7 +116,7 @@ class ModelConfig:
     tune: str = param(
         "all", help="what is trained of a loaded predictor: all, the heads alone (dep_layer and head), or lora: "
         "low-rank adapters beside frozen weights",
-        choices=("all", "heads", "lora"), when=("phase", "predictor"),
+        choices=("all", "heads", "lora"), when=("phase", ("predictor", "both")),
     )  # fmt: skip
     lora_rank: int = param(8, help="rank of each adapter", low=1, high=1024, log=True, when=("tune", "lora"))
     lora_alpha: float = param(16.0, help="an adapter counts lora_alpha / lora_rank times", low=1e-3, high=1e4, log=True,
@@ -114,6 +127,15 @@ class ModelConfig:
         ("transformer", "dep_layer"), help="parts of the predictor whose linear maps get an adapter",
         choices=("embedding.fusion_proj", "transformer", "dep_layer", "head"), when=("tune", "lora"),
     )  # fmt: skip
+
+    samples: int = param(32, help="paths that a forecast is made of", low=1, high=65536, log=True)
+    temperature: float = param(1.0, help="logits are divided by it: above 1 paths spread, below 1 they keep to what is "
+                               "likely", low=1e-3, high=100.0, log=True)  # fmt: skip
+    top_k: int = param(0, help="ids that each draw is among, the likeliest; 1: greedy; 0: all", low=0, high=65536)
+    top_p: float = param(1.0, help="each draw is among the likeliest ids that hold this share; a path's spread is too "
+                         "small below 1, as upstream has it (0.9)", low=1e-3, high=1.0, when=("top_k", 0))  # fmt: skip
+    candles: bool = param(False, help="forecast bars are moved to the nearest valid candle: high and low around open "
+                          "and close, no volume below 0")  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.tune != "all" and not self.weights:
@@ -207,6 +229,64 @@ def lora() -> dict[str, Any]:
 PRESETS = {"tiny": tiny, "mini": mini, "small": small, "base": base, "finetune": finetune, "lora": lora}
 
 
+def follows(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Settings by full name that the model's fields bring along, unless set by hand."""
+    return {"eval.metric": "val_loss"} if config["model"].get("phase") == "tokenizer" else {}
+
+
+COLUMNS = ("open", "high", "low", "close", "volume", "amount")
+"""The features of a bar, in the order of the tokenizer's input."""
+
+
+def check(config: Any) -> None:
+    """ConfigError for what does not go together, or would change nothing. config: of the run."""
+    model, train = config.model, config.train
+    columns = [c.strip().lower() for c in config.data.variates]
+    lacking = [c for c in COLUMNS[:4] if c not in columns]
+    unknown = [c for c in columns if c not in COLUMNS]
+    if lacking or unknown:
+        what = f"lacks {lacking[0]}" if lacking else f"has {unknown[0]}, which no bar has"
+        raise ConfigError(
+            f"data.target and data.covariates: {', '.join(columns)} {what}. Kronos takes open, high, low, close and, "
+            "where there are, volume and amount."
+        )
+    if model.phase == "predictor" and not model.tokenizer:
+        raise ConfigError(
+            "model.phase = predictor needs a tokenizer that has learned: name one with model.tokenizer, or set "
+            "model.phase=both."
+        )
+    if model.weights and not model.tokenizer:
+        raise ConfigError(
+            f"model.weights = {model.weights} without model.tokenizer: a predictor knows the tokens of its own "
+            "tokenizer only; name that too."
+        )
+    if model.phase == "tokenizer":
+        for name, value, wanted in (("metric", config.eval.metric, "val_loss"), ("folds", config.eval.folds, 0)):
+            if value != wanted:
+                raise ConfigError(
+                    f"eval.{name} = {value}: a tokenizer makes no forecast that could be scored; "
+                    f"set eval.{name}={wanted}, or train a predictor too (model.phase=both)."
+                )
+    if train.augment_scale:
+        raise ConfigError(
+            f"train.augment_scale = {train.augment_scale:g} changes nothing: every window is normalised by its own "
+            "history. Leave it out."
+        )
+    if model.phase != "tokenizer" and model.pretokenise == "yes":
+        why = not_alike(train)
+        if why:
+            raise ConfigError(f"model.pretokenise = yes with {why}: a window's tokens would differ each time it "
+                              "is taken. Use model.pretokenise=no, or leave it out.")  # fmt: skip
+
+
+def not_alike(train: Any) -> str:
+    """Why a training window is not the same whenever it is taken; empty if it is. Horizons alone cut tokens short."""
+    if len(train.lookbacks) > 1:
+        return "several train.lookbacks"
+    changed = [f"train.augment_{name}" for name in ("noise", "time_mask") if getattr(train, f"augment_{name}")]
+    return changed[0] if changed else ""
+
+
 def complete(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     """The model's fields as a run needs them: with weights or a tokenizer named, their architecture.
 
@@ -216,10 +296,14 @@ def complete(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any
     from trainers import hub
     from trainers.kronos import layout  # it reads this module
 
-    out = dict(values)
+    out, decided = dict(values), set(given)
+    if out.get("tokenizer") and "phase" not in given:
+        out["phase"] = "predictor"
     for name, kind in (("weights", PredictorConfig), ("tokenizer", TokenizerConfig)):
         source = str(values.get(name) or "").strip()
         if source:
-            found = hub.locate(source, ("config.json",), f"model.{name}", layout.EXAMPLES[name])
-            out = layout.with_architecture(out, given, layout.read_config(kind, found.folder), source)
+            folder = hub.locate(source, ("config.json",), f"model.{name}", layout.EXAMPLES[name]).folder
+            folder = layout.tokenizer_in(folder) if name == "tokenizer" else folder
+            out = layout.with_architecture(out, decided, layout.read_config(kind, folder), source)
+            decided |= {"s1_bits", "s2_bits"}  # the tokenizer must have those of the predictor
     return out

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trainers.config import parse
+from trainers.config import as_dict, parse
+from trainers.config import build as build_config
 from trainers.errors import ConfigError, did_you_mean
 from trainers.kronos.config import ModelConfig, PredictorConfig, TokenizerConfig
 
@@ -18,6 +19,9 @@ ARCHITECTURE = {
     "s1_bits", "s2_bits", "n_layers", "d_model", "n_heads", "ff_dim", "learn_te", "n_enc_layers", "n_dec_layers",
 }  # fmt: skip
 """The arguments that decide the function of given weights; the others may be chosen anew."""
+
+OWN = "paddock"
+"""The key of a run's checkpoint that holds what upstream's constructor does not know."""
 
 EXAMPLES = {"weights": "NeoQuasar/Kronos-small", "tokenizer": "NeoQuasar/Kronos-Tokenizer-base"}
 """Released names, for messages."""
@@ -55,28 +59,64 @@ def read_config(kind: type[Config], folder: Path) -> Config:
 
 
 def with_architecture(
-    values: Mapping[str, Any], given: Collection[str], stored: PredictorConfig | TokenizerConfig, source: str
+    values: Mapping[str, Any], decided: Collection[str], stored: PredictorConfig | TokenizerConfig, source: str
 ) -> dict[str, Any]:
-    """The model's fields with the architecture, and unless given dropouts and weights of the loss, of a folder.
+    """The model's fields with the architecture, and unless decided dropouts and weights of the loss, of a folder.
 
-    values: fields of ModelConfig by name, text or JSON, from a preset and by hand; given: those by hand, which must
-    not contradict. Raises ConfigError naming the first that does.
+    values: fields of ModelConfig by name, text or JSON; decided: those that must not be overruled. Raises ConfigError
+    naming the first of these that contradicts.
     """
     known = {f.name: f for f in fields(ModelConfig)}
-    prefix = "tokenizer_" if isinstance(stored, TokenizerConfig) else ""
     out = dict(values)
-    for f in fields(stored):
-        name = f.name if f.name in ("s1_bits", "s2_bits") else f"{prefix}{f.name}"
-        have = getattr(stored, f.name)
-        if name not in known:
-            continue
-        if name not in given:
+    for name, have in _named(stored).items():
+        if name not in decided:
             out[name] = have
-        elif f.name in ARCHITECTURE:
+        elif name.removeprefix("tokenizer_") in ARCHITECTURE:
             want = parse(known[name], values[name], f"model.{name}")
             if want != have:
-                raise ConfigError(
-                    f"model.{name} = {want}, but the weights {source} have {have}: leave model.{name} out."
-                )
+                raise ConfigError(f"model.{name} = {want}, but {source} has {have}: leave model.{name} out.")
             out[name] = have
     return out
+
+
+def settled(stored: Config, config: ModelConfig, source: str) -> Config:
+    """A folder's config with the dropouts or weights of the loss wanted. ConfigError where the architecture differs."""
+    for name, have in _named(stored).items():
+        want = getattr(config, name)
+        if want != have and name.removeprefix("tokenizer_") in ARCHITECTURE:
+            raise ConfigError(f"model.{name} = {want}, but {source} has {have}: set model.{name}={have}.")
+    wanted = config.for_tokenizer if isinstance(stored, TokenizerConfig) else config.for_predictor
+    named = _named(wanted).keys()
+    return replace(
+        stored, **{f.name: getattr(wanted, f.name) for f in fields(stored) if _name(stored, f.name) in named}
+    )
+
+
+def _named(config: PredictorConfig | TokenizerConfig) -> dict[str, Any]:
+    """What ModelConfig has a field for, under that field's name."""
+    known = {f.name for f in fields(ModelConfig)}
+    return {n: getattr(config, f.name) for f in fields(config) if (n := _name(config, f.name)) in known}
+
+
+def _name(config: PredictorConfig | TokenizerConfig, argument: str) -> str:
+    shared = argument in ("s1_bits", "s2_bits") or isinstance(config, PredictorConfig)
+    return argument if shared else f"tokenizer_{argument}"
+
+
+def tokenizer_in(folder: Path) -> Path:
+    """Where a folder has its tokenizer: a run's checkpoint in a folder of its own, a released tokenizer at the top."""
+    below = folder / "tokenizer"
+    return below if (below / "config.json").is_file() else folder
+
+
+def own(config: ModelConfig) -> dict[str, Any]:
+    return as_dict(config)
+
+
+def read_own(folder: Path) -> ModelConfig:
+    path = folder / "config.json"
+    stored = json.loads(path.read_text())
+    if OWN not in stored:
+        raise ConfigError(f"{path} has no '{OWN}': it is not the checkpoint of a Kronos run.")
+    config: ModelConfig = build_config(ModelConfig, stored[OWN], "model")
+    return config

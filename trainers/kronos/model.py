@@ -1,14 +1,20 @@
 """Kronos as it is trained and saved: a predictor over the tokens of a tokenizer, one of the two learning at a time.
 
+A folder of it is the predictor's in the hub's layout, with the tokenizer's in the same layout in tokenizer/.
 B windows, T bars of 6 normalised features, stamps of 5 columns.
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
-from trainers.kronos.config import ModelConfig
+from trainers import hub
+from trainers.kronos import layout, lora, weights
+from trainers.kronos.config import ModelConfig, PredictorConfig, TokenizerConfig
 from trainers.kronos.predictor import Predictor, losses
 from trainers.kronos.tokenizer import Tokenizer
 
@@ -21,6 +27,8 @@ class Kronos(nn.Module):
         self.config = config
         self.origin: dict[str, str] | None = None
         """source (as the config names it) and revision of the weights that it started from, if it did."""
+        self.where: tuple[int, ...] = ()
+        """Where the six features stand among a run's variates, see windows.places."""
         self.tokenizer, self.predictor = tokenizer, predictor
         (predictor if config.phase == "tokenizer" else tokenizer).requires_grad_(False)
 
@@ -58,10 +66,10 @@ class Kronos(nn.Module):
     def predictor_losses(
         self, s1_BT: Tensor, s2_BT: Tensor, stamps_BT5: Tensor, valid_BT: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """loss, s1 and s2, conditioned as config.condition says. Outside of training never on a draw unless asked for.
+        """loss, s1 and s2; s2 is conditioned as config.condition says.
 
-        In training always causal; in validation too unless config.validation is upstream's, where s2's states see
-        their targets.
+        Causal in training always; in validation too, unless config.validation is upstream's, where the states that s2
+        is read from have seen its targets.
         """
         config = self.config
         causal = self.training or config.validation == "causal"
@@ -72,8 +80,47 @@ class Kronos(nn.Module):
         return {"loss": (s1 + s2) / 2, "s1": s1.detach(), "s2": s2.detach()}
 
 
-def new(config: ModelConfig, seed: int) -> Kronos:
-    """A model whose weights the seed alone decides."""
+def build(config: ModelConfig, seed: int) -> Kronos:
+    """A model ready for training: parts from the weights that config names, the rest decided by the seed alone.
+
+    Raises ConfigError where weights are not to be had or do not fit.
+    """
+    origin = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Kronos(config, Tokenizer(config.for_tokenizer), Predictor(config.for_predictor))
+        if config.tokenizer:
+            found = hub.locate(config.tokenizer, hub.FILES, "model.tokenizer", layout.EXAMPLES["tokenizer"])
+            folder = layout.tokenizer_in(found.folder)
+            settled = layout.settled(layout.read_config(TokenizerConfig, folder), config, config.tokenizer)
+            tokenizer = weights.load_tokenizer(folder, config=settled)
+            origin = {"tokenizer": config.tokenizer, "tokenizer_revision": found.revision}
+        else:
+            tokenizer = Tokenizer(config.for_tokenizer)
+        if config.weights:
+            found = hub.locate(config.weights, hub.FILES, "model.weights", layout.EXAMPLES["weights"])
+            stored = layout.settled(layout.read_config(PredictorConfig, found.folder), config, config.weights)
+            predictor = weights.load_predictor(found.folder, config=stored)
+            origin |= {"source": config.weights, "revision": found.revision}
+        else:
+            predictor = Predictor(config.for_predictor)
+        lora.prepare(predictor, config)
+    model = Kronos(config, tokenizer, predictor)
+    model.origin = origin or None
+    return model.train()
+
+
+def save(model: Kronos, folder: Path, *, hub: bool = False) -> None:
+    """Both parts, adapters merged. hub: without what upstream does not know, which `load` needs."""
+    weights.save(model.predictor, folder)
+    weights.save(model.tokenizer, folder / "tokenizer")
+    if not hub:
+        path = folder / "config.json"
+        stored = {**json.loads(path.read_text()), layout.OWN: layout.own(model.config)}
+        path.write_text(json.dumps(stored, indent=2, sort_keys=True))
+
+
+def load(folder: Path, device: torch.device | str = "cpu") -> Kronos:
+    """The model that `save` wrote, in evaluation mode. Raises ConfigError as `weights.load_predictor` does."""
+    tokenizer = weights.load_tokenizer(folder / "tokenizer", device)
+    predictor = weights.load_predictor(folder, device)
+    return Kronos(layout.read_own(folder), tokenizer, predictor).eval()

@@ -28,8 +28,8 @@ class Embedding(nn.Module):
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
         self.width = config.d_model
-        self.emb_s1 = nn.Embedding(1 << config.s1_bits, self.width)
-        self.emb_s2 = nn.Embedding(1 << config.s2_bits, self.width)
+        self.emb_s1 = _table(1 << config.s1_bits, self.width)
+        self.emb_s2 = _table(1 << config.s2_bits, self.width)
         self.fusion_proj = nn.Linear(2 * self.width, self.width)
 
     def forward(self, s1_BT: Tensor, s2_BT: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self, width: int, fixed: bool) -> None:
         super().__init__()
         for name, size in STAMPS:
-            table = nn.Embedding(size, width)
+            table = _table(size, width)
             table.requires_grad_(not fixed)
             setattr(self, f"{name}_embed", table)
 
@@ -101,7 +101,8 @@ class Predictor(nn.Module):
         self.norm = RMSNorm(c.d_model)
         self.dep_layer = DependencyLayer(c.d_model)
         self.head = Heads(c)
-        self._draw()
+        if not self.norm.weight.is_meta:  # to be filled from a file
+            self._draw()
 
     def embed(self, s1_BT: Tensor, s2_BT: Tensor, stamps_BT5: Tensor) -> Tensor:
         """What the blocks take in [B,T,d]."""
@@ -159,6 +160,11 @@ class Predictor(nn.Module):
 def drawn(logits_BTV: Tensor) -> Tensor:
     """One id [B,T] from each position's distribution, from torch's generator."""
     return torch.multinomial(logits_BTV.softmax(-1).flatten(0, -2), 1).view(logits_BTV.shape[:-1])
+
+
+def _table(size: int, width: int) -> nn.Embedding:
+    """Not drawn: the predictor does that, and torch's own way takes 2 s of imports on the meta device."""
+    return nn.Embedding.from_pretrained(torch.empty(size, width), freeze=False)
 
 
 def _waves(size: int, width: int) -> Tensor:
