@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from trainers.fused import gated_silu, rms_norm
-from trainers.kronos.fused import split_and_turn, turn
+from trainers.kronos.chance import add_dropped
+from trainers.kronos.fused import attend_causally, split_and_turn, turn
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """q, k, v of the new positions [B,h,T,D], q and k turned -> what they attend to [B,h,T,D].
@@ -25,10 +26,11 @@ Generation passes one for every block, which keeps keys and values of earlier po
 
 
 class Turns(NamedTuple):
-    """cos and sin [T,D/2] of a range of positions, always float32."""
+    """cos and sin [T,D/2] of a range of positions, always float32; and both as one complex number."""
 
     cos: Tensor
     sin: Tensor
+    cis: Tensor
 
 
 class Rotary(nn.Module):
@@ -39,7 +41,7 @@ class Rotary(nn.Module):
         steps = torch.arange(0, head_dim, 2, device="cpu").float()  # also of a model on meta: there this takes 2 s
         self.register_buffer("inv_freq", 1.0 / 10000.0 ** (steps / head_dim))
         self.inv_freq: Tensor
-        self._table = Turns(torch.empty(0, 0), torch.empty(0, 0))
+        self._table = Turns(*(torch.empty(0, 0, device="cpu"),) * 3)
 
     def forward(self, first: int, count: int) -> Turns:
         """For positions first .. first+count-1."""
@@ -54,7 +56,8 @@ class Rotary(nn.Module):
     @torch.no_grad()
     def _angles(self, positions: Tensor) -> Turns:
         angle = positions.float().unsqueeze(-1) * self.inv_freq.float()
-        return Turns(angle.cos(), angle.sin())
+        cos, sin = angle.cos(), angle.sin()
+        return Turns(cos, sin, torch.complex(cos, sin))
 
 
 class RMSNorm(nn.Module):
@@ -67,35 +70,33 @@ class RMSNorm(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    def __init__(self, width: int, heads: int, attn_dropout: float, resid_dropout: float) -> None:
+    def __init__(self, width: int, heads: int, attn_dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.attn_dropout, self.resid_dropout = attn_dropout, resid_dropout
+        self.attn_dropout = attn_dropout
         self.qkv = nn.Linear(width, 3 * width)
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x_BTd: Tensor, turns: Turns, attend: Attend | None = None) -> Tensor:
         """attend: None for causal attention among these positions alone."""
-        q, k, v = split_and_turn(self.qkv(x_BTd).unflatten(-1, (3, self.heads, -1)), *turns)
+        x_BT3hD = self.qkv(x_BTd).unflatten(-1, (3, self.heads, -1))
         if attend is not None:
-            out = attend(q, k, v)
+            out = attend(*split_and_turn(x_BT3hD, *turns)).transpose(1, 2)
         else:
-            dropout = self.attn_dropout if self.training else 0.0
-            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
-        out = self.out_proj(out.transpose(1, 2).flatten(-2))
-        return F.dropout(out, self.resid_dropout, self.training) if self.resid_dropout else out
+            out = attend_causally(x_BT3hD, *turns, self.attn_dropout if self.training else 0.0)
+        joined: Tensor = self.out_proj(out.flatten(-2))
+        return joined
 
 
 class FeedForward(nn.Module):
-    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.dropout = dropout
         self.w13 = nn.Linear(width, 2 * hidden, bias=False)
         self.w2 = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.w2(gated_silu(self.w13(x)))
-        return F.dropout(out, self.dropout, self.training) if self.dropout else out
+        out: Tensor = self.w2(gated_silu(self.w13(x)))
+        return out
 
 
 class Block(nn.Module):
@@ -106,13 +107,15 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.norm1 = RMSNorm(width)
-        self.self_attn = SelfAttention(width, heads, attn_dropout, resid_dropout)
+        self.self_attn = SelfAttention(width, heads, attn_dropout)
         self.norm2 = RMSNorm(width)
-        self.ffn = FeedForward(width, hidden, ffn_dropout)
+        self.ffn = FeedForward(width, hidden)
+        self.resid_dropout, self.ffn_dropout = resid_dropout, ffn_dropout
 
     def forward(self, x_BTd: Tensor, turns: Turns, attend: Attend | None = None) -> Tensor:
-        x_BTd = x_BTd + self.self_attn(self.norm1(x_BTd), turns, attend)
-        return x_BTd + self.ffn(self.norm2(x_BTd))
+        found = self.self_attn(self.norm1(x_BTd), turns, attend)
+        x_BTd = add_dropped(x_BTd, found, self.resid_dropout, self.training)
+        return add_dropped(x_BTd, self.ffn(self.norm2(x_BTd)), self.ffn_dropout, self.training)
 
 
 class CrossAttention(nn.Module):

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.kronos.block import Attend, Block, CrossAttention, RMSNorm, Rotary, run
+from trainers.kronos.chance import drawn, dropout
 from trainers.kronos.config import PredictorConfig
 
 STAMPS = (("minute", 60), ("hour", 24), ("weekday", 7), ("day", 32), ("month", 13))
@@ -107,7 +108,7 @@ class Predictor(nn.Module):
     def embed(self, s1_BT: Tensor, s2_BT: Tensor, stamps_BT5: Tensor) -> Tensor:
         """What the blocks take in [B,T,d]."""
         x = self.embedding(s1_BT, s2_BT) + self.time_emb(stamps_BT5)
-        return F.dropout(x, self.config.token_dropout_p, self.training) if self.config.token_dropout_p else x
+        return dropout(x, self.config.token_dropout_p, self.training)
 
     def backbone(self, x_BTd: Tensor, cache: Sequence[Attend] | None = None, first: int = 0) -> Tensor:
         """Hidden states [B,T,d]. cache: one Attend for each block, with x at positions first and later."""
@@ -136,7 +137,7 @@ class Predictor(nn.Module):
         """
         h = self.backbone(self.embed(s1_BT, s2_BT, stamps_BT5))
         s1_logits = self.s1_logits(h)
-        given = drawn(s1_logits) if s1_targets is None else s1_targets
+        given = drawn(s1_logits.flatten(0, 1)).view_as(s1_BT) if s1_targets is None else s1_targets
         return s1_logits, self.s2_logits(h, given, causal=causal)
 
     @torch.no_grad()
@@ -154,12 +155,6 @@ class Predictor(nn.Module):
         if not self.config.learn_te:
             for name, size in STAMPS:
                 getattr(self.time_emb, f"{name}_embed").weight.copy_(_waves(size, self.config.d_model))
-
-
-@torch.no_grad()
-def drawn(logits_BTV: Tensor) -> Tensor:
-    """One id [B,T] from each position's distribution, from torch's generator."""
-    return torch.multinomial(logits_BTV.softmax(-1).flatten(0, -2), 1).view(logits_BTV.shape[:-1])
 
 
 def _table(size: int, width: int) -> nn.Embedding:

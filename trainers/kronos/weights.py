@@ -1,6 +1,7 @@
 """Folders in the hub's layout: config.json and model.safetensors, with the keys, shapes and bytes of the release.
 
-Files hold q, k, v and the feed-forward's w1, w3 apart, which are one matrix each here; and constants: the frequencies
+Files hold q, k, v and the feed-forward's w1, w3 apart, which are one matrix each here; q's and k's rows by halves of a
+head where here the two that turn together are neighbours; and constants: the frequencies
 of rotary positions in every attention, and in a tokenizer two tables of powers of two.
 """
 
@@ -18,13 +19,16 @@ from torch import Tensor
 from trainers.errors import ConfigError, did_you_mean
 from trainers.kronos.config import PredictorConfig, TokenizerConfig
 from trainers.kronos.layout import config_json, read_config
-from trainers.kronos.predictor import Predictor
+from trainers.kronos.predictor import DEP_HEADS, Predictor
 from trainers.kronos.tokenizer import Tokenizer
 from trainers.lora import merged_state
 
 Part = TypeVar("Part", Predictor, Tokenizer)
 
-_APART = {"qkv": ("q_proj", "k_proj", "v_proj"), "kv": ("k_proj", "v_proj"), "w13": ("w1", "w3")}
+_APART = {
+    "qkv": ("q_proj", "k_proj", "v_proj"), "kv": ("k_proj", "v_proj"), "q_proj": ("q_proj",), "w13": ("w1", "w3"),
+}  # fmt: skip
+_TURNED = ("q_proj", "k_proj")
 _STACKS = ("transformer", "encoder", "decoder")
 
 
@@ -37,7 +41,7 @@ def to_hub(state: dict[str, Tensor], config: PredictorConfig | TokenizerConfig) 
         if fused in _APART:
             parts = _APART[fused]
             for part, rows in zip(parts, tensor.chunk(len(parts)), strict=True):
-                out[".".join([*above, part, kind])] = rows
+                out[".".join([*above, part, kind])] = _halves(rows, name, config) if part in _TURNED else rows
         elif name == "rotary.inv_freq":
             out |= {f"{block}.self_attn.{name}": tensor.clone() for block in blocks}
         elif name.startswith("time_emb.") and not getattr(config, "learn_te", True):
@@ -50,18 +54,34 @@ def to_hub(state: dict[str, Tensor], config: PredictorConfig | TokenizerConfig) 
     return out
 
 
-def from_hub(state: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Tensor]:
+def from_hub(
+    state: dict[str, Tensor], like: dict[str, Tensor], config: PredictorConfig | TokenizerConfig
+) -> dict[str, Tensor]:
     """Released keys -> a state dict of ours with the keys of `like`. All that `to_hub` gives must be there."""
     out = {}
     for name in like:
         *above, fused, kind = name.split(".")
         if fused in _APART:
-            out[name] = torch.cat([state[".".join([*above, part, kind])] for part in _APART[fused]])
+            rows = {part: state[".".join([*above, part, kind])] for part in _APART[fused]}
+            out[name] = torch.cat([_pairs(r, name, config) if part in _TURNED else r for part, r in rows.items()])
         elif name == "rotary.inv_freq":
             out[name] = next(t for key, t in state.items() if key.endswith(f"self_attn.{name}"))
         else:
             out[name] = state[name] if name in state else state[name.replace("_embed.", "_embed.emb.")]
     return out
+
+
+def _pairs(rows: Tensor, name: str, config: PredictorConfig | TokenizerConfig) -> Tensor:
+    """Rows of q or k, in a file the first halves of all pairs that turn together and then the second, pair by pair."""
+    return rows.unflatten(0, (_heads(name, config), 2, -1)).transpose(1, 2).flatten(0, 2)
+
+
+def _halves(rows: Tensor, name: str, config: PredictorConfig | TokenizerConfig) -> Tensor:
+    return rows.unflatten(0, (_heads(name, config), -1, 2)).transpose(1, 2).flatten(0, 2)
+
+
+def _heads(name: str, config: PredictorConfig | TokenizerConfig) -> int:
+    return DEP_HEADS if name.startswith("dep_layer.") else config.n_heads
 
 
 def save(model: Predictor | Tokenizer, folder: Path) -> None:
@@ -105,7 +125,7 @@ def _load(
     expected = to_hub(model.state_dict(), config)
     _check_keys(expected, found, path)
     _check_constants(found, path)
-    state = from_hub(found, model.state_dict())
+    state = from_hub(found, model.state_dict(), config)
     model.load_state_dict({k: v.to(device=device, dtype=torch.float32) for k, v in state.items()}, assign=True)
     fixed = set() if getattr(config, "learn_te", True) else {n for n, _ in model.named_parameters() if "time_emb" in n}
     for name, parameter in model.named_parameters():
