@@ -6,12 +6,17 @@ lengths that it would have taken, and all ranks take the same.
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainers.data.config import DataConfig
 from trainers.errors import ConfigError
 from trainers.train_config import TrainConfig
+
+if TYPE_CHECKING:
+    from trainers.resolve import RunConfig
 
 
 @dataclass(frozen=True)
@@ -100,3 +105,8 @@ def check(train: TrainConfig, data: DataConfig) -> None:
                 f"train.{name} holds {max(lengths)}, but data.{most} = {limit}: windows are cut for the latter; "
                 f"raise it, or leave out what is longer."
             )
+
+
+def total_steps(config: RunConfig, windows: int, lengths: Lengths) -> int:
+    """Optimizer steps of the whole run: train.steps, or what train.epochs over these windows make, rounded up."""
+    return config.train.steps or max(1, math.ceil(config.train.epochs * windows / lengths.mean_windows))

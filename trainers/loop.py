@@ -27,13 +27,15 @@ from trainers.ema import Ema
 from trainers.errors import ConfigError, LossError
 from trainers.family import Family
 from trainers.journal import Journal
-from trainers.lengths import Lengths
+from trainers.lengths import Lengths, total_steps
 from trainers.ranks import ALONE, LossOf, Ranks
 from trainers.resolve import RunConfig, workspace
 from trainers.sampler import Sampler
 from trainers.schedule import beta1, factor
 
 HIGHER_IS_BETTER = {"val_skill", "val_dir_acc"}
+_BESIDE = (("naive", "val_naive_pct_mae", ".5g"), ("skill", "val_skill", "+.4f"))
+"""What a person is told beside the metric of each validation, where there is such."""
 
 
 class Windows(Protocol):
@@ -311,6 +313,7 @@ class Loop:
         self.model.eval()
         devices = [self.placement.device] if self.placement.device.type == "cuda" else []
         with self._weights_to_score(), torch.random.fork_rng(devices):  # watching must not change what is watched
+            torch.manual_seed(self.train.seed)  # a loss that draws is the same for the same weights
             metrics = self.score(self.model, progress.step, self.stop) if self.ranks.first else None
         metrics = self.ranks.tell(metrics and dict(metrics))
         self.model.train()
@@ -321,8 +324,8 @@ class Loop:
         value = metrics.get(metric, math.nan)
         self.journal.log(progress.step, {"epoch": progress.position / len(self.windows), **metrics})
         self.say(
-            f"step {progress.step}/{self.steps} {metric} {value:.5g} naive "
-            f"{metrics.get('val_naive_pct_mae', math.nan):.5g} skill {metrics.get('val_skill', math.nan):+.4f}"
+            f"step {progress.step}/{self.steps} {metric} {value:.5g}"
+            + "".join(f" {name} {metrics[key]:{form}}" for name, key, form in _BESIDE if key in metrics)
         )
         if not math.isfinite(value):
             runlog.event("warning", code="nan", step=progress.step, text=f"{metric} is {value}")
@@ -416,11 +419,6 @@ class Loop:
             for kind, state in states.items()
             for rank, each in enumerate(self.ranks.collect(state))
         }
-
-
-def total_steps(config: RunConfig, windows: int, lengths: Lengths) -> int:
-    """Optimizer steps of the whole run: train.steps, or what train.epochs over these windows make, rounded up."""
-    return config.train.steps or max(1, math.ceil(config.train.epochs * windows / lengths.mean_windows))
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

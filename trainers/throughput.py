@@ -51,8 +51,8 @@ def peak_flops(device: str, precision: str, tf32: bool = False) -> float | None:
 class Meter:
     """Counts steps between two waits for the device.
 
-    windows: of one step as a rule, over all ranks. flops: operations of one whole window's training step, forward and backward
-    (three times the forward's). peak: of all devices together, None if unknown. warm: steps left out at first.
+    windows: of one step as a rule, over all ranks. flops: operations of one whole window's training step, forward and
+    backward (three times the forward's). peak: of all devices together, None if unknown. warm: steps left out at first.
     """
 
     def __init__(
