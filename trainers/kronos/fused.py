@@ -1,4 +1,4 @@
-"""Kronos' attention on a CPU: turning by position in one pass, and short or dropped-out windows window by window.
+"""Kronos' attention on a CPU: turning by position in one pass, and dropout on its weights a few heads at a time.
 
 Why gradients are written out: see trainers/fused.py. Heads are turned as complex numbers, whose parts stand side by
 side: rows of q's and k's matrices are in that order here (weights.py puts them back), which changes no product of the
@@ -15,9 +15,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from trainers.kronos.chance import kept
-
-SHORT = 256
-"""Positions up to which torch's own attention is slower than products window by window: 54 against 37 ms at 100."""
 
 
 class _SplitAndTurn(torch.autograd.Function):
@@ -53,50 +50,57 @@ class _Turn(torch.autograd.Function):
         return _real(_complex(upstream.float()) * cis.conj()).to(upstream.dtype), None
 
 
-class _WindowByWindow(torch.autograd.Function):
-    """Turning and causal attention, each window's matrices small enough for the cache; the result is [B,T,h,D]."""
+class _InParts(torch.autograd.Function):
+    """Turning and causal attention, a few heads at a time, so that their weights stay in the cache; [B,h,T,D]."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cis: Tensor, dropout: float) -> Tensor:
         B, T, _, h, D = x.shape
-        turned = _real(_complex(x[:, :, :2]) * cis[:, None, None])  # [B,T,2,h,D]
-        out, weights = x.new_empty(B, T, h, D), x.new_empty(B, h, T, T)
+        turned = x.new_empty(2, B, h, T, D)
+        torch.mul(_complex(x[:, :, :2]).permute(2, 0, 3, 1, 4), cis, out=_complex(turned))
+        q, k, v = (a.view(B * h, T, D) for a in (*turned, x[:, :, 2].transpose(1, 2).contiguous()))
+        out, weights = torch.empty_like(q), x.new_empty(B * h, T, T)
         masks = []
         later = x.new_full((T, T), -torch.inf).triu_(1)
-        for b in range(B):
-            q, k = (a.transpose(0, 1) for a in turned[b].unbind(1))
-            p = torch.baddbmm(later, q, k.mT, alpha=D**-0.5)
-            p = torch.softmax(p, -1, out=weights[b])
+        for some in _parts(B * h, T):
+            s = torch.baddbmm(later, q[some], k[some].mT, alpha=D**-0.5)
+            p = torch.softmax(s, -1, out=weights[some])
             if dropout:
-                mask, scale = kept(p.shape, dropout)
+                mask, ctx.scale = kept(p.shape, dropout)
                 masks.append(mask)
-                p = (p * mask).mul_(scale)
-            torch.bmm(p, x[b, :, 2].transpose(0, 1), out=out[b].transpose(0, 1))
-        ctx.save_for_backward(turned, x, weights, cis, *masks)
-        ctx.scale = scale if dropout else 1.0
-        return out
+                p = torch.mul(p, mask, out=s).mul_(ctx.scale)
+            torch.bmm(p, v[some], out=out[some])
+        ctx.save_for_backward(q, k, v, weights, cis, *masks)
+        ctx.shape = x.shape
+        return out.view(B, h, T, D)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        turned, x, weights, cis, *masks = ctx.saved_tensors
-        gradient = torch.empty_like(x)
-        to_turned = torch.empty_like(turned)
-        for b in range(len(x)):
-            q, k = (a.transpose(0, 1) for a in turned[b].unbind(1))
-            to_q, to_k = (a.transpose(0, 1) for a in to_turned[b].unbind(1))
-            g, p = upstream[b].transpose(0, 1), weights[b]
-            to_p = torch.bmm(g, x[b, :, 2].permute(1, 2, 0))
+        q, k, v, weights, cis, *masks = ctx.saved_tensors
+        B, T, _, h, D = ctx.shape
+        g = upstream.contiguous().view(B * h, T, D)
+        gradient = upstream.new_empty(ctx.shape)
+        to_turned, to_v = q.new_empty(2, B * h, T, D), torch.empty_like(v)
+        for i, some in enumerate(_parts(B * h, T)):
+            p, to_p = weights[some], torch.bmm(g[some], v[some].mT)
+            used = p
             if masks:
-                to_p.mul_(masks[b]).mul_(ctx.scale)
-                torch.bmm((p * masks[b]).mul_(ctx.scale).mT, g, out=gradient[b, :, 2].transpose(0, 1))
-            else:
-                torch.bmm(p.mT, g, out=gradient[b, :, 2].transpose(0, 1))
-            to_s = torch._softmax_backward_data(to_p, p, -1, torch.float32).mul_(q.shape[-1] ** -0.5)
-            torch.bmm(to_s, k, out=to_q)
-            torch.bmm(to_s.mT, q, out=to_k)
-        torch.mul(_complex(to_turned), cis.conj()[:, None, None], out=_complex(gradient[:, :, :2]))
+                to_p.mul_(masks[i]).mul_(ctx.scale)
+                used = (p * masks[i]).mul_(ctx.scale)
+            torch.bmm(used.mT, g[some], out=to_v[some])
+            to_s = torch._softmax_backward_data(to_p, p, -1, torch.float32).mul_(D**-0.5)
+            torch.bmm(to_s, k[some], out=to_turned[0, some])
+            torch.bmm(to_s.mT, q[some], out=to_turned[1, some])
+        back = _complex(to_turned.view(2, B, h, T, D)).permute(1, 3, 0, 2, 4)
+        torch.mul(back, cis.conj()[:, None, None], out=_complex(gradient[:, :, :2]))
+        gradient[:, :, 2].copy_(to_v.view(B, h, T, D).transpose(1, 2))
         return gradient, None, None
+
+
+def _parts(count: int, T: int) -> list[slice]:
+    size = max(1, (1 << 18) // (T * T))
+    return [slice(i, i + size) for i in range(0, count, size)]
 
 
 def _complex(x: Tensor) -> Tensor:
@@ -130,7 +134,7 @@ def turn(x_BhTD: Tensor, cos: Tensor, sin: Tensor, cis: Tensor) -> Tensor:
 def attend_causally(x_BT3hD: Tensor, cos: Tensor, sin: Tensor, cis: Tensor, dropout: float) -> Tensor:
     """What every position attends to among those up to it [B,T,h,D]."""
     here = x_BT3hD.device.type == "cpu" and x_BT3hD.dtype == torch.float32 and not torch.compiler.is_compiling()
-    if here and (x_BT3hD.shape[1] <= SHORT or dropout):
-        return _WindowByWindow.apply(x_BT3hD, cis, dropout)  # type: ignore[no-any-return]
+    if here and dropout:  # for which torch has no kernel there: 5 times as slow at 512 positions
+        return _InParts.apply(x_BT3hD, cis, dropout).transpose(1, 2)  # type: ignore[no-any-return]
     q, k, v = split_and_turn(x_BT3hD, cos, sin, cis)
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout).transpose(1, 2)

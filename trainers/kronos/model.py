@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trainers import hub
 from trainers.kronos import layout, lora, weights
 from trainers.kronos.config import ModelConfig, PredictorConfig, TokenizerConfig
-from trainers.kronos.predictor import Predictor, losses
+from trainers.kronos.predictor import Predictor
 from trainers.kronos.tokenizer import Tokenizer
 
 
@@ -75,8 +75,8 @@ class Kronos(nn.Module):
         causal = self.training or config.validation == "causal"
         given = s1_BT[:, 1:] if config.condition == "teacher" else None
         inputs = (s1_BT[:, :-1], s2_BT[:, :-1], stamps_BT5[:, :-1])
-        logits = self.predictor(*inputs, given, causal=causal)
-        s1, s2 = losses(*logits, s1_BT[:, 1:], s2_BT[:, 1:], None if valid_BT is None else valid_BT[:, 1:])
+        targets = (s1_BT[:, 1:], s2_BT[:, 1:], None if valid_BT is None else valid_BT[:, 1:])
+        s1, s2 = self.predictor.losses(*inputs, *targets, given=given, causal=causal)
         return {"loss": (s1 + s2) / 2, "s1": s1.detach(), "s2": s2.detach()}
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from trainers.kronos.block import Attend, Block, CrossAttention, RMSNorm, Rotary, run
 from trainers.kronos.chance import drawn, dropout
 from trainers.kronos.config import PredictorConfig
+from trainers.kronos.head import head_loss
 
 STAMPS = (("minute", 60), ("hour", 24), ("weekday", 7), ("day", 32), ("month", 13))
 """Columns of a time stamp and how many values each has; weekday 0 is Monday, day and month count from 1."""
@@ -125,8 +126,7 @@ class Predictor(nn.Module):
         Three ways occur upstream. Training: rotate, causal. Its validation: rotate, not causal, so that a position
         sees states that know its target. Generating: one query for the last position and no rotation.
         """
-        row = F.embedding(s1_BQ, self.embedding.emb_s1.weight)
-        return self.head.proj_s2(self.dep_layer(h_BTd, row, rotate, causal)).float()  # type: ignore[no-any-return]
+        return self.head.proj_s2(self.conditioned(h_BTd, s1_BQ, rotate, causal)).float()  # type: ignore[no-any-return]
 
     def forward(
         self, s1_BT: Tensor, s2_BT: Tensor, stamps_BT5: Tensor, s1_targets: Tensor | None = None, causal: bool = True
@@ -139,6 +139,31 @@ class Predictor(nn.Module):
         s1_logits = self.s1_logits(h)
         given = drawn(s1_logits.flatten(0, 1)).view_as(s1_BT) if s1_targets is None else s1_targets
         return s1_logits, self.s2_logits(h, given, causal=causal)
+
+    def losses(
+        self,
+        s1_BT: Tensor,
+        s2_BT: Tensor,
+        stamps_BT5: Tensor,
+        s1_targets: Tensor,
+        s2_targets: Tensor,
+        valid_BT: Tensor | None = None,
+        given: Tensor | None = None,
+        causal: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Mean cross-entropies of the next s1 and s2, whose mean is the loss.
+
+        given [B,T]: the s1 that s2 is conditioned on, else drawn as in `forward`. valid: of targets, see `head_loss`.
+        """
+        h = self.backbone(self.embed(s1_BT, s2_BT, stamps_BT5))
+        s1_loss, ids = head_loss(self.head.proj_s1, h, s1_targets, valid_BT, draw=given is None)
+        asked = self.conditioned(h, ids if given is None else given, rotate=True, causal=causal)  # type: ignore[arg-type]
+        return s1_loss, head_loss(self.head.proj_s2, asked, s2_targets, valid_BT)[0]
+
+    def conditioned(self, h_BTd: Tensor, s1_BQ: Tensor, rotate: bool, causal: bool) -> Tensor:
+        """The states that s2 is read from [B,Q,d], see `s2_logits`."""
+        out: Tensor = self.dep_layer(h_BTd, F.embedding(s1_BQ, self.embedding.emb_s1.weight), rotate, causal)
+        return out
 
     @torch.no_grad()
     def _draw(self) -> None:
@@ -166,20 +191,3 @@ def _waves(size: int, width: int) -> Tensor:
     """Sines and cosines of 0 .. size-1, of unit length like drawn rows [size,width]."""
     angle = torch.arange(size).float().unsqueeze(-1) * 10000.0 ** (-torch.arange(0, width, 2).float() / width)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width] * (2 / width) ** 0.5
-
-
-def losses(
-    s1_logits_BTV: Tensor, s2_logits_BTV: Tensor, s1_BT: Tensor, s2_BT: Tensor, valid_BT: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropies of s1 and of s2 with their targets; the loss is half of their sum.
-
-    valid: False where a target is none; then the mean of every window over its targets, and over windows.
-    """
-    each = [
-        F.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="mean" if valid_BT is None else "none")
-        for logits, ids in ((s1_logits_BTV, s1_BT), (s2_logits_BTV, s2_BT))
-    ]
-    if valid_BT is not None:
-        weight = valid_BT / valid_BT.sum(-1, keepdim=True).clamp_min(1) / len(valid_BT)
-        each = [(loss.view_as(weight) * weight).sum() for loss in each]
-    return each[0], each[1]
