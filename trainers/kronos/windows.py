@@ -34,11 +34,12 @@ def features(values_BVT: Tensor, mask_BVT: Tensor, where: Sequence[int]) -> Tens
     A bar without a volume has neither volume nor amount, even if it has an amount, as upstream has it for whole series;
     one without an amount takes volume times the mean of its four prices.
     """
-    B, _, T = values_BVT.shape
     *prices, volume, amount = where
+    order = torch.tensor([*prices, max(volume, 0), max(amount, 0)], device=values_BVT.device)
+    x = values_BVT.index_select(1, order)  # a third of what a list as index costs
     if volume < 0:
-        return torch.cat([values_BVT[:, prices], values_BVT.new_zeros(B, 2, T)], dim=1)
-    x = values_BVT[:, [*prices, volume, max(amount, 0)]]
+        x[:, 4:] = 0.0
+        return x
     traded = mask_BVT[:, volume]
     if x.is_cuda or not bool(traded.all()):
         x[:, 4].masked_fill_(~traded, 0.0)
