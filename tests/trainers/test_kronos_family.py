@@ -218,9 +218,27 @@ def test_a_tokenizer_alone_is_judged_by_its_reconstruction_and_makes_no_forecast
     with pytest.raises(ConfigError, match="makes no forecast by itself"):
         load_forecaster(best)
     weights.load_tokenizer(folder / "hf_export")
-    sets = {"model.tokenizer": str(folder / "hf_export"), "model.d_model": 16, "model.n_heads": 2}
-    config = resolve("kronos", None, sets)
-    assert (config.model.phase, config.model.tokenizer_d_model, config.model.s1_bits) == ("predictor", 8, 3)
+    only = {k: v for k, v in asked.items() if "tokenizer" not in k and "_bits" not in k}
+    code, tuned = home.train("kronos-0002", "kronos", model__tokenizer=str(folder / "hf_export"), **only)
+    assert code == 0
+    spec = json.loads((tuned / "spec.json").read_text())["config"]["model"]
+    assert (spec["phase"], spec["tokenizer_d_model"], spec["s1_bits"]) == ("predictor", 8, 3)
+    weights_told = events(tuned, "weights")[0]
+    assert weights_told["tokenizer"] == str(folder / "hf_export")
+    assert "source" not in weights_told
+    assert not (tuned / "tokenizer").exists()
+
+    sets = {"model__weights": str(tuned / "hf_export"), "model__tokenizer": str(tuned / "hf_export" / "tokenizer"),
+            "train__steps": 2, "train__eval_every": 0, "data__stride": 4, "model__samples": 4,
+            "train__augment_noise": 0.1}  # fmt: skip
+    code, again = home.train("kronos-0003", "kronos", **sets)
+    assert code == 0
+    assert events(again, "used")[0]["pretokenised"] == "no: windows come once"
+    report = json.loads((again / "evaluation" / "val.json").read_text())
+    before = json.loads((tuned / "evaluation" / "val.json").read_text())
+    zero_shot = report["baselines"]["zero_shot"]["pct_mae"]
+    assert zero_shot == pytest.approx(before["metrics"]["val_pct_mae"], rel=1e-6)
+    assert report["metrics"]["val_zeroshot_pct_mae"] == zero_shot
 
 
 @pytest.mark.parametrize(

@@ -140,15 +140,26 @@ class KronosFamily:
         _kronos(model).tokenizer.load_state_dict(_kronos(earlier).tokenizer.state_dict())
 
     def training_windows(self, model: nn.Module, config: Any, dataset: Any, lengths: Lengths, steps: int) -> Any:
-        """Tokens kept for all training windows, where config.model.pretokenise says so or it pays; else None."""
+        """Tokens kept for all training windows, where config.model.pretokenise says so or it pays.
+
+        None while the tokenizer itself learns.
+        """
         m: ModelConfig = config.model
-        if m.phase == "tokenizer" or m.pretokenise == "no":
+        if m.phase == "tokenizer":
             return None
         largest, count = lengths.largest(), dataset.windows()["train"]
-        again = steps * lengths.mean_windows > count
-        small = 4 * count * largest.length <= RESIDENT
-        if m.pretokenise == "auto" and (not again or not small or not_alike(config.train)):
-            return None
+        size = 4 * count * largest.length
+        why = ""
+        if m.pretokenise == "no":
+            why = "model.pretokenise=no"
+        elif m.pretokenise == "auto":
+            why = not_alike(config.train)
+            if steps * lengths.mean_windows <= count:
+                why = "windows come once"
+            elif size > RESIDENT:
+                why = f"it would take {size / 2**20:.0f} MiB"
+        if why:
+            return windows.FreshWindows(dataset, why)
         kronos = _kronos(model)
         return windows.TokenWindows(dataset, kronos.tokenizer, kronos.where, largest)
 

@@ -59,7 +59,8 @@ class Kronos(nn.Module):
             return {"loss": loss, **parts}
         if tokens is None:
             assert x_BT6 is not None
-            tokens = self.tokenizer.encode(x_BT6)
+            with torch.autocast(x_BT6.device.type, enabled=False):  # a bit near its edge would turn in bf16
+                tokens = self.tokenizer.encode(x_BT6)
         assert stamps_BT5 is not None
         return self.predictor_losses(*tokens, stamps_BT5, valid_BT)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trainers.data.dataset import Dataset
+from trainers.evaluate import TrainWindows
 from trainers.kronos.bars import CLIP
 from trainers.kronos.config import COLUMNS
 from trainers.kronos.tokenizer import Tokenizer
@@ -77,6 +78,17 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+class FreshWindows(TrainWindows):
+    """Windows as values, whose tokens are made each time they are taken. why: they are not kept."""
+
+    def __init__(self, dataset: Dataset, why: str) -> None:
+        super().__init__(dataset)
+        self.why = why
+
+    def used(self) -> dict[str, Any]:
+        return {"pretokenised": f"no: {self.why}", "pretokenised_bytes": 0}
 
 
 class TokenWindows:
