@@ -16,10 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainers.errors import LossError
 from trainers.kronos.block import Turns, run
 from trainers.kronos.cache import History, Reading, divided, nothing, padding, turns_after
 from trainers.kronos.predictor import DEP_HEADS, Predictor
 from trainers.kronos.sampling import Sampling, draw
+from trainers.kronos.step import Quick, normal, quick, step
 
 ROWS = 4096
 """Positions that pass through the network at once where they can be divided; more were slower on a CPU."""
@@ -61,14 +63,20 @@ class Samples:
     """S samples of each series behind a history that has been read, and what they have added to it."""
 
     def __init__(self, predictor: Predictor, history: Read, count: int, room: int) -> None:
-        self.predictor = predictor
+        self.predictor, self.room = predictor, room
+        self.quick: list[Quick] = []
         *self.blocks, self.dependency = history.kept.continued(count, room)
         self.last = history.last.repeat_interleave(count, dim=0).unsqueeze(1)
         """State [N,1,d] of the last position."""
 
     def add(self, x_Nnd: Tensor, turns: Turns) -> None:
         """The next n positions of each sample, embedded."""
-        h = self.predictor.norm(run(self.predictor.transformer, x_Nnd, turns, list(self.blocks)))
+        stack, norm = self.predictor.transformer, self.predictor.norm
+        if x_Nnd.shape[1] == 1:
+            self.quick = self.quick or quick(stack, len(x_Nnd), self.room)
+            h = normal(step(self.quick, x_Nnd[:, 0], turns, self.blocks)).mul_(norm.weight).unsqueeze(1)
+        else:
+            h = norm(run(stack, x_Nnd, turns, list(self.blocks)))
         self.dependency.add(*self.predictor.dep_layer.cross_attn.keys_values(h))
         self.last = h[:, -1:]
 
@@ -81,7 +89,8 @@ class Samples:
         layer = self.predictor.dep_layer
         row = F.embedding(s1_N, self.predictor.embedding.emb_s1.weight).unsqueeze(1)
         out = layer.cross_attn.joined(self.dependency.ask(layer.cross_attn.queries(row)))
-        logits: Tensor = self.predictor.head.proj_s2(layer.norm(self.last + out)[:, 0]).float()
+        asked = normal(out.add_(self.last)[:, 0]).mul_(layer.norm.weight)
+        logits: Tensor = self.predictor.head.proj_s2(asked).float()
         return logits
 
 
@@ -111,6 +120,8 @@ def generate(
         logits = torch.cat([part.s2_logits(some) for part, some in zip(parts, given, strict=True)])
         s2[:, i] = draw(logits, sampling, generator)
         x[:, i] = predictor.embedding(s1[:, i : i + 1], s2[:, i : i + 1])[:, 0] + times[:, i]
+    if not bool(logits.isfinite().all()):  # once: what is none is handed on from step to step
+        raise LossError("The forecast is not a number: weights or history hold NaN or infinity.")
     return s1.unflatten(0, (B, S)), s2.unflatten(0, (B, S))
 
 
