@@ -28,7 +28,7 @@ COMMON: dict[str, object] = {"train.steps": 150, "train.time_limit": 0.75}
 TRIALS: dict[str, tuple[str, dict[str, object]]] = {
     "demo kronos": ("kronos", {
         "data.context": 64, "train.lr": 2e-3, "model.tokenizer_lr": 3e-3, "model.tokenizer_d_model": 32,
-        "model.tokenizer_n_heads": 1, "model.tokenizer_ff_dim": 64,
+        "model.tokenizer_n_heads": 1, "model.tokenizer_ff_dim": 64, "model.samples": 16,
     }),
     "demo lr 1e-3": ("toto", {"train.lr": 1e-3}),
     "demo lr 3e-3": ("toto", {"train.lr": 3e-3}),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.trainers.conftest import Home, events, lines
+from tests.trainers.conftest import ROOT, Home, events, lines
 from trainers import checkpoint, load_forecaster
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
@@ -23,6 +23,7 @@ from trainers.kronos.family import KronosFamily
 from trainers.lengths import Lengths
 from trainers.resolve import resolve
 from trainers.run import run
+from trainers.schedule import beta1
 from trainers.train_config import TrainConfig
 
 TINY: dict[str, Any] = {
@@ -264,3 +265,14 @@ def test_what_does_not_go_together_is_refused_in_one_line(sets: dict[str, Any], 
 def test_a_tokenizer_run_is_judged_by_its_loss_without_being_asked() -> None:
     assert resolve("kronos", None, {"model.phase": "tokenizer"}).eval.metric == "val_loss"
     assert resolve("kronos", None, {}).eval.metric == "val_pct_mae"
+
+
+def test_upstreams_recipe_moves_beta1_with_the_rate() -> None:
+    fixture = ROOT / "tests" / "fixtures" / "kronos"
+    sets = {"model.weights": str(fixture / "model"), "model.tokenizer": str(fixture / "tokenizer")}
+    config = resolve("kronos", "upstream", sets)
+    assert (config.model.phase, config.model.d_model) == ("predictor", 48)
+    assert (config.train.batch, config.train.token_budget) == (50, 0)
+    betas = [beta1(config.train, step, 1000) for step in range(1000)]
+    assert (betas[0], min(betas), betas[-1]) == pytest.approx((0.95, 0.85, 0.95))
+    assert betas.index(min(betas)) == 29

@@ -177,6 +177,7 @@ class ModelConfig:
 _RELEASED_TOKENIZER = {
     "model.s1_bits": 10, "model.s2_bits": 10, "model.tokenizer_d_model": 256, "model.tokenizer_n_heads": 4,
     "model.tokenizer_ff_dim": 512, "model.tokenizer_n_enc_layers": 4, "model.tokenizer_n_dec_layers": 4,
+    "model.tokenizer_steps": 5000, "model.tokenizer_lr": 2e-4,
 }  # fmt: skip
 
 
@@ -226,7 +227,20 @@ def lora() -> dict[str, Any]:
     return {**finetune(), "model.tune": "lora", "train.lr": 2e-4}
 
 
-PRESETS = {"tiny": tiny, "mini": mini, "small": small, "base": base, "finetune": finetune, "lora": lora}
+def upstream() -> dict[str, Any]:
+    """Upstream's recipe for Kronos-small: one cycle that moves beta1 too, 90 bars seen and 10 ahead."""
+    return {
+        "model.weights": "NeoQuasar/Kronos-small", "model.tokenizer": "NeoQuasar/Kronos-Tokenizer-base",
+        "data.context": 90, "data.horizon": 10, "train.lr": 4e-5, "train.schedule": "onecycle",
+        "train.rise_share": 0.03, "train.start_ratio": 0.1, "train.min_lr_ratio": 1e-5, "train.betas": (0.95, 0.95),
+        "train.beta1_at_peak": 0.85, "train.weight_decay": 0.1, "train.clip": 3.0, "train.batch": 50,
+        "train.epochs": 30,
+    }  # fmt: skip
+
+
+PRESETS = {
+    "tiny": tiny, "mini": mini, "small": small, "base": base, "finetune": finetune, "lora": lora, "upstream": upstream,
+}  # fmt: skip
 
 
 def follows(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
