@@ -25,7 +25,10 @@ class Draws(NamedTuple):
 
 
 class Augment:
-    """train.augment_*, for batches of `windows` windows of which the first `context` steps are the past."""
+    """train.augment_*, for batches of `windows` windows of which the first `context` steps are the past.
+
+    Both may be changed between two steps.
+    """
 
     def __init__(self, train: TrainConfig, windows: int, context: int) -> None:
         self.noise, self.scale, self.time_mask = train.augment_noise, train.augment_scale, train.augment_time_mask

@@ -48,6 +48,13 @@ def future(times: np.ndarray, count: int) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(np.concatenate(out)[:count].astype("datetime64[ns]"))
 
 
+def stamps(times: np.ndarray) -> np.ndarray:
+    """[N, 5] uint8 of times ([N] int64 ns): minute, hour, weekday (Monday 0), day of the month, month."""
+    index = pd.DatetimeIndex(np.asarray(times, dtype=np.int64).astype("datetime64[ns]"))
+    parts = (index.minute, index.hour, index.day_of_week, index.day, index.month)
+    return np.stack([np.asarray(part, dtype=np.uint8) for part in parts], axis=1)
+
+
 def season(times: np.ndarray) -> int:
     """Rows of the cycle that a series of this step is likeliest to have: a week of days, a day of hours; else 0."""
     recent = np.asarray(times[-_RECENT:], dtype=np.int64)

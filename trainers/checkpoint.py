@@ -71,13 +71,18 @@ def _fill(
     # safetensors refuses tensors that share memory, as tied weights do: each is written on its own
     save_file({k: v.detach().cpu().clone() for k, v in tensors.items()}, beside / STATE[1])
     (beside / STATE[0]).write_text(json.dumps(state))
-    for path in beside.iterdir():
+    for path in _files(beside):
         with path.open("rb") as file:
             os.fsync(file.fileno())  # the rename must not reach the disk before the contents
 
 
 def size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.iterdir())
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    """A family may write folders of its own into a checkpoint."""
+    return [file for file in path.rglob("*") if file.is_file()]
 
 
 def all_in(run: Path) -> list[Path]:
@@ -134,10 +139,12 @@ def adopt(old_run: Path, run: Path) -> None:
     for source in all_in(old_run):
         beside = run / "checkpoints" / f".{source.name}.{os.getpid()}"
         shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        for file in source.iterdir():
-            try:
-                os.link(file, beside / file.name)
-            except OSError:
-                shutil.copy2(file, beside / file.name)
+        shutil.copytree(source, beside, copy_function=_link)
         beside.rename(run / "checkpoints" / source.name)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

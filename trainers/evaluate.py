@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ from trainers.data.dataset import Dataset
 from trainers.data.panel import Batch
 from trainers.device import Placement
 from trainers.errors import LossError
-from trainers.family import Family, Forecast
+from trainers.family import Family, Forecast, Sampled
+from trainers.lengths import Lengths, total_steps
 from trainers.metrics import Metrics
 from trainers.resolve import RunConfig
 
@@ -42,11 +44,28 @@ class TrainWindows:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def gather(self, numbers: Tensor) -> Batch:
+    def gather(self, numbers: Tensor, context: int, horizon: int) -> Batch:
         starts = self.starts[numbers]
         if self.device.type == "cuda":
             starts = starts.pin_memory().to(self.device, non_blocking=True)
-        return self.dataset.gather(starts)
+        return self.dataset.gather(starts, context, horizon)
+
+
+def training_windows(family: Family, model: nn.Module, config: RunConfig, dataset: Dataset, processes: int) -> Any:
+    """What the loop takes its batches from: the family's own, such as tokens that are kept, or else values."""
+    usual = TrainWindows(dataset)
+    own = getattr(family, "training_windows", None)
+    if own is None:
+        return usual
+    lengths = Lengths(config.train, config.data, processes * config.train.accumulate)
+    found = own(model, config, dataset, lengths, total_steps(config, len(usual), lengths))
+    return usual if found is None else found
+
+
+def used(windows: Any) -> dict[str, Any]:
+    """What windows of a family's own tell of themselves in the `used` event."""
+    tell = getattr(windows, "used", None)
+    return tell() if tell is not None else {}
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,8 @@ class Scorer:
 
     def __call__(self, model: nn.Module, step: int, stop: Callable[[], bool]) -> dict[str, float] | None:
         """Over every validation window. None when asked to stop half-way."""
+        if not scored(self.family, self.config):
+            return self._loss_alone(model, stop)
         metrics = _metrics(self.config, self.dataset)
         loss_sum: Tensor | float = 0.0
         count = 0
@@ -78,14 +99,35 @@ class Scorer:
             values["val_zeroshot_pct_mae"] = self.zero_shot
         return {"val_loss": float(loss_sum) / count, **values}
 
+    def _loss_alone(self, model: nn.Module, stop: Callable[[], bool]) -> dict[str, float] | None:
+        loss_sum: Tensor | float = 0.0
+        count = 0
+        for batch, _ in self.dataset.batches("val", self.config.eval.batch):
+            if stop():
+                return None
+            with torch.no_grad(), self.placement.autocast():
+                loss_sum = loss_sum + self.family.loss(model, batch, self.config.data.horizon).detach() * len(batch)
+            count += len(batch)
+        return {"val_loss": float(loss_sum) / count}
+
+
+def scored(family: Family, config: RunConfig) -> bool:
+    """Whether the run's model makes forecasts; one that does not has a validation loss and nothing else."""
+    asks = getattr(family, "scores", None)
+    return asks is None or bool(asks(config))
+
 
 def forecasts(
     family: Family, model: nn.Module, config: RunConfig, dataset: Dataset, split: str
-) -> Iterator[tuple[Batch, Tensor, Forecast]]:
+) -> Iterator[tuple[Batch, Tensor, Forecast | Sampled]]:
     """All windows of a split in order: the batch, the number of its origin dates, the forecast of its horizon."""
     context, known = config.data.context, len(config.data.known_future)
     for batch, groups in dataset.batches(split, config.eval.batch):
-        ahead = (batch.values[:, -known:, context:], batch.mask[:, -known:, context:])
+        more: dict[str, Any] = {}
+        if known:
+            more["known"] = (batch.values[:, -known:, context:], batch.mask[:, -known:, context:])
+        if getattr(family, "stamps", False):
+            more["stamps"] = batch.stamps
         with torch.no_grad():
             made = family.forecast(
                 model,
@@ -95,7 +137,7 @@ def forecasts(
                 config.eval.levels,
                 config.train.seed,
                 config.eval.samples or None,
-                **({"known": ahead} if known else {}),
+                **more,
             )
         yield batch, groups, made
 
@@ -199,7 +241,7 @@ def _update(
         raise LossError(f"Scoring at step {step}: {error} Lower train.lr, or look at the data.") from error
 
 
-def _columns(batch: Batch, made: Forecast, dataset: Dataset, context: int) -> dict[str, np.ndarray]:
+def _columns(batch: Batch, made: Forecast | Sampled, dataset: Dataset, context: int) -> dict[str, np.ndarray]:
     """What goes into the Parquet file, one entry a window: [B] or [B, H] or [B, H, Q]."""
     values, mask = batch.values[:, 0].double().cpu(), batch.mask[:, 0].cpu()
     target = torch.where(mask[:, context:], values[:, context:], math.nan)

@@ -26,6 +26,15 @@ class Forecast(NamedTuple):
     quantiles_BHQ: Tensor
 
 
+class Sampled(NamedTuple):
+    """The same from a family that samples paths. up: the share of them above the last value of the context."""
+
+    point_BH: Tensor
+    mean_BH: Tensor
+    quantiles_BHQ: Tensor
+    up_BH: Tensor
+
+
 class Family(Protocol):
     """One kind of model. The loop knows models through these methods only.
 
@@ -33,6 +42,14 @@ class Family(Protocol):
     the reason why that cannot be; and a model may have `origin`, what to tell of the weights it started from.
     A family with `knows_future = True` takes data.known_future: those are the last variates, and its `forecast` gets
     known=(values [B,n,H], mask [B,n,H]), what they are over the horizon.
+    A family with `stamps = True` finds the calendar of its rows in every batch, and its `forecast` gets
+    stamps=[B,T+H,5], see `trainers.calendar.stamps`.
+    A family that samples paths gives `Sampled`, and may have `paths`, as forecast but without levels and for
+    [B,S,H,F], with `columns`, the names of the F.
+    A family may have `scores(config) -> bool`, whether a run makes forecasts to be scored (else it is judged by
+    val_loss alone); `training_windows(model, config, dataset, lengths, steps)`, the loop's Windows in place of the
+    usual ones, or None; and `before(config)`, name and config of another training that comes first, or None, with
+    `continued(model, earlier)`, which takes over what it learned.
     """
 
     name: str
@@ -58,7 +75,7 @@ class Family(Protocol):
         levels: tuple[float, ...],
         seed: int,
         samples: int | None = None,
-    ) -> Forecast:
+    ) -> Forecast | Sampled:
         """The `horizon` steps after the last of T. mask is True where a value was observed."""
         ...
 
@@ -88,8 +105,9 @@ class Place(NamedTuple):
 
     <package>.config imports no torch and holds TITLE, HELP, ModelConfig, PRESETS (name -> function giving settings
     by full field name) and DEFAULT_PRESET. If need be also complete(values, given): the model's fields and what follows
-    from them, such as the architecture of the weights they name; and check(config): ConfigError for what does not go
-    together across sections. <package>.family holds the class.
+    from them, such as the architecture of the weights they name; check(config): ConfigError for what does not go
+    together across sections; and follows(nested): settings by full name that others bring along. <package>.family
+    holds the class.
     """
 
     package: str
@@ -98,6 +116,7 @@ class Place(NamedTuple):
 
 FAMILIES: dict[str, Place] = {
     "toto": Place("trainers.toto", "TotoFamily"),
+    "kronos": Place("trainers.kronos", "KronosFamily"),
 }
 
 

@@ -9,10 +9,10 @@ Shapes: B series, V variates (0 is the target), T time, H horizon, Q levels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,11 +20,13 @@ import torch
 
 from trainers import checkpoint
 from trainers import family as families
-from trainers.calendar import future
+from trainers.calendar import future, stamps
 from trainers.data.panel import fill
 from trainers.data.series import Series, key, series_from_frame
 from trainers.device import place
 from trainers.errors import ConfigError, DataError
+from trainers.evaluate import scored
+from trainers.family import Sampled
 from trainers.resolve import from_dict, workspace
 
 SHORTEST = 16
@@ -52,6 +54,8 @@ class Forecaster:
         self.target: str = about["target"]
         self.metrics: dict[str, float] = about.get("metrics", {})
         self.placement = place(device, "fp32")
+        if not scored(self.family, self.config):
+            raise ConfigError(f"{path}: a part of a model that makes no forecast by itself, such as a tokenizer.")
         self.model = self.family.load(path, self.placement.device)
         self.model.eval()
 
@@ -71,11 +75,36 @@ class Forecaster:
         needs those columns for the horizon too: in rows after the last value of the target, which is where the forecast
         then begins. A horizon beyond the trained one is forecast
         on the model's own forecasts.
-        Returns columns symbol (if the frame has several), timestamp, step (from 1), mean, and one named after each
-        level, in the units of the target. Raises DataError, ConfigError.
+        Returns columns symbol (if the frame has several), timestamp, step (from 1), mean, from models that sample paths
+        up (the probability of a rise over the last value), and one named after each level, in the units of the target.
+        Raises DataError, ConfigError.
         """
         several = series_from_frame(frame, self.variates, "the frame")
         out = self.predict_series(several, horizon, levels, seed=seed, samples=samples)
+        return out if len(several) > 1 else out.drop(columns="symbol")
+
+    def paths(
+        self, frame: pd.DataFrame, horizon: int = 64, *, seed: int = 0, samples: int | None = None
+    ) -> pd.DataFrame:
+        """The sampled paths themselves, from a model that samples them: the same that `predict` summarises.
+
+        Returns columns symbol (if the frame has several), timestamp, step, path (from 1), and what the model samples,
+        such as open, high, low, close, volume and amount. Raises DataError, ConfigError.
+        """
+        sample = getattr(self.family, "paths", None)
+        if sample is None:
+            raise ConfigError(f"{self.family.name} computes quantiles and draws no paths that could be shown.")
+        several = series_from_frame(frame, self.variates, "the frame")
+        parts = []
+        for some, ahead, made in self._made(several, horizon, lambda values, mask, **more: sample(
+            self.model, values, mask, horizon, seed, samples, **more
+        )):  # fmt: skip
+            S, H, F = made.shape[1:]
+            for one, later, drawn in zip(some, ahead, made.double().cpu().numpy(), strict=True):
+                told = {"symbol": one.symbol, "timestamp": np.tile(later.times, S)}
+                told |= {"step": np.tile(np.arange(1, H + 1), S), "path": np.repeat(np.arange(1, S + 1), H)}
+                parts.append(pd.DataFrame(told | dict(zip(self.family.columns, drawn.reshape(-1, F).T, strict=True))))  # type: ignore[attr-defined]
+        out = pd.concat(parts, ignore_index=True)
         return out if len(several) > 1 else out.drop(columns="symbol")
 
     def predict_series(
@@ -89,31 +118,47 @@ class Forecaster:
     ) -> pd.DataFrame:
         """As `predict`, for series as trainers.data reads them; the symbol column is always there."""
         wanted = _levels(levels)
+        parts = []
+        for some, ahead, made in self._made(series, horizon, lambda values, mask, **more: self.family.forecast(
+            self.model, values, mask, horizon, wanted, seed, samples, **more
+        )):  # fmt: skip
+            mean = made.mean_BH.double().cpu().numpy()
+            up = made.up_BH.cpu().numpy() if isinstance(made, Sampled) else None
+            quantiles = made.quantiles_BHQ.double().cpu().numpy()
+            for i, one in enumerate(some):
+                rows: dict[str, Any] = {
+                    "symbol": one.symbol,
+                    "timestamp": ahead[i].times,
+                    "step": np.arange(1, horizon + 1),
+                }
+                rows["mean"] = mean[i]
+                if up is not None:
+                    rows["up"] = up[i]
+                rows.update({f"{level:g}": quantiles[i, :, q] for q, level in enumerate(wanted)})
+                parts.append(pd.DataFrame(rows))
+        return pd.concat(parts, ignore_index=True)
+
+    def _made(
+        self, series: Sequence[Series], horizon: int, make: Callable[..., Any]
+    ) -> Iterator[tuple[Sequence[Series], Sequence[Ahead], Any]]:
+        """A few series at a time: themselves, what is known of the steps ahead, what `make` made of their windows."""
         if not 1 <= horizon <= 8192:
             raise ConfigError(f"horizon = {horizon}: out of range [1, 8192].")
-        parts = []
         for start in range(0, len(series), _AT_ONCE):
             some = series[start : start + _AT_ONCE]
             pasts, ahead = zip(*(self._parted(one, horizon) for one in some), strict=True)
             windows = [self._window(one) for one in pasts]
             values = torch.from_numpy(np.stack([v for v, _ in windows])).to(self.placement.device)
             mask = torch.from_numpy(np.stack([m for _, m in windows])).to(self.placement.device)
+            more: dict[str, Any] = {}
             with torch.inference_mode(), torch.random.fork_rng([]):
                 known = torch.from_numpy(np.stack([one.known for one in ahead])).to(self.placement.device)
-                more = {"known": (known, torch.ones_like(known, dtype=torch.bool))} if known.shape[1] else {}
-                made = self.family.forecast(self.model, values, mask, horizon, wanted, seed, samples, **more)
-            mean = made.mean_BH.double().cpu().numpy()
-            quantiles = made.quantiles_BHQ.double().cpu().numpy()
-            for i, one in enumerate(some):
-                rows = {
-                    "symbol": one.symbol,
-                    "timestamp": ahead[i].times,
-                    "step": np.arange(1, horizon + 1),
-                }
-                rows["mean"] = mean[i]
-                rows.update({f"{level:g}": quantiles[i, :, q] for q, level in enumerate(wanted)})
-                parts.append(pd.DataFrame(rows))
-        return pd.concat(parts, ignore_index=True)
+                if known.shape[1]:
+                    more["known"] = (known, torch.ones_like(known, dtype=torch.bool))
+                if getattr(self.family, "stamps", False):
+                    more["stamps"] = self._stamps(pasts, ahead)
+                made = make(values, mask, **more)
+            yield some, ahead, made
 
     def _parted(self, series: Series, horizon: int) -> tuple[Series, Ahead]:
         """The series up to where the forecast begins, and what is known of the `horizon` steps from there."""
@@ -133,6 +178,16 @@ class Forecaster:
                 )
         past = replace(series, times=series.times[:now], columns={k: v[:now] for k, v in series.columns.items()})
         return past, Ahead(pd.DatetimeIndex(series.times[now : now + horizon]), later.astype(np.float32))
+
+    def _stamps(self, pasts: Sequence[Series], ahead: Sequence[Ahead]) -> torch.Tensor:
+        """[B,T+H,5]: the calendar of the context's rows and of those to forecast; padding repeats the first row's."""
+        context = self.config.data.context
+        both = []
+        for past, later in zip(pasts, ahead, strict=True):
+            times = past.times[-context:]
+            padded = np.concatenate([np.repeat(times[:1], context - len(times)), times])
+            both.append(stamps(np.concatenate([padded, later.times.as_unit("ns").asi8])))
+        return torch.from_numpy(np.stack(both)).to(self.placement.device)
 
     def _window(self, series: Series) -> tuple[np.ndarray, np.ndarray]:
         """values [V, T] float32 and mask [V, T] of the last `context` rows; filled as training windows are."""

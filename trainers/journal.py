@@ -47,10 +47,13 @@ class Journal:
         self._each: list[Tensor] = []
         self._said = time.perf_counter()
 
-    def add(self, loss: Tensor, norm: Tensor, each: Tensor) -> None:
-        """A step was taken. each: the gradient norm of every parameter in `names`, before clipping."""
+    def add(self, loss: Tensor, norm: Tensor, each: Tensor, windows: int, share: float) -> None:
+        """A step was taken. each: the gradient norm of every parameter in `names`, before clipping.
+
+        windows, share: see `Meter.step`.
+        """
         self._pending.append((loss, norm, each))
-        self.meter.step(self.placement.wait)
+        self.meter.step(self.placement.wait, windows, share)
         if self.profile is not None:
             self.profile.step()
 

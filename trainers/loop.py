@@ -27,12 +27,15 @@ from trainers.ema import Ema
 from trainers.errors import ConfigError, LossError
 from trainers.family import Family
 from trainers.journal import Journal
+from trainers.lengths import Lengths, total_steps
 from trainers.ranks import ALONE, LossOf, Ranks
 from trainers.resolve import RunConfig, workspace
 from trainers.sampler import Sampler
-from trainers.schedule import factor
+from trainers.schedule import beta1, factor
 
 HIGHER_IS_BETTER = {"val_skill", "val_dir_acc"}
+_BESIDE = (("naive", "val_naive_pct_mae", ".5g"), ("skill", "val_skill", "+.4f"))
+"""What a person is told beside the metric of each validation, where there is such."""
 
 
 class Windows(Protocol):
@@ -40,8 +43,11 @@ class Windows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def gather(self, numbers: Tensor) -> Any:
-        """The Batch of these windows, on the device of training. numbers: int64 [B] on the CPU."""
+    def gather(self, numbers: Tensor, context: int, horizon: int) -> Any:
+        """The Batch of these windows, on the device of training. numbers: int64 [B] on the CPU.
+
+        context, horizon: rows of each, at most those of the data section, around the same origin.
+        """
         ...
 
 
@@ -88,15 +94,17 @@ class Loop:
         self.windows, self.score, self.folder = windows, score, folder
         self.about, self.placement, self.stop, self.say = dict(about), placement, stop, say
         self.ranks = ranks
-        if self.train.batch % (ranks.count * self.train.accumulate):
+        parts = ranks.count * self.train.accumulate
+        if self.train.batch % parts and not self.train.token_budget:
             raise ConfigError(
                 f"train.batch = {self.train.batch} cannot be cut into equal parts for {ranks.count} processes"
                 + (f" with train.accumulate = {self.train.accumulate}" if self.train.accumulate > 1 else "")
-                + f": choose a multiple of {ranks.count * self.train.accumulate}."
+                + f": choose a multiple of {parts}."
             )
+        self.lengths = Lengths(self.train, config.data, parts)
         self.progress = Progress(windows=len(windows))
-        self.steps = total_steps(config, len(windows))
-        self.eval_every = self.train.eval_every or max(1, round(len(windows) / self.train.batch))
+        self.steps = total_steps(config, len(windows), self.lengths)
+        self.eval_every = self.train.eval_every or max(1, round(len(windows) / self.lengths.mean_windows))
         self.sampler = Sampler(len(windows), self.train.seed)
         self.augment = Augment(self.train, self.train.batch, config.data.context)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -107,13 +115,16 @@ class Loop:
         # gradients stay in memory of their own: in a CUDA graph's, the next replay would write over sums of parts
         self._graphs = mode == "reduce-overhead"
         optim.zero_gradients(self.parameters, keep=self._graphs)
-        self.loss_of = ranks.wrap(LossOf(family, self.network, config.data.horizon))
+        self.loss_of = ranks.wrap(LossOf(family, self.network))
         self.optimizer = optim.build(self.train, family.parameter_groups(model, self.train.weight_decay))
         self.scaler = placement.scaler()
         self.ema = Ema(model, self.train.ema, self.train.offload in ("ema", "both")) if self.train.ema else None
         self._higher = config.eval.metric in HIGHER_IS_BETTER
         flops = family.flops_per_window(config, len(self.about.get("variates", "?")))
         self.journal = Journal(self.train, self.steps, flops, placement, ranks, folder, say)
+        self.journal.meter.windows = self.lengths.largest().windows
+        self._length = config.data.context + config.data.horizon  # rows of a whole window
+        self.journal.meter.points = self._length * len(self.about.get("variates", "?"))
         self._rate = 0.0  # of the last update
         self._saved = -1
         self._stopping = False
@@ -152,21 +163,22 @@ class Loop:
         """One optimizer update. Leaves loss and gradient norm on the device, to be read by `flush`."""
         train, progress = self.train, self.progress
         meter = self.journal.meter
+        size = self.lengths.at(progress.step, self.steps)
+        self.augment.windows, self.augment.context = size.windows, size.context
         with meter.waiting():
-            numbers = self.sampler.take(train.batch)
-        share = self.ranks.share(train.batch)
+            numbers = self.sampler.take(size.windows)
+        share = self.ranks.share(size.windows)
         part_size = len(share) // train.accumulate
         loss_sum: Tensor | None = None
         for first in share[::part_size]:
             with meter.waiting():
-                batch = self.windows.gather(numbers[first : first + part_size])
-            meter.points = meter.points or batch.values[0].numel()
+                batch = self.windows.gather(numbers[first : first + part_size], size.context, size.horizon)
             batch = self.augment(batch, progress.step, first)
             if self._graphs:
                 torch.compiler.cudagraph_mark_step_begin()
             with self.ranks.alone(self.loss_of, first + part_size < share.stop):
                 with self.placement.autocast():
-                    loss = self.loss_of(batch)
+                    loss = self.loss_of(batch, size.horizon)
                 if train.accumulate > 1:
                     loss = loss / train.accumulate
                 torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
@@ -174,6 +186,7 @@ class Loop:
         assert loss_sum is not None
         self._rate = self.lr()
         self.optimizer.set_lr(self._rate)
+        self.optimizer.set_beta1(beta1(train, progress.step, self.steps))
         norm, each = self._update()
         optim.zero_gradients(self.parameters, keep=self._graphs)
         if self.ema is not None:
@@ -181,7 +194,7 @@ class Loop:
             progress.averaged = self.ema.updates
         progress.step += 1
         progress.position = self.sampler.position
-        self.journal.add(loss_sum, norm, each)
+        self.journal.add(loss_sum, norm, each, size.windows, size.length / self._length)
 
     def _update(self) -> tuple[Tensor, Tensor]:
         """Clip and step; the gradient norm before, of all and of each parameter.
@@ -207,9 +220,14 @@ class Loop:
     def used(self) -> dict[str, Any]:
         """What is really in the path of a step, for the `used` event."""
         train = self.train
-        return {"optimizer": self.optimizer.name, "schedule": train.schedule, "compile": train.compile,
-                "checkpointing": train.checkpointing, "offload": train.offload,
-                "augment": self.augment.names()}  # fmt: skip
+        return {"optimizer": self.optimizer.name, "schedule": train.schedule, **self._betas(),
+                "compile": train.compile, "checkpointing": train.checkpointing, "offload": train.offload,
+                "augment": self.augment.names(), **self.lengths.told()}  # fmt: skip
+
+    def _betas(self) -> dict[str, Any]:
+        train = self.train
+        peak = train.beta1_at_peak if train.schedule == "onecycle" else 0.0
+        return {"beta1": f"{train.betas[0]:g} to {peak:g} where lr peaks, and back"} if peak else {}
 
     def _evaluation_due(self) -> bool:
         step = self.progress.step
@@ -265,11 +283,12 @@ class Loop:
 
     def _numbers_in(self, step: int) -> bool:
         """Whether the windows of an update hold nothing but numbers."""
-        batch = self.train.batch
-        at = self.progress.position - (self.progress.step - step + 1) * batch
-        numbers = Sampler(len(self.windows), self.train.seed, at).take(batch)
-        share = self.ranks.share(batch)
-        good = bool(torch.isfinite(self.windows.gather(numbers[share.start : share.stop]).values).all())
+        size = self.lengths.at(step - 1, self.steps)
+        at = self.progress.position - self.lengths.between(step - 1, self.progress.step, self.steps)
+        numbers = Sampler(len(self.windows), self.train.seed, at).take(size.windows)
+        share = self.ranks.share(size.windows)
+        batch = self.windows.gather(numbers[share.start : share.stop], size.context, size.horizon)
+        good = bool(torch.isfinite(batch.values).all())
         return not self.ranks.any(not good)[0]
 
     def _overflows(self, norms: list[float]) -> set[int]:
@@ -294,6 +313,7 @@ class Loop:
         self.model.eval()
         devices = [self.placement.device] if self.placement.device.type == "cuda" else []
         with self._weights_to_score(), torch.random.fork_rng(devices):  # watching must not change what is watched
+            torch.manual_seed(self.train.seed)  # a loss that draws is the same for the same weights
             metrics = self.score(self.model, progress.step, self.stop) if self.ranks.first else None
         metrics = self.ranks.tell(metrics and dict(metrics))
         self.model.train()
@@ -304,8 +324,8 @@ class Loop:
         value = metrics.get(metric, math.nan)
         self.journal.log(progress.step, {"epoch": progress.position / len(self.windows), **metrics})
         self.say(
-            f"step {progress.step}/{self.steps} {metric} {value:.5g} naive "
-            f"{metrics.get('val_naive_pct_mae', math.nan):.5g} skill {metrics.get('val_skill', math.nan):+.4f}"
+            f"step {progress.step}/{self.steps} {metric} {value:.5g}"
+            + "".join(f" {name} {metrics[key]:{form}}" for name, key, form in _BESIDE if key in metrics)
         )
         if not math.isfinite(value):
             runlog.event("warning", code="nan", step=progress.step, text=f"{metric} is {value}")
@@ -399,11 +419,6 @@ class Loop:
             for kind, state in states.items()
             for rank, each in enumerate(self.ranks.collect(state))
         }
-
-
-def total_steps(config: RunConfig, windows: int) -> int:
-    """Optimizer steps of the whole run: train.steps, or what train.epochs over these windows make, rounded up."""
-    return config.train.steps or max(1, math.ceil(config.train.epochs * windows / config.train.batch))
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -47,6 +47,13 @@ class Optimizer:
         for part in self.parts:
             set_lr(part, lr)
 
+    def set_beta1(self, beta1: float) -> None:
+        """Of AdamW's part; Muon's momentum stays."""
+        for part in self.parts:
+            for group in part.param_groups:
+                if "betas" in group:
+                    group["betas"] = (beta1, group["betas"][1])
+
     def state_tensors(self) -> dict[str, Tensor]:
         """Every state tensor under `<part>/<parameter number>/<key>`; the rest of the state follows from the config."""
         return {f"{i}/{name}": t for i, part in enumerate(self.parts) for name, t in state_tensors(part).items()}

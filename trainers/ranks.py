@@ -31,12 +31,12 @@ PATIENCE = timedelta(days=7)
 class LossOf(nn.Module):
     """A family's loss as a module, so that what wraps it, as DistributedDataParallel, is really in its path."""
 
-    def __init__(self, family: Family, network: nn.Module, horizon: int) -> None:
+    def __init__(self, family: Family, network: nn.Module) -> None:
         super().__init__()
-        self.family, self.network, self.horizon = family, network, horizon
+        self.family, self.network = family, network
 
-    def forward(self, batch: Any) -> Tensor:
-        return self.family.loss(self.network, batch, self.horizon)
+    def forward(self, batch: Any, horizon: int) -> Tensor:
+        return self.family.loss(self.network, batch, horizon)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,12 @@ def resolve(family: str, preset: str | None = None, sets: Mapping[str, Any] | No
     complete = getattr(families.config_module(family), "complete", None)
     if complete is not None:
         nested["model"] = complete(nested["model"], {f.removeprefix("model.") for f in sets or {} if f[:6] == "model."})
+    follows = getattr(families.config_module(family), "follows", None)
+    if follows is not None:
+        for name, value in follows(nested).items():
+            section, _, field = name.partition(".")
+            if name not in (sets or {}):
+                nested[section][field] = value
     for section, cls in known.items():  # a preset's field may lose its meaning by what is set, as epochs by steps
         for field in fields.without_meaning(cls, nested[section]):
             if f"{section}.{field}" not in (sets or {}):

@@ -16,14 +16,14 @@ import torch
 from safetensors import SafetensorError
 
 from engine import runlog
-from trainers import checkpoint, evaluate, folds, launch, ranks
+from trainers import checkpoint, earlier, evaluate, folds, launch, ranks
 from trainers import family as families
 from trainers.data.dataset import Dataset
 from trainers.data.dataset import load as load_data
 from trainers.device import Placement, place
 from trainers.errors import ConfigError, OutOfMemoryError, TrainerError
 from trainers.family import Family
-from trainers.loop import Loop, Progress, total_steps
+from trainers.loop import Loop, Progress
 from trainers.ranks import Ranks
 from trainers.resolve import RunConfig, from_dict, workspace
 
@@ -70,19 +70,22 @@ def _train(
     # every rank builds the same model, from the seed itself, and then drops out for itself
     torch.manual_seed((config.train.seed + 1_000_003 * us.rank) % 2**63)
     runlog.event("phase", name="load")
+    family = families.load(family_name)
     dataset = load_data(config.data, workspace(), config.eval.stride).to(placement.device)
+    if getattr(family, "stamps", False):
+        dataset = dataset.with_stamps()
     for note in dataset.notes:
         runlog.event("warning", code="data", text=note)
         _say(f"data: {note}")
     parts = dataset.folds(config.eval.folds) if config.eval.folds else []
-    family = families.load(family_name)
     if config.data.known_future and not getattr(family, "knows_future", False):
         raise ConfigError(f"data.known_future: {family_name} cannot use what is known ahead; leave it out.")
     model = family.build(config, len(dataset.variates), config.train.seed).to(placement.device)
     untuned = us.tell(_zero_shot(family, model, config, dataset, stop) if us.first else None)
+    before = folder.resolve().parent / str(spec["resume_from"]) if spec.get("resume_from") else None
+    trained: torch.nn.Module | None = None
     about = {
         "family": family_name,
-        "config": config.as_dict(),
         "variates": list(dataset.variates),
         "target": config.data.target,
         "run": spec.get("id"),
@@ -91,22 +94,35 @@ def _train(
 
     def loop_on(
         data: Dataset, where: Path, say: Callable[[str], object], model: torch.nn.Module | None = None,
-        zero_shot: float | None = None,
+        zero_shot: float | None = None, asked: RunConfig = config,
     ) -> Loop:  # fmt: skip
-        model = model or family.build(config, len(data.variates), config.train.seed).to(placement.device)
-        score = evaluate.Scorer(family, config, data, placement, zero_shot)
-        return Loop(family, model, config, evaluate.TrainWindows(data), score, where, about, placement, stop, say, us)
+        if model is None:
+            model = family.build(asked, len(data.variates), config.train.seed).to(placement.device)
+            if trained is not None:
+                family.continued(model, trained)  # type: ignore[attr-defined]
+        score = evaluate.Scorer(family, asked, data, placement, zero_shot)
+        windows = evaluate.training_windows(family, model, asked, data, us.count)
+        told = {**about, "config": asked.as_dict()}
+        return Loop(family, model, asked, windows, score, where, told, placement, stop, say, us)
 
+    first = family.before(config) if hasattr(family, "before") else None
+    if first is not None:
+        trained = earlier.run(lambda asked, where, say: loop_on(dataset, where, say, asked=asked), first[0], first[1],
+                              folder, before, _say)  # fmt: skip
+        if trained is None:
+            runlog.event("finished", step=0, why="stopped")
+            _say(f"stopped before step 0, in the training of the {first[0]}")
+            return 143
+        family.continued(model, trained)  # type: ignore[attr-defined]
     loop = loop_on(dataset, folder, _say, model, untuned.get("val", {}).get("pct_mae"))
-    _tell_plan(config, dataset, model, placement, len(loop.windows), family,
-               {**loop.used(), "processes": us.count})  # fmt: skip
-    if spec.get("resume_from"):
-        _resume(loop, folder, str(spec["resume_from"]), config)
+    _tell_plan(config, dataset, model, placement, loop, family,
+               {**loop.used(), **evaluate.used(loop.windows), "processes": us.count})  # fmt: skip
+    if before is not None:
+        _resume(loop, folder, str(spec["resume_from"]), config, began=trained is not None)
     runlog.event("phase", name="train")
     why = loop.run()
     summary: dict[str, float] | None = {}
     if why != "stopped" and parts:
-        before = folder.resolve().parent / str(spec["resume_from"]) if spec.get("resume_from") else None
         summary = folds.run(loop_on, parts, config, folder, before, stop, _say)
     if why != "stopped" and summary is not None and us.first:
         _final(loop, folder, config, dataset, untuned, summary, stop)
@@ -124,6 +140,8 @@ def _zero_shot(
     if not origin:
         return {}
     runlog.event("weights", **origin)
+    if "source" not in origin or not evaluate.scored(family, config):
+        return {}  # a part of a model, which alone makes no forecast
     runlog.event("phase", name="evaluate")
     scores = evaluate.zero_shot(family, model, config, dataset, stop)
     found = scores.get("val", {}).get("pct_mae")
@@ -142,6 +160,9 @@ def _final(
     path = folder / "checkpoints" / best["name"]
     model = loop.family.load(path, loop.placement.device).eval()
     _export(loop.family, model, folder)
+    if not evaluate.scored(loop.family, config):
+        _say(f"no evaluation: this model makes no forecast; its {config.eval.metric} is {best['value']:.5g}")
+        return
     runlog.event("phase", name="evaluate")
     for split in evaluate.EVALUATED:
         if not dataset.windows()[split]:
@@ -172,11 +193,14 @@ def _export(family: Family, model: torch.nn.Module, folder: Path) -> None:
         beside.rename(folder / "hf_export")
 
 
-def _resume(loop: Loop, folder: Path, run_id: str, config: RunConfig) -> None:
+def _resume(loop: Loop, folder: Path, run_id: str, config: RunConfig, began: bool = False) -> None:
+    """began: something comes before the first checkpoint, and has been taken over."""
     old = folder.resolve().parent / run_id
     if os.path.basename(run_id) != run_id or not old.is_dir():
         raise ConfigError(f"resume_from = {run_id!r}: there is no such run folder beside {folder.name}.")
     if checkpoint.newest_with_state(old) is None:
+        if began:
+            return
         text = f"{run_id} ended before its first checkpoint: starting from the beginning"
         runlog.event("warning", code="resume", text=text)
         _say(text)
@@ -216,12 +240,12 @@ def _tell_resumed(progress: Progress, run_id: str, config: RunConfig) -> None:
 
 
 def _tell_plan(
-    config: RunConfig, dataset: Dataset, model: torch.nn.Module, placement: Placement, windows: int, family: Any,
+    config: RunConfig, dataset: Dataset, model: torch.nn.Module, placement: Placement, loop: Loop, family: Any,
     used: dict[str, Any],
 ) -> None:  # fmt: skip
-    steps = total_steps(config, windows)
+    steps, windows, batch = loop.steps, len(loop.windows), loop.lengths.mean_windows
     count = sum(p.numel() for p in model.parameters())
-    runlog.event("plan", steps=steps, epochs=steps * config.train.batch / windows, windows=dataset.windows(),
+    runlog.event("plan", steps=steps, epochs=steps * batch / windows, windows=dataset.windows(),
                  symbols=len(dataset.symbols), parameters=count,
                  trainable=sum(p.numel() for p in model.parameters() if p.requires_grad))  # fmt: skip
     runlog.event("used", device=placement.name(), precision=placement.precision, evaluation_precision="fp32",
@@ -229,7 +253,7 @@ def _tell_plan(
                  flops_per_window=family.flops_per_window(config, len(dataset.variates)),
                  **({"attention": model.attention} if isinstance(getattr(model, "attention", None), str) else {}),
                  )  # fmt: skip
-    _say(f"{count:,} parameters, {steps} steps of {config.train.batch} windows, {windows} to train on, "
+    _say(f"{count:,} parameters, {steps} steps of {batch:g} windows, {windows} to train on, "
          f"{dataset.windows()['val']} to validate, {placement.name()} {placement.precision}")  # fmt: skip
 
 

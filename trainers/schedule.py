@@ -53,7 +53,7 @@ def restarts(step: int, steps: int, cycles: int, growth: float, floor: float) ->
 
 
 def one_cycle(step: int, steps: int, rise_share: float, start: float, floor: float) -> float:
-    """From `start` up to 1 and down to the floor, each by half a cosine. The rates only: betas stay as they are.
+    """From `start` up to 1 and down to the floor, each by half a cosine. See `beta1` for what goes with it.
 
     Source: Smith & Topin 2018 (arXiv:1708.07120).
     """
@@ -61,6 +61,18 @@ def one_cycle(step: int, steps: int, rise_share: float, start: float, floor: flo
     if step < rising:
         return start + (1.0 - start) * (1.0 - _half_cosine(step, rising))
     return cosine(step - rising, steps - rising, floor)
+
+
+def beta1(train: TrainConfig, step: int, steps: int) -> float:
+    """AdamW's first decay rate at the step-th update: train.betas[0], or under onecycle what beta1_at_peak asks for.
+
+    Then it falls from betas[0] to beta1_at_peak while the rate rises, and comes back while it falls, by the same half
+    cosines; torch's OneCycleLR does so unless told otherwise.
+    """
+    if train.schedule != "onecycle" or not train.beta1_at_peak:
+        return train.betas[0]
+    high = one_cycle(step, steps, train.rise_share, 0.0, 0.0)
+    return train.betas[0] + (train.beta1_at_peak - train.betas[0]) * high
 
 
 def stable_then_decay(step: int, steps: int, falling: int, floor: float) -> float:

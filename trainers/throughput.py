@@ -51,8 +51,8 @@ def peak_flops(device: str, precision: str, tf32: bool = False) -> float | None:
 class Meter:
     """Counts steps between two waits for the device.
 
-    windows: of one step, over all ranks. flops: operations of one window's training step, forward and backward
-    (three times the forward's). peak: of all devices together, None if unknown. warm: steps left out at first.
+    windows: of one step as a rule, over all ranks. flops: operations of one whole window's training step, forward and
+    backward (three times the forward's). peak: of all devices together, None if unknown. warm: steps left out at first.
     """
 
     def __init__(
@@ -64,9 +64,11 @@ class Meter:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.windows, self.flops, self.peak, self.clock = windows, flops, peak, clock
-        self.points = 0  # of one window: steps times variates
+        self.points = 0  # of one whole window: steps times variates
         self._cold = warm
         self._steps = 0
+        self._windows = 0
+        self._whole = 0.0  # windows, each counted as the part of a whole one that its length is
         self._waited = 0.0
         self._began = clock()
 
@@ -77,8 +79,11 @@ class Meter:
         yield
         self._waited += self.clock() - began
 
-    def step(self, wait_for_device: Callable[[], object]) -> None:
-        """One more step was taken. The last of warm-up waits for the device, once, so that its work is not counted."""
+    def step(self, wait_for_device: Callable[[], object], windows: int | None = None, share: float = 1.0) -> None:
+        """One more step was taken. The last of warm-up waits for the device, once, so that its work is not counted.
+
+        windows: how many, if not as usual. share: their length as a part of a whole window's.
+        """
         if self._cold:
             self._cold -= 1
             if not self._cold:
@@ -86,10 +91,14 @@ class Meter:
                 self.restart()
             return
         self._steps += 1
+        count = self.windows if windows is None else windows
+        self._windows += count
+        self._whole += count * share
 
     def restart(self) -> None:
         """What happened since the last reading is not counted: a validation, a checkpoint."""
         self._began, self._steps, self._waited = self.clock(), 0, 0.0
+        self._windows, self._whole = 0, 0.0
 
     def read(self) -> dict[str, float]:
         """The rates since the last reading; the device's work must be done. Empty while nothing was counted.
@@ -98,16 +107,16 @@ class Meter:
         waiting for data), mfu (part of the devices' peak that the model's own operations make; if the peak is known).
         """
         steps, seconds, waited = self._steps, max(self.clock() - self._began, 1e-9), self._waited
+        windows, whole = self._windows, self._whole
         self.restart()
         if not steps:
             return {}
-        speed = steps / seconds
         out = {
-            "steps_per_s": speed,
-            "windows_per_s": speed * self.windows,
-            "points_per_s": speed * self.windows * self.points,
+            "steps_per_s": steps / seconds,
+            "windows_per_s": windows / seconds,
+            "points_per_s": whole * self.points / seconds,
             "data_share": min(waited / seconds, 1.0),
         }
         if self.peak:
-            out["mfu"] = speed * self.windows * self.flops / self.peak
+            out["mfu"] = whole * self.flops / self.peak / seconds
         return out

@@ -33,6 +33,10 @@ class TrainConfig:
                               when=("schedule", "onecycle"))  # fmt: skip
     start_ratio: float = param(0.04, help="rate of the first step, as a part of lr", low=1e-4, high=1.0, log=True,
                                when=("schedule", "onecycle"))  # fmt: skip
+    beta1_at_peak: float = param(
+        0.0, help="AdamW's first decay rate where lr peaks: it goes from betas there and back with lr; 0: it stays",
+        low=0.0, high=0.99999, when=("schedule", "onecycle"),
+    )  # fmt: skip
     plateau_factor: float = param(0.5, help="what lr is multiplied by at a cut", low=0.01, high=0.99,
                                   when=("schedule", "plateau"))  # fmt: skip
     plateau_patience: int = param(3, help="validations without a better metric before a cut", low=1, high=10**6,
@@ -43,7 +47,21 @@ class TrainConfig:
     epochs: float = param(
         10.0, help="passes over the training windows", low=1e-6, high=1e6, unit="epochs", when=("steps", 0)
     )
-    batch: int = param(32, help="windows of one optimizer step", low=1, high=1 << 20, log=True)
+    batch: int = param(32, help="windows of one optimizer step", low=1, high=1 << 20, log=True,
+                       when=("token_budget", 0))  # fmt: skip
+    token_budget: int = param(
+        0, help="windows times rows of one optimizer step: it takes as many windows as fit; 0: batch windows",
+        low=0, high=1 << 30, unit="rows",
+    )  # fmt: skip
+    lookbacks: tuple[int, ...] = param(
+        (), help="context lengths of training windows, one drawn for each step; empty: data.context", low=2, high=65_536
+    )
+    horizons: tuple[int, ...] = param(
+        (), help="horizons of training windows, one drawn for each step; empty: data.horizon", low=1, high=8_192
+    )
+    length_warmup: float = param(
+        0.0, help="part of all steps in which longer lookbacks and horizons join the shortest", low=0.0, high=1.0
+    )
     accumulate: int = param(
         1, help="equal parts a batch is computed in, to save memory; the result is the same", low=1, high=4096
     )
@@ -112,7 +130,12 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if len(self.betas) != 2:
             raise ValueError(f"train.betas = {','.join(map(str, self.betas))}: expected two numbers, as in 0.9,0.95.")
-        if self.batch % self.accumulate:
+        if self.length_warmup and len(self.lookbacks) < 2 and len(self.horizons) < 2:
+            raise ValueError(
+                f"train.length_warmup = {self.length_warmup:g} with windows of one length: give train.lookbacks or "
+                "train.horizons several, or leave it out."
+            )
+        if self.batch % self.accumulate and not self.token_budget:
             raise ValueError(
                 f"train.batch = {self.batch} cannot be cut into train.accumulate = {self.accumulate} equal parts: "
                 "choose a divisor."

@@ -1,4 +1,4 @@
-"""`engine demo`: sample data, three short trainings, a leaderboard, an export and a forecast. Safe to run again."""
+"""`engine demo`: sample data, four short trainings, a leaderboard, an export and a forecast. Safe to run again."""
 
 from __future__ import annotations
 
@@ -25,16 +25,22 @@ if TYPE_CHECKING:
 TAG = "demo"
 COMMON: dict[str, object] = {"train.steps": 150, "train.time_limit": 0.75}
 """At most 45 s of training a run, so that the whole stays under five minutes on two busy cores."""
-TRIALS: dict[str, dict[str, object]] = {
-    "demo lr 1e-3": {"train.lr": 1e-3},
-    "demo lr 3e-3": {"train.lr": 3e-3},
-    "demo short context": {"train.lr": 1e-3, "data.context": 64},
-}
+TRIALS: dict[str, tuple[str, dict[str, object]]] = {
+    "demo kronos": ("kronos", {
+        "data.context": 64, "train.lr": 2e-3, "model.tokenizer_lr": 3e-3, "model.tokenizer_d_model": 32,
+        "model.tokenizer_n_heads": 1, "model.tokenizer_ff_dim": 64, "model.samples": 16,
+    }),
+    "demo lr 1e-3": ("toto", {"train.lr": 1e-3}),
+    "demo lr 3e-3": ("toto", {"train.lr": 3e-3}),
+    "demo short context": ("toto", {"train.lr": 1e-3, "data.context": 64}),
+}  # fmt: skip
+"""Family and settings by name. The longest first, so that the others share the second core meanwhile."""
+TOKENIZER_STEPS = 150
 HORIZON = 16
 NEXT = """
 What to try next:
   tui                                        watch and queue runs on one screen
-  engine run toto --set train.lr=3e-4 -f     train another one
+  engine run toto --set train.lr=3e-4 -f     train another one (`engine families` shows what there is)
   engine best                                the leaderboard again
   engine sql "select * from leaderboard"     ask runs.duckdb anything
   engine data import FOLDER                  bring your own prices (CSV, Parquet, JSON)
@@ -43,24 +49,28 @@ What to try next:
 
 
 def demo(
-    family: Annotated[str, typer.Option(help="The family to train.", hidden=True)] = "toto",
     steps: Annotated[int | None, typer.Option(help="Optimizer steps of each run.", hidden=True)] = None,
 ) -> None:
-    """From nothing to a forecast: sample data if there are none, three short runs, leaderboard, export, forecast.
+    """From nothing to a forecast: sample data if there are none, four short runs, leaderboard, export, forecast.
 
-    Runs are tagged demo. One that was trained before with the same settings on the same data is used again.
+    Small Totos and a small Kronos learn from the same data and are ranked together. Runs are tagged demo. One that was
+    trained before with the same settings on the same data is used again.
     """
     workspace = talk.workspace()
     synthetic = _data(workspace)
     common = {**COMMON, **({"train.steps": steps} if steps else {})}
+    of_kronos = {"model.tokenizer_steps": steps or TOKENIZER_STEPS}
     with talk.engine() as client:
         earlier = _earlier(client)
-        ids = [_run(client, workspace, family, name, {**common, **sets}, earlier) for name, sets in TRIALS.items()]
+        ids = []
+        for name, (family, sets) in TRIALS.items():
+            asked = {**common, **sets, **(of_kronos if family == "kronos" else {})}
+            ids.append(_run(client, workspace, family, name, asked, earlier))
         code = _follow(client, ids)
         if code:
             raise typer.Exit(code)
         fingerprint = _fingerprint(client, ids[0])
-        model = _choose(client, workspace, family, fingerprint, ids)
+        model = _choose(client, workspace, fingerprint, ids)
     _forecast(model, synthetic)
     talk.out(NEXT)
 
@@ -125,13 +135,13 @@ def _fingerprint(client: Client, run_id: str) -> str:
     return data.fingerprint
 
 
-def _choose(client: Client, workspace: Workspace, family: str, fingerprint: str, ids: list[str]) -> Path:
+def _choose(client: Client, workspace: Workspace, fingerprint: str, ids: list[str]) -> Path:
     """Print the leaderboard and export its best, unless the exported model is somebody's own; the model to use."""
     from engine.cli.database import up_to_date
     from engine.cli.promote import promote, told
 
     up_to_date()
-    board = leaderboard(workspace.database, family=family, fingerprint=fingerprint)
+    board = leaderboard(workspace.database, fingerprint=fingerprint)
     talk.out(f"\n{render(board)}\n")
     if board.best is None:
         raise EngineError(f"None of {', '.join(ids)} has a validation result; `engine show {ids[0]}` tells more.")
@@ -140,7 +150,7 @@ def _choose(client: Client, workspace: Workspace, family: str, fingerprint: str,
         if TAG not in talk.expect(client.call(ShowRun(mine)), RunDetail).row.tags:
             talk.say(f"{workspace.best.name} names your {mine} and stays so; `engine export best` would change it.")
             return workspace.root / board.best.checkpoint
-    found = promote(fingerprint=fingerprint, family=family)
+    found = promote(fingerprint=fingerprint)
     talk.say(told(found))
     return found.checkpoint
 

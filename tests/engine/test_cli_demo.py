@@ -36,16 +36,18 @@ def test_the_demo_and_what_it_leaves(box: Box, monkeypatch: pytest.MonkeyPatch):
     assert "The data are synthetic." in first.stdout
     assert "SYNTHETIC" in first.stdout
     assert "engine down" in first.stdout
-    assert sorted(box.rows()) == ["toto-0001", "toto-0002", "toto-0003"]
+    assert sorted(box.rows()) == ["kronos-0001", "toto-0002", "toto-0003", "toto-0004"]
     assert all(row.tags == ("demo",) and row.state == "ok" for row in box.rows().values())
     board = json.loads(engine(root, "best", "--json").stdout)
+    assert {row["family"] for row in board["rows"] if row["rank"]} == {"kronos", "toto"}
+    assert not board["left_out"]
     best = next(row for row in board["rows"] if row["rank"] == 1)["id"]
     assert exported(box.workspace)["run"] == best
     assert any(line["order"] == "promote" for line in box.lines(best, "orders.jsonl"))
 
     again = engine(root, "demo", "--steps", "2")
-    assert again.stderr.count("used again") == 3
-    assert len(box.rows()) == 3
+    assert again.stderr.count("used again") == 4
+    assert len(box.rows()) == 4
 
     other = next(run_id for run_id in box.rows() if run_id != best)
     path = engine(root, "export", other).stdout.strip()

@@ -30,8 +30,9 @@ class Home:
         self.root = root
 
     def make(self, run_id: str, family: str = "toy", resume_from: str | None = None, **sets: Any) -> Path:
-        """Fields are given with __ for the dot, as in train__steps=5."""
+        """Fields are given with __ for the dot, as in train__steps=5; None leaves one of SMALL out."""
         given = {**SMALL, **{name.replace("__", "."): value for name, value in sets.items()}}
+        given = {name: value for name, value in given.items() if value is not None}
         folder = self.root / "runs" / run_id
         folder.mkdir(parents=True)
         config = resolve(family, None, given).as_dict()

@@ -133,3 +133,18 @@ def test_load_tells_what_was_put_right_and_left_out(tmp_path):
     assert "descending dates" in data.notes[1]
     assert data.notes[2] == "1 missing values of close filled and masked"
     assert not data.synthetic
+
+
+def test_windows_bring_the_calendar_of_their_own_rows():
+    minutes = np.array(["2024-02-29T23:58", "2024-03-03T09:30", "2024-12-31T00:00", "1969-12-31T12:05"])
+    times = np.sort(minutes.astype("datetime64[ns]").astype(np.int64))
+    one = Series("A", times, {"close": np.ones(4)}, "memory")
+    p = Panel.build([one], ("close",))
+    assert p.gather(torch.tensor([0]), 2).stamps is None
+    p = p.with_stamps()
+    batch = p.gather(torch.tensor([0, 2]), 2)
+    assert batch.stamps is not None
+    expected = [[[5, 12, 2, 31, 12], [58, 23, 3, 29, 2]], [[30, 9, 6, 3, 3], [0, 0, 1, 31, 12]]]
+    assert batch.stamps.tolist() == expected
+    assert torch.equal(batch.to("cpu").stamps, batch.stamps)
+    assert p.to("cpu").stamps is not None

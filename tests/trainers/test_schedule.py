@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trainers.config import build
 from trainers.errors import ConfigError
-from trainers.schedule import factor
+from trainers.schedule import beta1, factor
 from trainers.train_config import TrainConfig
 
 LINEAR = ("cosine", "restarts", "plateau", "wsd")
@@ -36,6 +36,16 @@ def test_one_cycle_starts_where_it_is_told_and_rises_by_a_cosine() -> None:
     assert found[30:] == sorted(found[30:], reverse=True)
     assert found[15] - found[14] > 5 * (found[1] - found[0])
     assert found[-1] == pytest.approx(0.01)
+
+
+def test_beta1_mirrors_the_rate_of_one_cycle_and_stays_elsewhere() -> None:
+    train = TrainConfig(schedule="onecycle", rise_share=0.3, betas=(0.95, 0.99), beta1_at_peak=0.85)
+    found = [beta1(train, step, 101) for step in range(101)]
+    assert (found[0], found[-1]) == pytest.approx((0.95, 0.95))
+    assert min(found) == found[29] == found[30] == pytest.approx(0.85)
+    assert found[15] - found[14] < 5 * (found[1] - found[0]) < 0
+    assert {beta1(TrainConfig(schedule="onecycle"), step, 101) for step in range(101)} == {0.9}
+    assert {beta1(TrainConfig(), step, 101) for step in range(101)} == {0.9}
 
 
 @pytest.mark.parametrize("schedule", DOWN)

@@ -136,7 +136,7 @@ def test_sampled_quantiles_agree_with_exact_ones():
     exact = prediction.of(1)
     spread = torch.stack([exact.outcome.quantile(q) for q in LEVELS], -1).squeeze(2)
     draws = exact.outcome.sample(60_000, torch.Generator().manual_seed(0)).squeeze(2)
-    sampled = decode._quantiles(draws, LEVELS)
+    sampled = decode.quantiles(draws, LEVELS)
     width = (spread[..., 2] - spread[..., 0]).unsqueeze(-1)
     assert ((sampled - spread).abs() / width).max() < 0.03
 

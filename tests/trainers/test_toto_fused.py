@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from trainers.fused import gated_silu, rms_norm
 from trainers.toto.attention import rotary_table
 from trainers.toto.config import ModelConfig
-from trainers.toto.fused import gated_silu, rms_norm, split_and_turn
+from trainers.toto.fused import split_and_turn
 from trainers.toto.model import Toto
 
 

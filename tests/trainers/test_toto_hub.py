@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from tests.trainers.conftest import SMALL, Home, call, events, lines
+from trainers import hub
 from trainers.data.dataset import load as load_data
 from trainers.errors import ConfigError
 from trainers.evaluate import forecasts
 from trainers.resolve import resolve
-from trainers.toto import hub, weights
+from trainers.toto import weights
 from trainers.toto.family import TotoFamily
 
 RELEASED = Path(__file__).parents[1] / "fixtures" / "toto1" / "model"

@@ -91,9 +91,11 @@ class Dataset:
             parts.append(replace(self, splits=splits))
         return parts
 
-    def gather(self, starts: torch.Tensor) -> Batch:
-        """The windows (context + horizon steps) at `starts`."""
-        return self.panel.gather(starts, self.length)
+    def gather(self, starts: torch.Tensor, context: int | None = None, horizon: int | None = None) -> Batch:
+        """The windows (context + horizon steps) at `starts`; with shorter ones asked for, around the same origin."""
+        if context is None or horizon is None:
+            return self.panel.gather(starts, self.length)
+        return self.panel.gather(starts + (self.config.context - context), context + horizon)
 
     def batches(self, split: str, size: int) -> Iterator[tuple[Batch, torch.Tensor]]:
         """All windows of a split in order, with their groups; the last batch may be smaller."""
@@ -107,7 +109,11 @@ class Dataset:
 
     def to(self, device: torch.device | str) -> Dataset:
         """The dataset with its panel on the device."""
-        return Dataset(self.config, self.panel.to(device), self.splits, self.reading, self.fingerprint, self.notes)
+        return replace(self, panel=self.panel.to(device))
+
+    def with_stamps(self) -> Dataset:
+        """The dataset whose windows bring the calendar of their rows along."""
+        return replace(self, panel=self.panel.with_stamps())
 
 
 def load(config: DataConfig, root: Path, step: int = 0) -> Dataset:

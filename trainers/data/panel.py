@@ -11,11 +11,12 @@ only one that comes from later rows, and it is always masked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from trainers.calendar import stamps
 from trainers.data.series import Series, key
 
 
@@ -25,18 +26,21 @@ class Batch:
 
     values: [B, V, T] float32, gaps filled (see the module). mask: [B, V, T], True where observed.
     symbols: [B] int64, number of the symbol in the panel. starts: [B] int64, row of each first step.
+    stamps: [B, T, 5] uint8, see `trainers.calendar.stamps`; None where the model does not ask for them.
     """
 
     values: torch.Tensor
     mask: torch.Tensor
     symbols: torch.Tensor
     starts: torch.Tensor
+    stamps: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def to(self, device: torch.device | str) -> Batch:
-        return Batch(*(t.to(device, non_blocking=True) for t in (self.values, self.mask, self.symbols, self.starts)))
+        parts = (t.to(device, non_blocking=True) for t in (self.values, self.mask, self.symbols, self.starts))
+        return Batch(*parts, None if self.stamps is None else self.stamps.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Panel:
 
     values: [V, N] float32. mask: [V, N] bool. offsets: [S + 1] int64, row of each symbol's first step, then N.
     times: [N] int64 ns, always on the CPU as are the offsets. row_symbol: [N] int64.
+    stamps: [N, 5] uint8, the calendar of every row, once `with_stamps` has made it.
     """
 
     symbols: tuple[str, ...]
@@ -54,6 +59,7 @@ class Panel:
     offsets: torch.Tensor
     times: torch.Tensor
     row_symbol: torch.Tensor
+    stamps: torch.Tensor | None = None
 
     @staticmethod
     def build(series: Sequence[Series], variates: Sequence[str]) -> Panel:
@@ -96,7 +102,19 @@ class Panel:
             mask=self.mask.as_strided(shape, strides).index_select(0, starts),
             symbols=self.row_symbol.index_select(0, starts),
             starts=starts,
+            stamps=None if self.stamps is None else self._stamps(starts, length),
         )
+
+    def _stamps(self, starts: torch.Tensor, length: int) -> torch.Tensor:
+        """[B, T, 5] uint8: a window's rows lie in one run of the table."""
+        assert self.stamps is not None
+        width = self.stamps.shape[1]
+        runs = self.stamps.as_strided((self.rows - length + 1, length * width), (width, 1))
+        return runs.index_select(0, starts).view(-1, length, width)
+
+    def with_stamps(self) -> Panel:
+        """The panel with the calendar of its rows, which every window then brings along."""
+        return replace(self, stamps=torch.from_numpy(stamps(self.times.numpy())).to(self.values.device))
 
     def tail(self, length: int) -> Batch:
         """The last `length` rows of every symbol: the contexts of a forecast into the unknown.
@@ -110,15 +128,13 @@ class Panel:
         return self.gather((self.offsets[1:] - length).to(self.values.device), length)
 
     def to(self, device: torch.device | str) -> Panel:
-        """The panel with values, mask and row_symbol on the device; then gather works there."""
-        return Panel(
-            self.symbols,
-            self.variates,
-            self.values.to(device),
-            self.mask.to(device),
-            self.offsets,
-            self.times,
-            self.row_symbol.to(device),
+        """The panel with what windows are made of on the device; then gather works there."""
+        return replace(
+            self,
+            values=self.values.to(device),
+            mask=self.mask.to(device),
+            row_symbol=self.row_symbol.to(device),
+            stamps=None if self.stamps is None else self.stamps.to(device),
         )
 
 

@@ -220,7 +220,8 @@ def complete(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any
     source = str(values.get("weights") or "").strip()
     if not source:
         return dict(values)
-    from trainers.toto import hub, layout  # they read this module
+    from trainers import hub
+    from trainers.toto import layout  # it reads this module
 
     stored = layout.read_config(hub.locate(source, ("config.json",)).folder)
     return layout.with_architecture(values, given, stored, source)

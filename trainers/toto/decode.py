@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainers.quantiles import quantiles
 from trainers.toto.config import ModelConfig
 from trainers.toto.model import Prediction, Toto
 
@@ -151,13 +152,4 @@ def _summary(prediction: Prediction, levels: tuple[float, ...], generator: torch
         return mean, torch.stack(exact, dim=-1).squeeze(2)
     each = -(-DRAWS // loc.shape[2])
     draws = prediction.outcome.sample(each, generator) * scale.unsqueeze(-1) + loc.unsqueeze(-1)
-    return mean, _quantiles(draws.transpose(2, 3).flatten(3), levels)
-
-
-def _quantiles(x: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """Linear interpolation between order statistics of the last dimension, as torch.quantile, which stops at 2^24."""
-    ordered = x.sort(-1).values
-    place = torch.tensor(levels, dtype=x.dtype, device=x.device) * (x.shape[-1] - 1)
-    below = place.floor().long()
-    above = (below + 1).clamp_max(x.shape[-1] - 1)
-    return torch.lerp(ordered[..., below], ordered[..., above], place - below)
+    return mean, quantiles(draws.transpose(2, 3).flatten(3), levels)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainers import optim
+from trainers import hub, optim
 from trainers.errors import ConfigError
 from trainers.family import Forecast
-from trainers.toto import decode, hub, layout, lora, weights
+from trainers.toto import decode, layout, lora, weights
 from trainers.toto.config import ModelConfig
 from trainers.toto.loss import next_patch_loss
 from trainers.toto.model import Toto

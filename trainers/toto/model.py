@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from trainers.fused import gated_silu, rms_norm
 from trainers.toto.attention import Rotary, SpaceAttention, TimeAttention, TimeCache, group_mask, rotary_table
 from trainers.toto.config import ModelConfig
-from trainers.toto.fused import gated_silu, rms_norm
 from trainers.toto.head import Folded, MixtureHead, PlainHead, fold, raw_outputs
 from trainers.toto.outcome import Outcome, outcome_of
 from trainers.toto.scaler import Seen, patch_statistics, scale_limits

@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainers.errors import ConfigError, did_you_mean
+from trainers.lora import merged_state
 from trainers.toto.config import ModelConfig
 from trainers.toto.layout import ARCHITECTURE, config_json, not_upstream, read_config, read_known
-from trainers.toto.lora import merged_state
 from trainers.toto.model import Toto, head_for
 
 

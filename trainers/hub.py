@@ -26,21 +26,27 @@ class Found:
     revision: str
 
 
-def locate(name: str, files: tuple[str, ...] = FILES) -> Found:
+def locate(
+    name: str,
+    files: tuple[str, ...] = FILES,
+    field: str = "model.weights",
+    example: str = "Datadog/Toto-Open-Base-1.0",
+) -> Found:
     """The folder that holds the files: `name` itself, relative to the workspace, or a name of the hub.
 
-    name: "folder", "owner/model" or "owner/model@revision". Raises ConfigError, in one line that says what to do.
+    name: "folder", "owner/model" or "owner/model@revision"; field: the setting that said so. Raises
+    ConfigError, in one line that says what to do.
     """
     folder = workspace() / Path(name).expanduser()
     if folder.is_dir():
         return Found(folder, "")
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"model.weights = {name!r} is no folder: give one that holds {' and '.join(files)}, or a name of the "
-            "Hugging Face hub such as Datadog/Toto-Open-Base-1.0."
+            f"{field} = {name!r} is no folder: give one that holds {' and '.join(files)}, or a name of the "
+            f"Hugging Face hub such as {example}."
         )
     model, _, revision = name.partition("@")
-    return _cached(model, revision or "main", files) or _downloaded(model, revision or "main", files)
+    return _cached(model, revision or "main", files) or _downloaded(model, revision or "main", files, field)
 
 
 def cache() -> Path:
@@ -59,8 +65,8 @@ def _cached(model: str, revision: str, files: tuple[str, ...]) -> Found | None:
     return Found(snapshot, commit) if all((snapshot / file).is_file() for file in files) else None
 
 
-def _downloaded(model: str, revision: str, files: tuple[str, ...]) -> Found:
-    missing = f"model.weights = {model!r} is neither a folder nor in the Hugging Face cache"
+def _downloaded(model: str, revision: str, files: tuple[str, ...], field: str) -> Found:
+    missing = f"{field} = {model!r} is neither a folder nor in the Hugging Face cache"
     by_hand = f"or fetch it with `hf download {model}` where there is a network, and give the folder"
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         raise ConfigError(f"{missing}, and HF_HUB_OFFLINE forbids the network: unset it, {by_hand}.")
