@@ -217,6 +217,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Runs whose end nobody knows."""
     beyond: int
     """Waiting runs behind those that are planned."""
+    cut: bool = False
+    """It took too long to play all of it: later starts are left out."""
     paused: float | None = None
 
 
