@@ -50,7 +50,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     retry: Policy | None = None
     """When the engine itself queues its next attempt."""
     because: str = ""
-    """Why this attempt exists: oom, failed or lost where the engine queued it; empty for a first, or one by hand."""
+    """Why this attempt exists: oom, hang, failed or lost where the engine queued it; empty for a first or by hand."""
     spent: tuple[int, int] = (0, 0)
     """How many attempts of retry.oom and of retry.times were used up with this one."""
     priority: int = 0
@@ -152,7 +152,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     later: str = ""
     """The next attempt, where there is one: lists then show that instead."""
     because: str = ""
-    """The bad end after which the engine itself made this attempt: oom, failed or lost."""
+    """The bad end after which the engine itself made this attempt: oom, hang, failed or lost."""
     tries: int = 0
     """Attempts the engine itself may make of it, the first included; 0 where it was not asked to."""
     share: bool = False
