@@ -13,8 +13,7 @@ import msgspec
 from engine.adopt import Adopt
 from engine.cause import Cause
 from engine.devices import Sample
-from engine.freeze import Code
-from engine.provenance import DataPrint, Git
+from engine.provenance import Code, DataPrint, Git
 from engine.retry import Policy
 
 VERSION = 1
@@ -239,8 +238,6 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Since when nothing is started, by order."""
     hook_trouble: str = ""
     """What is wrong with hooks.json, or how the last hook that failed did."""
-    hook_trouble: str = ""
-    """What is wrong with hooks.json, or how the last hook that failed did."""
     store_backlog: int = 0
     """Bytes of run folders not yet in runs.duckdb."""
     store_holder: str = ""
@@ -424,7 +421,6 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):
     metrics: list[dict[str, object]] = []
     attempts: tuple[RunRow, ...] = ()
     """All attempts at the run, where it has several."""
-    hooks: list[dict[str, object]] = []
     hooks: list[dict[str, object]] = []
 
 
