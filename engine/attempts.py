@@ -7,7 +7,6 @@ is killed at any moment in between comes to the same next attempt, or finds that
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from engine import ids
 from engine.errors import EngineError
 from engine.records import Spec
 from engine.run import Run
+from engine.schedule import CPU
 
 if TYPE_CHECKING:
     from engine.daemon import Daemon
@@ -26,9 +26,12 @@ HOPELESS = {
     5: "the loss was no number",
 }
 """Exit codes of our trainers after which the same again would end the same."""
-OUT_OF_MEMORY = re.compile(r"\bout of memory\b|OutOfMemoryError|can't allocate memory|CUBLAS_STATUS_ALLOC_FAILED", re.I)
-"""What torch and CUDA say; a command that writes no events says it with its last line."""
-CANNOT_START = 127
+HOPELESS_KINDS = {
+    "import": "a module is missing",
+    "not found": "its command is not there",
+    "permission": "its command may not be executed",
+}
+"""Causes after which it would for any command."""
 MOST_PARTS = 4096
 log = logging.getLogger("engine")
 
@@ -38,8 +41,8 @@ def following(run: Run) -> Spec | str | None:
 
     Its id, and when it was submitted, are the caller's to fill in.
     """
-    policy = run.spec.retry
-    if policy is None or run.state not in ("failed", "lost"):
+    policy, hung = run.spec.retry, _kind(run) == "hang"
+    if policy is None or not (run.state in ("failed", "lost") or hung):
         return None
     for_memory, for_else = run.spec.spent
     oom = ran_out(run)
@@ -56,23 +59,24 @@ def following(run: Run) -> Spec | str | None:
         return f"not tried again: {why}"
     if for_else >= policy.times:
         return f"not tried again: it was {for_else} of {policy.times} times"
-    spec = replace(run.spec, because=run.state, spent=(for_memory, for_else + 1))
+    spec = replace(run.spec, because="hang" if hung else run.state, spent=(for_memory, for_else + 1))
     return replace(spec, begin=run.since + policy.delay(for_else + 1))
 
 
 def ran_out(run: Run) -> bool:
-    """Whether it failed for lack of memory: it said so in an event, or with its last line."""
-    told = run.progress.oom is not None or OUT_OF_MEMORY.search(f"{run.progress.failed} {run.last_words}")
-    return run.state == "failed" and bool(told)
+    """Whether it failed because its device could not hold it; for a run on the CPU that is the machine's memory."""
+    return run.out_of_memory or (run.state == "failed" and _kind(run) == "host memory" and CPU in run.devices)
+
+
+def _kind(run: Run) -> str:
+    return run.cause.kind if run.cause is not None else ""
 
 
 def _hopeless(run: Run) -> str:
+    if why := HOPELESS_KINDS.get(_kind(run)):
+        return why
     code = (run.exited or {}).get("code")
-    if run.state != "failed" or not isinstance(code, int):
-        return ""
-    if code == CANNOT_START and run.progress.last == 0.0:
-        return "its command can't be started"
-    return HOPELESS.get(code, "") if run.spec.family != "exec" else ""
+    return HOPELESS.get(code, "") if run.spec.family != "exec" and isinstance(code, int) else ""
 
 
 def _smaller(run: Run) -> Spec | str:

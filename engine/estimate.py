@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import NamedTuple
 
 from engine.records import Spec
 
@@ -50,9 +51,12 @@ class Durations:
         for key, work, _ in kinds(spec, gpu):
             self.known.setdefault(key, deque(maxlen=KEPT)).append((work, seconds))
 
-    def predict(self, spec: Spec, gpu: bool, share: float = 1.0) -> Estimate | None:
-        """Say how long a run will take, or None where no run like it has ended well. share: of its work still to do."""
-        for key, work, rough in kinds(spec, gpu):
+    def predict(self, of: Sequence[Kind], share: float = 1.0) -> Estimate | None:
+        """Say how long a run of these kinds will take, or None where none like it has ended well.
+
+        share: of its work still to do.
+        """
+        for key, work, rough in of:
             if found := self.known.get(key):
                 return Estimate(_seconds(found, work * share), len(found), rough)
         return None
@@ -79,15 +83,23 @@ def _seconds(known: Collection[tuple[float, float]], work: float) -> float:
     return median(seconds / amount for amount, seconds in known) * work
 
 
-def kinds(spec: Spec, gpu: bool) -> list[tuple[str, float, bool]]:
-    """Give the kinds a run is of, closest first: a key, the work to do in its unit, and whether it is a rough one.
+class Kind(NamedTuple):
+    """What a run is one of. work: how much of it is to do, in a unit that the key holds."""
+
+    key: str
+    work: float
+    rough: bool
+
+
+def kinds(spec: Spec, gpu: bool) -> list[Kind]:
+    """Give the kinds a run is of, closest first.
 
     A command is like itself only. A run of a family is like those whose model, data and batch are the same, or else
     like those of its preset; what it takes then goes with its steps, or its epochs on the same data.
     """
     where = "gpu" if gpu else "cpu"
     if spec.family == "exec" or not spec.config:
-        return [(_key(where, spec.family, spec.command, (spec.code and spec.code.cwd) or spec.cwd), 1.0, False)]
+        return [Kind(_key(where, spec.family, spec.command, (spec.code and spec.code.cwd) or spec.cwd), 1.0, False)]
     train = spec.config.get("train", {})
     steps, epochs = train.get("steps"), train.get("epochs")
     data = spec.data.fingerprint if spec.data else ""
@@ -102,8 +114,8 @@ def kinds(spec: Spec, gpu: bool) -> list[tuple[str, float, bool]]:
         for section, values in spec.config.items()
     }
     return [
-        (_key(where, spec.family, alike, data, unit), work, False),
-        (_key(where, spec.family, spec.preset, unit), work, True),
+        Kind(_key(where, spec.family, alike, data, unit), work, False),
+        Kind(_key(where, spec.family, spec.preset, unit), work, True),
     ]
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.errors import EngineError, WorkspaceError
+from engine.provenance import Code
 
 if TYPE_CHECKING:
     from engine.provenance import Git
@@ -25,21 +26,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 120.0
 LEAVE = "`--no-freeze` queues it with the code as it is when it starts."
-
-
-class Code(msgspec.Struct, frozen=True, kw_only=True):
-    """What code a run executes. tree: name of its folder, empty when it runs the code as it then is (why says why).
-
-    top: the repository it was taken from. paths: folders inside the tree that Python looks for modules in. cwd: where
-    a frozen command was queued. left_out: changed files that the folder does not hold, with the reason.
-    """
-
-    tree: str = ""
-    top: str = ""
-    paths: tuple[str, ...] = ()
-    cwd: str = ""
-    left_out: tuple[str, ...] = ()
-    why: str = ""
 
 
 def folder(workspace: Workspace, code: Code) -> Path:

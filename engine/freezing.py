@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
-from engine.freeze import Code, folder, freeze, holder
+from engine.freeze import folder, freeze, holder
+from engine.provenance import Code
 
 if TYPE_CHECKING:
     from engine.provenance import Provenance

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 FAMILY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
 RUN_ID = re.compile(rf"^({FAMILY.pattern})-([0-9]{{4,9}})(?:\.([0-9]{{1,4}}))?\Z")
 
 
+@lru_cache(maxsize=1 << 15)  # asked for each waiting run in each round of the scheduler
 def number(run_id: str) -> tuple[int, int]:
     """Give number and attempt of an id; the first attempt is 1."""
     match = RUN_ID.match(run_id)

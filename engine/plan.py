@@ -16,9 +16,9 @@ from engine.run import Run
 from engine.schedule import CPU, Slot
 from engine.state import Start, World
 
-MOST = 400
+MOST = 200
 """Waiting runs that are planned; those behind them are only counted."""
-PATIENCE = 1.5
+PATIENCE = 3.0
 """Seconds of work after which the rest is left unplanned."""
 
 
@@ -65,6 +65,7 @@ def plan(world: World, slots: Sequence[Slot], now: float, names: Mapping[str, st
         until=max(sure, default=now) if len(sure) == len(ends) and len(queue) <= MOST and whole else None,
         unknown=len(ends) - len(sure),
         beyond=max(0, len(queue) - MOST),
+        cut=not whole,
         paused=world.paused,
     )
 

@@ -15,7 +15,7 @@ from engine.fingerprint import DataPrint, fingerprint
 # records imports this module, so what only collecting needs is imported there: git (GitPython) 100-190 ms,
 # importlib.metadata 20 ms, the patterns of withhold 5 ms.
 
-__all__ = ["PACKAGES", "DataPrint", "Git", "Provenance", "collect", "git_state", "package_versions"]
+__all__ = ["PACKAGES", "Code", "DataPrint", "Git", "Provenance", "collect", "git_state", "package_versions"]
 
 PACKAGES = (
     "paddock", "torch", "numpy", "pandas", "pyarrow", "safetensors", "duckdb", "msgspec", "textual", "typer",
@@ -27,7 +27,15 @@ PACKAGES = (
 FILE_LIMIT = 1 << 20
 UNTRACKED_LIMIT = 8 << 20
 PATCH_LIMIT = 32 << 20
-WORKSPACE_NAMES = ("runs", "runs.duckdb", "runs.duckdb.wal", "runs.duckdb.new", "trainingdata", ".best_model_path", "hooks.json")
+WORKSPACE_NAMES = (
+    "runs",
+    "runs.duckdb",
+    "runs.duckdb.wal",
+    "runs.duckdb.new",
+    "trainingdata",
+    ".best_model_path",
+    "hooks.json",
+)
 
 
 class Git(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +50,21 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = ""
     dirty: bool = False
     patch_sha: str = ""
+    left_out: tuple[str, ...] = ()
+    why: str = ""
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """What code a run executes. tree: name of its folder, empty when it runs the code as it then is (why says why).
+
+    top: the repository it was taken from. paths: folders inside the tree that Python looks for modules in. cwd: where
+    a frozen command was queued. left_out: changed files that the folder does not hold, with the reason.
+    """
+
+    tree: str = ""
+    top: str = ""
+    paths: tuple[str, ...] = ()
+    cwd: str = ""
     left_out: tuple[str, ...] = ()
     why: str = ""
 

@@ -13,8 +13,7 @@ import msgspec
 from engine.adopt import Adopt
 from engine.cause import Cause
 from engine.devices import Sample
-from engine.freeze import Code
-from engine.provenance import DataPrint, Git
+from engine.provenance import Code, DataPrint, Git
 from engine.retry import Policy
 
 VERSION = 1
@@ -50,7 +49,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     retry: Policy | None = None
     """When the engine itself queues its next attempt."""
     because: str = ""
-    """Why this attempt exists: oom, failed or lost where the engine queued it; empty for a first, or one by hand."""
+    """Why this attempt exists: oom, hang, failed or lost where the engine queued it; empty for a first or by hand."""
     spent: tuple[int, int] = (0, 0)
     """How many attempts of retry.oom and of retry.times were used up with this one."""
     priority: int = 0
@@ -152,7 +151,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     later: str = ""
     """The next attempt, where there is one: lists then show that instead."""
     because: str = ""
-    """The bad end after which the engine itself made this attempt: oom, failed or lost."""
+    """The bad end after which the engine itself made this attempt: oom, hang, failed or lost."""
     tries: int = 0
     """Attempts the engine itself may make of it, the first included; 0 where it was not asked to."""
     share: bool = False
@@ -217,6 +216,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Runs whose end nobody knows."""
     beyond: int
     """Waiting runs behind those that are planned."""
+    cut: bool = False
+    """It took too long to play all of it: later starts are left out."""
     paused: float | None = None
 
 
@@ -235,8 +236,6 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How many of each of those live."""
     queue_paused: float | None = None
     """Since when nothing is started, by order."""
-    hook_trouble: str = ""
-    """What is wrong with hooks.json, or how the last hook that failed did."""
     hook_trouble: str = ""
     """What is wrong with hooks.json, or how the last hook that failed did."""
     store_backlog: int = 0
@@ -422,7 +421,6 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):
     metrics: list[dict[str, object]] = []
     attempts: tuple[RunRow, ...] = ()
     """All attempts at the run, where it has several."""
-    hooks: list[dict[str, object]] = []
     hooks: list[dict[str, object]] = []
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from engine import freeze
 from engine.errors import EngineError
 from engine.fingerprint import fingerprint
+from engine.provenance import Code
 
 if TYPE_CHECKING:
     from engine.records import Spec
@@ -70,7 +71,7 @@ def prepare(workspace: Workspace, spec: Spec, patch: str, environ: Mapping[str, 
     return Rerun(made, patch, environment, tuple(missing))
 
 
-def _code(workspace: Workspace, spec: Spec, patch: str, missing: list[Missing]) -> freeze.Code | None:
+def _code(workspace: Workspace, spec: Spec, patch: str, missing: list[Missing]) -> Code | None:
     """Give the code of then. A family's that was not frozen is frozen now, from the commit and patch of then."""
     code, git = spec.code, spec.git
     try:

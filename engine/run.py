@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from engine import cause as causes
 from engine import ids, rundir, when
 from engine.cause import Cause, Ending
-from engine.estimate import Estimate
+from engine.estimate import Estimate, Kind
 from engine.live import Progress, clean, number, whole
 from engine.memory import Prediction
 from engine.records import ENDED, LIVE, WAITING, RunRow, Spec
@@ -86,6 +86,8 @@ class Run:
     """How many peaks that were."""
     expected: Estimate | None = None
     """How long runs like it took."""
+    kinds: Sequence[Kind] | None = None
+    """What runs it is like."""
     estimated: tuple[int, bool] = (-1, False)
     """How many runs that was of, and whether on a GPU."""
     last_words: str = ""

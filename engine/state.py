@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from engine import claims, ids, limits, reasons, turns, when
 from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
-from engine.estimate import Durations, share_left
+from engine.estimate import Durations, kinds, share_left
 from engine.memory import Peaks
 from engine.records import ENDED, LIVE, WAITING, Order, QueueOrder, Spec
 from engine.run import START_PATIENCE, Line, Run, Seen
@@ -93,7 +93,9 @@ class World:
             return
         before = self.runs.get(run.spec.resume_from or "")
         share = share_left(before.progress.step, before.progress.steps) if before else 1.0
-        run.expected = self.durations.predict(run.spec, gpu, share)
+        if run.kinds is None or run.estimated[1] != gpu:
+            run.kinds = kinds(run.spec, gpu)  # hashed once: a thousand would be 50 ms each time a run ends
+        run.expected = self.durations.predict(run.kinds, share)
         run.estimated = self.durations.count, gpu
 
     def file(self, run: Run) -> None:

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from engine.adopt import Adopt
     from engine.client import Client
     from engine.families import Resolved
-    from engine.freeze import Code
     from engine.freezing import Plan
-    from engine.provenance import Provenance
+    from engine.provenance import Code, Provenance
     from engine.retry import Policy
     from engine.workspace import Workspace
 
@@ -206,7 +205,7 @@ def _provenance(cwd: Path, workspace: Workspace, wishes: Wishes, data: Sequence[
 def _code(client: Client, workspace: Workspace, plan: Plan, came_from: Provenance) -> Code:
     """Lay the code out, but for a rehearsal, which leaves no trace."""
     if client.rehearse is not None:
-        from engine.freeze import Code
+        from engine.provenance import Code
 
         return Code(why="a dry run")
     return plan.carry_out(workspace, came_from)

@@ -18,8 +18,8 @@ def place(run: Run) -> tuple[int, float, int, int]:
 
     A retry keeps its run's place.
     """
-    number, attempt = ids.number(run.id)
-    return (-run.priority, _rank(run), number, attempt)
+    number, attempt = ids.number(run.spec.id)
+    return (-run.priority, number if run.rank is None else run.rank, number, attempt)
 
 
 def _rank(run: Run) -> float:
@@ -84,15 +84,16 @@ def _told(state: str) -> str:
 def circles(runs: Mapping[str, Run], waiting: Collection[str]) -> dict[str, list[str]]:
     """Give, for each waiting run that can never start because of one, the runs that wait for each other in a circle."""
     needs = {
-        run_id: [other for other in (*runs[run_id].spec.after, *runs[run_id].spec.after_any) if other in waiting]
+        run_id: [other for other in (*spec.after, *spec.after_any) if other in waiting]
         for run_id in waiting
+        if (spec := runs[run_id].spec).after or spec.after_any
     }
     behind: dict[str, list[str]] = {}
     for run_id, others in needs.items():
         for other in others:
             behind.setdefault(other, []).append(run_id)
     open_needs = {run_id: len(others) for run_id, others in needs.items() if others}
-    free = [run_id for run_id, others in needs.items() if not others]
+    free = [run_id for run_id in behind if not needs.get(run_id)]
     for run_id in free:  # grows while it is walked
         for other in behind.get(run_id, ()):
             open_needs[other] -= 1

@@ -94,6 +94,8 @@ def summary(plan: Plan) -> str:
     known = [turn.end for turn in plan.turns if turn.end is not None]
     if known:
         parts.append(f"the others by about {when.clock(max(known), plan.now)}")
+    if plan.cut:
+        parts.append("planning took too long, so later starts are left out")
     if plan.beyond:
         parts.append(f"the last {plan.beyond} are not planned")
     return "; ".join([head, *parts]) + "."

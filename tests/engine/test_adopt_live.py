@@ -40,7 +40,6 @@ def test_numbers_of_a_program_that_does_not_know_us(box: Box, foreign: str):
     assert (row.steps, row.state) == (30, "running")
     box.crash()
     assert wait_for(lambda: r if (r := box.row(foreign)).step == 20 else None, "for the next engine").steps == 30
-    box.crash()
     (box.workspace.root / "go").touch()
     assert box.ended(foreign).state == "ok"
     folder = box.workspace.run(foreign)

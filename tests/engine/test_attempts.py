@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine import attempts, memory, rundir
+from engine.cause import Cause
 from engine.cli.main import run as cli
 from engine.errors import BadField, UsageError
 from engine.records import Retry, Spec, Submit
@@ -99,12 +100,20 @@ def test_out_of_memory_while_forecasting_halves_the_forecast():
     assert found.config["train"] == CONFIG["train"]
 
 
-def test_a_command_that_ran_out_of_memory_is_known_by_its_last_line():
+@pytest.mark.parametrize(
+    ("kind", "state", "devices", "because"),
+    [
+        ("device memory", "failed", ("GPU-a",), "oom"),
+        ("host memory", "failed", ("cpu",), "oom"),
+        ("host memory", "failed", ("GPU-a",), "failed"),  # a smaller batch on the GPU would not help
+        ("hang", "stopped", ("GPU-a",), "hang"),
+        ("power", "lost", ("GPU-a",), "lost"),
+    ],
+)
+def test_the_cause_decides_how_it_is_tried(kind: str, state: str, devices: tuple[str, ...], because: str):
     run = failed(oom=False, code=1, family="exec", config={}, retry=Policy(oom=1, times=1))
-    run.last_words = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total of"
-    assert after(run) == spec(family="exec", config={}, retry=run.spec.retry, because="oom", spent=(1, 0))
-    run.last_words = "ValueError: the cat ran out of the house"
-    assert after(run).because == "failed"
+    run.cause, run.state, run.devices = Cause(kind, ""), state, devices
+    assert after(run).because == because
 
 
 def test_other_ends_are_tried_later_each_time_and_only_so_often():
@@ -133,12 +142,18 @@ def test_other_ends_are_tried_later_each_time_and_only_so_often():
         (3, "toto", False),
         (5, "toto", False),
         (5, "exec", True),
-        (127, "exec", False),
     ],
 )
 def test_what_would_end_the_same_is_not_tried(code: int, family: str, again: bool):
     found = attempts.following(failed(oom=False, code=code, family=family, retry=Policy(times=1)))
     assert isinstance(found, Spec) is again
+
+
+@pytest.mark.parametrize("kind", ["import", "not found", "permission"])
+def test_a_command_that_can_not_work_is_not_tried(kind: str):
+    run = failed(oom=False, code=127, family="exec", retry=Policy(times=1))
+    run.cause = Cause(kind, "")
+    assert str(attempts.following(run)).startswith("not tried again: ")
 
 
 @pytest.mark.parametrize("state", ["ok", "stopped"])
@@ -192,11 +207,17 @@ def test_a_run_that_ran_out_of_memory_goes_on_with_less(box: Box):
 
 
 def test_who_follows_a_run_follows_its_attempts(box: Box, capsys: pytest.CaptureFixture[str]):
-    code = "import os, sys; sys.exit(os.environ['ENGINE_ATTEMPT'] != '3')"
-    words = ["exec", "--gpus", "0", "--retry", "2", "--retry-wait", "0.1s", "--follow", "--json"]
+    code = """
+import os, sys
+attempt = int(os.environ['ENGINE_ATTEMPT'])
+if attempt == 2:
+    sys.exit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of")
+sys.exit(attempt != 3)
+"""
+    words = ["exec", "--gpus", "0", "--retry", "1", "--retry-wait", "0.1s", "--retry-oom", "1", "--follow", "--json"]
     assert cli([*words, "--", sys.executable, "-c", code]) == 0
     row = json.loads(capsys.readouterr().out)
-    assert (row["id"], row["attempt"], row["tries"], row["because"]) == ("exec-0001.3", 3, 3, "failed")
+    assert (row["id"], row["attempt"], row["tries"], row["because"]) == ("exec-0001.3", 3, 3, "oom")
     assert cli(["exec", "--retry-wait", "5m", "--", "true"]) == 2
     assert "retry.wait without retry.times" in capsys.readouterr().err
     assert cli(["exec", "--share", "--gpus", "2", "--", "true"]) == 2

@@ -12,7 +12,7 @@ import pytest
 from engine import freeze
 from engine.errors import EngineError, UsageError
 from engine.freezing import for_command, for_trainers
-from engine.provenance import git_state
+from engine.provenance import Code, git_state
 from engine.records import Order, ShowRun
 from engine.submit import Wishes, submit_command, submit_family
 from engine.workspace import Workspace
@@ -43,7 +43,7 @@ def repo(tmp_path: Path) -> Path:
     return top
 
 
-def laid_out(workspace: Workspace, repo: Path) -> tuple[freeze.Code, Path]:
+def laid_out(workspace: Workspace, repo: Path) -> tuple[Code, Path]:
     workspace.prepare()
     state, patch = git_state(repo)
     code = freeze.freeze(workspace, repo, state, patch)

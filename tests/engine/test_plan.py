@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.cli import gantt
 from engine.cli.queue import summary
-from engine.estimate import Durations, share_left
+from engine.estimate import Durations, kinds, share_left
 from engine.places import Slot
 from engine.plan import MOST, plan
 from engine.records import ENDED, WAITING, Plan, Spec, Turn
@@ -157,6 +157,15 @@ def test_a_long_queue_is_planned_at_its_head_and_the_rest_is_counted():
     assert "the last 30 are not planned" in summary(found)
 
 
+def test_a_plan_that_takes_too_long_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch):
+    made = world(TOOK, [{"kind": 0}] * 5, cpu_slots=1)
+    monkeypatch.setattr("engine.plan.PATIENCE", -1.0)
+    found = plan(copy_world(made), [], NOW, NAMES)
+    assert [turn.start for turn in found.turns] == [NOW, None, None, None, None]
+    assert (found.cut, found.until) == (True, None)
+    assert "planning took too long" in summary(found)
+
+
 def test_durations_are_of_like_runs_only():
     known = Durations()
 
@@ -171,19 +180,19 @@ def test_durations_are_of_like_runs_only():
     for seconds in (90.0, 100.0, 300.0):
         known.add(spec(), seconds, False)
     known.add(spec(resume_from="toto-0001"), 1.0, False)
-    assert str(known.predict(spec(lr=0.1), False)) == "from 3 runs like it"
-    assert known.predict(spec(steps=200), False).seconds == pytest.approx(200.0), "the median, by the step"
-    rough = known.predict(spec(batch=16), False)
+    assert str(known.predict(kinds(spec(lr=0.1), False))) == "from 3 runs like it"
+    assert known.predict(kinds(spec(steps=200), False)).seconds == pytest.approx(200.0), "the median, by the step"
+    rough = known.predict(kinds(spec(batch=16), False))
     assert (rough.rough, str(rough)) == (True, "from 3 runs of its preset")
-    assert known.predict(spec(preset="large", batch=9), False) is None
-    assert known.predict(spec(), True) is None, "a GPU is another matter"
-    assert known.predict(spec(), False, share_left(75, 100)).seconds == pytest.approx(25.0)
+    assert known.predict(kinds(spec(preset="large", batch=9), False)) is None
+    assert known.predict(kinds(spec(), True)) is None, "a GPU is another matter"
+    assert known.predict(kinds(spec(), False), share_left(75, 100)).seconds == pytest.approx(25.0)
     assert share_left(None, 100) == 1.0
     known.add(spec(steps=300), 280.0, False)
-    assert known.predict(spec(steps=200), False).seconds == pytest.approx(190.0), (
+    assert known.predict(kinds(spec(steps=200), False)).seconds == pytest.approx(190.0), (
         "10 s go for starting, then 0.9 a step"
     )
-    assert known.predict(spec(), False).seconds == 100.0, "as many steps are known: their median"
+    assert known.predict(kinds(spec(), False)).seconds == 100.0, "as many steps are known: their median"
 
 
 turns_drawn = st.lists(
