@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.trainers.conftest import ROOT, Home, events, lines
+from tests.trainers.conftest import ROOT, Home, environment, events, lines
 from trainers import checkpoint, load_forecaster
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
@@ -276,3 +279,42 @@ def test_upstreams_recipe_moves_beta1_with_the_rate() -> None:
     betas = [beta1(config.train, step, 1000) for step in range(1000)]
     assert (betas[0], min(betas), betas[-1]) == pytest.approx((0.95, 0.85, 0.95))
     assert betas.index(min(betas)) == 29
+
+
+_RANKS = """
+import os, sys
+import torch
+from trainers.launch import LEADER
+from trainers.run import run
+
+torch.set_num_threads(1)
+os.environ |= {LEADER: str(os.getpid()), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": sys.argv[2]}
+children = []
+for rank in range(2):  # before torch has threads of its own: what costs is importing it
+    child = os.fork()
+    if not child:
+        os.environ["RANK"] = str(rank)
+        os._exit(run("kronos", sys.argv[1]))
+    children.append(child)
+sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+"""
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_train_both_phases_as_one_does(home: Home) -> None:
+    asked = {**TINY, "model__condition": "teacher", "model__tokenizer_zeta": 0, "train__eval_every": 6}
+    _, one = home.train("kronos-0001", "kronos", **asked)
+    two = home.make("kronos-0002", "kronos", **asked, train__processes=2)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    done = subprocess.run(
+        [sys.executable, "-c", _RANKS, str(two), str(port)], cwd=home.root, capture_output=True, text=True,
+        env={**environment(home.root), "GLOO_SOCKET_IFNAME": "lo"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for part in ("tokenizer", ""):
+        ours, theirs = (losses(folder / part) for folder in (one, two))
+        assert list(theirs) == list(range(1, 7))
+        assert list(theirs.values()) == pytest.approx(list(ours.values()), rel=1e-5)
+    assert events(two, "used")[0]["processes"] == 2

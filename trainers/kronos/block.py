@@ -143,9 +143,9 @@ class CrossAttention(nn.Module):
         joined: Tensor = self.out_proj(out_BhTD.transpose(1, 2).flatten(-2))
         return joined
 
-    def forward(self, x_BTd: Tensor, h_BTd: Tensor, rotate: bool, causal: bool) -> Tensor:
-        """rotate: turn queries by positions 0..T-1 of x and keys by those of h. causal: t sees keys 0..t alone."""
-        q, (k, v) = self.queries(x_BTd), self.keys_values(h_BTd)
+    def forward(self, q_BTd: Tensor, h_BTd: Tensor, rotate: bool, causal: bool) -> Tensor:
+        """q: what q_proj gives. rotate: turn it and keys by positions from 0. causal: position t sees 0..t alone."""
+        q, (k, v) = q_BTd.unflatten(-1, (self.heads, -1)).transpose(1, 2), self.keys_values(h_BTd)
         if rotate:
             q, k = turn(q, *self.rotary(0, q.shape[2])), turn(k, *self.rotary(0, k.shape[2]))
         return self.joined(F.scaled_dot_product_attention(q, k, v, is_causal=causal))

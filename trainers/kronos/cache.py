@@ -40,9 +40,9 @@ class Alone:
     def __init__(self, k_BhTD: Tensor, v_BhTD: Tensor, room: int, hidden: Tensor | None = None) -> None:
         B, h, T, D = k_BhTD.shape
         self.used, self.heads, self.scale = T, h, D**-0.5
-        self.k = k_BhTD.new_empty(B * h, D, T + room)  # as a product with one query takes it soonest
-        self.v = v_BhTD.new_empty(B * h, T + room, D)
-        self.k[..., :T], self.v[:, :T] = k_BhTD.flatten(0, 1).mT, v_BhTD.flatten(0, 1)
+        # as products with one query take them soonest
+        self.k, self.v = (x.new_empty(B * h, D, T + room) for x in (k_BhTD, v_BhTD))
+        self.k[..., :T], self.v[..., :T] = k_BhTD.flatten(0, 1).mT, v_BhTD.flatten(0, 1).mT
         self.none = k_BhTD.new_zeros(())
         self.hidden = None
         if hidden is not None:
@@ -52,7 +52,7 @@ class Alone:
         """Of the next positions, each [B,h,n,D]."""
         new = slice(self.used, self.used + k.shape[2])
         self.k[..., new] = k.flatten(0, 1).mT
-        self.v[:, new] = v.flatten(0, 1)
+        self.v[..., new] = v.flatten(0, 1).mT
         self.used = new.stop
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class Alone:
             share.masked_fill_(_later(q.shape[2], self.used, q.device), -torch.inf)
         if self.hidden is not None:
             share += self.hidden[..., : self.used]
-        return torch.bmm(share.softmax(-1), self.v[:, : self.used]).unflatten(0, (-1, self.heads))
+        return torch.bmm(share.softmax(-1), self.v[..., : self.used].mT).unflatten(0, (-1, self.heads))
 
 
 class Sharing:

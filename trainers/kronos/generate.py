@@ -21,7 +21,7 @@ from trainers.kronos.block import Turns, run
 from trainers.kronos.cache import History, Reading, divided, nothing, padding, turns_after
 from trainers.kronos.predictor import DEP_HEADS, Predictor
 from trainers.kronos.sampling import Sampling, draw
-from trainers.kronos.step import Quick, normal, quick, step
+from trainers.kronos.step import Step, normed, step, steps, stream
 
 ROWS = 4096
 """Positions that pass through the network at once where they can be divided; more were slower on a CPU."""
@@ -64,7 +64,7 @@ class Samples:
 
     def __init__(self, predictor: Predictor, history: Read, count: int, room: int) -> None:
         self.predictor, self.room = predictor, room
-        self.quick: list[Quick] = []
+        self.steps: list[Step] = []
         *self.blocks, self.dependency = history.kept.continued(count, room)
         self.last = history.last.repeat_interleave(count, dim=0).unsqueeze(1)
         """State [N,1,d] of the last position."""
@@ -73,8 +73,8 @@ class Samples:
         """The next n positions of each sample, embedded."""
         stack, norm = self.predictor.transformer, self.predictor.norm
         if x_Nnd.shape[1] == 1:
-            self.quick = self.quick or quick(stack, len(x_Nnd), self.room)
-            h = normal(step(self.quick, x_Nnd[:, 0], turns, self.blocks)).mul_(norm.weight).unsqueeze(1)
+            self.steps = self.steps or steps(stack, len(x_Nnd), self.room)
+            h = normed(norm, step(self.steps, x_Nnd[:, 0], turns, self.blocks)).unsqueeze(1)
         else:
             h = norm(run(stack, x_Nnd, turns, list(self.blocks)))
         self.dependency.add(*self.predictor.dep_layer.cross_attn.keys_values(h))
@@ -89,7 +89,7 @@ class Samples:
         layer = self.predictor.dep_layer
         row = F.embedding(s1_N, self.predictor.embedding.emb_s1.weight).unsqueeze(1)
         out = layer.cross_attn.joined(self.dependency.ask(layer.cross_attn.queries(row)))
-        asked = normal(out.add_(self.last)[:, 0]).mul_(layer.norm.weight)
+        asked = normed(layer.norm, stream(out.add_(self.last)[:, 0]))
         logits: Tensor = self.predictor.head.proj_s2(asked).float()
         return logits
 
@@ -112,8 +112,8 @@ def generate(
     history = predictor.embed(past.s1, past.s2, past.stamps)
     s1, s2 = (past.s1.new_empty(B * S, H) for _ in range(2))
     x = history.new_empty(B * S, H, history.shape[-1])
-    steps = _steps(predictor, past, history, x, S, context)
-    for i, parts in zip(range(H), steps, strict=False):
+    course = _course(predictor, past, history, x, S, context)
+    for i, parts in zip(range(H), course, strict=False):
         logits = torch.cat([part.s1_logits() for part in parts])
         s1[:, i] = draw(logits, sampling, generator)
         given = s1[:, i].split([len(part.last) for part in parts])
@@ -125,7 +125,7 @@ def generate(
     return s1.unflatten(0, (B, S)), s2.unflatten(0, (B, S))
 
 
-def _steps(
+def _course(
     predictor: Predictor, past: Past, history_BLd: Tensor, x_NHd: Tensor, S: int, context: int
 ) -> Iterator[list[Samples]]:
     """For step after step what its window says, in parts of the N rows. x is filled up to the step when it is due."""

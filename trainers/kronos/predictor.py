@@ -58,10 +58,16 @@ class TimeEmbedding(nn.Module):
             setattr(self, f"{name}_embed", table)
 
     def forward(self, stamps_BT5: Tensor) -> Tensor:
-        columns = stamps_BT5.long().unbind(-1)
-        tables = [getattr(self, f"{name}_embed") for name, _ in STAMPS]
+        columns = stamps_BT5.long()
+        tables = [getattr(self, f"{name}_embed").weight for name, _ in STAMPS]
+        if (
+            stamps_BT5.device.type == "cpu"
+        ):  # one product with ones at the rows: a third of five look-ups and their sums
+            sizes = torch.tensor([0, *(size for _, size in STAMPS)])
+            ones = torch.zeros(*columns.shape[:-1], int(sizes.sum())).scatter_(-1, columns + sizes.cumsum(0)[:-1], 1.0)
+            return (ones @ torch.cat(tables)).float()
         order = (1, 2, 3, 4, 0)  # upstream's: hour, weekday, day, month, minute
-        out: Tensor = sum(tables[i](columns[i]) for i in order)  # type: ignore[assignment]
+        out: Tensor = sum(F.embedding(columns[..., i], tables[i]) for i in order)  # type: ignore[assignment]
         return out
 
 
@@ -73,10 +79,12 @@ class DependencyLayer(nn.Module):
         self.cross_attn = CrossAttention(width, DEP_HEADS)
         self.norm = RMSNorm(width)
 
-    def forward(self, h_BTd: Tensor, row_BTd: Tensor, rotate: bool, causal: bool) -> Tensor:
-        """row: of the embedding of s1, unscaled. With fewer rows than states they belong to the last ones."""
-        out = self.cross_attn(row_BTd, h_BTd, rotate, causal)
-        return self.norm(h_BTd[:, -row_BTd.shape[1] :] + out)
+    def forward(self, h_BTd: Tensor, s1_BQ: Tensor, rows_Vd: Tensor, rotate: bool, causal: bool) -> Tensor:
+        """rows: the embedding of all s1, unscaled. With fewer ids than states they belong to the last ones."""
+        q_proj = self.cross_attn.q_proj
+        once = s1_BQ.numel() > len(rows_Vd)  # each id's query is made once, however often it occurs
+        q = F.embedding(s1_BQ, q_proj(rows_Vd)) if once else q_proj(F.embedding(s1_BQ, rows_Vd))
+        return self.norm(h_BTd[:, -s1_BQ.shape[1] :] + self.cross_attn(q, h_BTd, rotate, causal))
 
 
 class Heads(nn.Module):
@@ -162,7 +170,7 @@ class Predictor(nn.Module):
 
     def conditioned(self, h_BTd: Tensor, s1_BQ: Tensor, rotate: bool, causal: bool) -> Tensor:
         """The states that s2 is read from [B,Q,d], see `s2_logits`."""
-        out: Tensor = self.dep_layer(h_BTd, F.embedding(s1_BQ, self.embedding.emb_s1.weight), rotate, causal)
+        out: Tensor = self.dep_layer(h_BTd, s1_BQ, self.embedding.emb_s1.weight, rotate, causal)
         return out
 
     @torch.no_grad()
