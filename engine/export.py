@@ -74,7 +74,7 @@ def export(
         known = [entry.name for entry in workspace.runs.iterdir()] if workspace.runs.is_dir() else []
         raise UnknownRun(f"There is no run '{run}'.{did_you_mean(run, known)} `engine ls` shows all.")
     spec = _object(folder / rundir.SPEC)
-    step, checkpoint = _checkpoint(folder, run)
+    step, checkpoint = best_checkpoint(folder, run)
     results = {split: found for split in ("val", "test", "unseen") if (found := evaluation(folder, split)) is not None}
     data = _get(spec, "config", "data")
     asked: dict[str, Any] = data if isinstance(data, dict) else {}
@@ -127,7 +127,7 @@ def exported(workspace: Workspace) -> dict[str, Any]:
     return _object(path)
 
 
-def _checkpoint(folder: Path, run: str) -> tuple[int | None, Path]:
+def best_checkpoint(folder: Path, run: str) -> tuple[int | None, Path]:
     """Find the best checkpoint as the events tell it. Raises NothingToShow or EngineError."""
     best = [line for line in rundir.read(folder / rundir.EVENTS) if line.get("event") == "best"]
     saved = [line for line in rundir.read(folder / rundir.EVENTS) if line.get("event") == "checkpoint"]

@@ -50,6 +50,7 @@ COMMANDS: Table = {
         "config": ("engine.cli.models:config", "List every field of a family."),
         "best": ("engine.cli.models:best", "Show the leaderboard, beside the naive forecast."),
         "export": ("engine.cli.models:export", "Export a run's best checkpoint to .best_model_path."),
+        "evaluate": ("engine.cli.evaluate:evaluate", "Score a finished model on any data."),
         "predict": ("engine.cli.models:predict", "Forecast with the exported model."),
     },
     "Data": {
