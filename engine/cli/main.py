@@ -51,12 +51,12 @@ COMMANDS: Table = {
         "best": ("engine.cli.models:best", "Show the leaderboard, beside the naive forecast."),
         "export": ("engine.cli.models:export", "Export a run's best checkpoint to .best_model_path."),
         "evaluate": ("engine.cli.evaluate:evaluate", "Score a finished model on any data."),
-        "predict": ("engine.cli.models:predict", "Forecast with the exported model."),
+        "predict": ("engine.cli.predict:predict", "Forecast with the exported model."),
     },
     "Data": {
         "data": ("engine.cli.data:data", "Make, import or check data: synth, import, check."),
         "sql": ("engine.cli.database:sql", "Ask runs.duckdb in SQL."),
-        "db": ("engine.cli.database:db", "Look after runs.duckdb: rebuild."),
+        "db": ("engine.cli.database:db", "Look after runs.duckdb: rebuild, export."),
     },
     "Engine": {
         "up": ("engine.cli.box:up", "Start the engine, which takes up again what runs."),
