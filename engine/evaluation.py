@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import NothingToShow, UsageError
-from engine.records import RunRow, Spec
+from engine.errors import EngineError, NothingToShow, UsageError
+from engine.records import RunDetail, RunRow, ShowRun, Spec
 from engine.submit import Wishes, _provenance, _send, check, check_data
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ def find_model(workspace: Workspace, word: str, client: Client) -> Model:
     Raises NothingToShow when there is none, UnknownRun.
     """
     from engine.export import BEST, best_checkpoint, exported
-    from engine.records import ShowRun
     from engine.select import leaderboard
 
     if not word:
@@ -47,7 +46,10 @@ def find_model(workspace: Workspace, word: str, client: Client) -> Model:
         word = board.best.id
     elif (folder := Path(word).expanduser().absolute()).is_dir() and (folder / "config.json").is_file():
         return Model(folder)
-    run = client.call(ShowRun(word)).row.id
+    detail = client.call(ShowRun(word))
+    if not isinstance(detail, RunDetail):
+        raise EngineError(f"The engine answered {type(detail).__name__} about {word}.")
+    run = detail.row.id
     return Model(best_checkpoint(workspace.run(run), run)[1], run)
 
 

@@ -118,26 +118,3 @@ def _direction(word: str) -> Literal["min", "max"] | None:
         case "max":
             return "max"
     raise UsageError(f"--direction {word}: expected min or max.")
-
-
-def predict(
-    symbol: Annotated[list[str] | None, typer.Option(help="A series; may be given several times. Else all.")] = None,
-    data: Annotated[str, typer.Option(help="File or folder; else the data that the model was trained on.")] = "",
-    horizon: Annotated[int, typer.Option(help="Steps ahead.")] = 64,
-    levels: Annotated[str, typer.Option(help="Quantile levels, with commas.")] = ".1,.5,.9",
-    model: Annotated[str, typer.Option(help="A checkpoint folder; else the exported one.")] = "",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    as_json: Json = False,
-) -> None:
-    """Forecast with the exported model (.best_model_path), in original prices."""
-    from engine.cli.data import trainers
-    from engine.errors import NothingToShow
-
-    best = talk.workspace().best
-    if not model and not best.exists():
-        raise NothingToShow("No model has been exported: `engine export best` exports the best one, or give --model.")
-    args = ["forecast", "--model", model or str(best), "--horizon", str(horizon), "--levels", levels]
-    args += ["--device", device]
-    args += [part for name in symbol or () for part in ("--symbol", name)]
-    args += ["--data", data] if data else []
-    raise typer.Exit(trainers([*args, "--json"] if as_json else args))
