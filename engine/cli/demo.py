@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.board_text import render
 from engine.cli import talk
 from engine.errors import EngineError
 from engine.export import exported
 from engine.fingerprint import MARKER
 from engine.records import ENDED, ListRuns, Rows, RunDetail, ShowRun
-from engine.select import leaderboard, render
+from engine.select import leaderboard
 from engine.submit import Wishes, has_data, submit_family
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _choose(client: Client, workspace: Workspace, family: str, fingerprint: str,
     from engine.cli.promote import promote, told
 
     up_to_date()
-    board = leaderboard(workspace.database, family=family, fingerprint=fingerprint)
+    board = leaderboard(workspace.database, family=family, dataset=fingerprint)
     talk.out(f"\n{render(board)}\n")
     if board.best is None:
         raise EngineError(f"None of {', '.join(ids)} has a validation result; `engine show {ids[0]}` tells more.")
@@ -140,7 +141,7 @@ def _choose(client: Client, workspace: Workspace, family: str, fingerprint: str,
         if TAG not in talk.expect(client.call(ShowRun(mine)), RunDetail).row.tags:
             talk.say(f"{workspace.best.name} names your {mine} and stays so; `engine export best` would change it.")
             return workspace.root / board.best.checkpoint
-    found = promote(fingerprint=fingerprint, family=family)
+    found = promote(dataset=fingerprint, family=family)
     talk.say(told(found))
     return found.checkpoint
 

@@ -48,8 +48,9 @@ COMMANDS: Table = {
     "Models": {
         "families": ("engine.cli.models:families", "List the model families and their presets."),
         "config": ("engine.cli.models:config", "List every field of a family."),
-        "best": ("engine.cli.models:best", "Show the leaderboard, beside the naive forecast."),
-        "export": ("engine.cli.models:export", "Export a run's best checkpoint to .best_model_path."),
+        "best": ("engine.cli.best:best", "Show the leaderboard, beside the naive forecast."),
+        "export": ("engine.cli.exports:export", "Export a run's best checkpoint to .best_model_path."),
+        "aliases": ("engine.cli.exports:aliases", "List the models that names such as prod stand for."),
         "evaluate": ("engine.cli.evaluate:evaluate", "Score a finished model on any data."),
         "predict": ("engine.cli.predict:predict", "Forecast with the exported model."),
     },
