@@ -49,6 +49,8 @@ COMMANDS: Table = {
         "families": ("engine.cli.models:families", "List the model families and their presets."),
         "config": ("engine.cli.models:config", "List every field of a family."),
         "best": ("engine.cli.best:best", "Show the leaderboard, beside the naive forecast."),
+        "compare": ("engine.cli.compare:compare", "Put runs side by side: differences, results, tests."),
+        "report": ("engine.cli.report:report", "Write one file to mail about many runs."),
         "export": ("engine.cli.exports:export", "Export a run's best checkpoint to .best_model_path."),
         "aliases": ("engine.cli.exports:aliases", "List the models that names such as prod stand for."),
         "evaluate": ("engine.cli.evaluate:evaluate", "Score a finished model on any data."),
