@@ -4,6 +4,7 @@
     resolve FAMILY           stdin {"preset", "set"} -> the full checked config, as JSON
     data synth|import|check  prepare data
     forecast                 forecast with a checkpoint
+    convert                  a checkpoint for other runtimes
     evaluate RUN_FOLDER      score a finished model on data that the folder's spec.json names
     FAMILY RUN_FOLDER        train what the folder's spec.json says
 
@@ -17,7 +18,7 @@ import sys
 
 from trainers.errors import ConfigError, TrainerError, did_you_mean
 
-COMMANDS = ("describe", "resolve", "data", "forecast", "evaluate")
+COMMANDS = ("describe", "resolve", "data", "forecast", "convert", "evaluate")
 
 
 def main(argv: list[str]) -> int:
@@ -52,6 +53,10 @@ def _run(argv: list[str]) -> int:
         from trainers.forecast_cli import main as forecast_main  # torch and pandas
 
         return forecast_main(rest)
+    if command == "convert":
+        from trainers.convert import main as convert_main
+
+        return convert_main(rest)
     if command == "evaluate":
         _no_more(command, rest, 1)
         from trainers.stop import Stop
