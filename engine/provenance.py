@@ -27,7 +27,7 @@ PACKAGES = (
 FILE_LIMIT = 1 << 20
 UNTRACKED_LIMIT = 8 << 20
 PATCH_LIMIT = 32 << 20
-WORKSPACE_NAMES = ("runs", "runs.duckdb", "runs.duckdb.wal", "trainingdata", ".best_model_path")
+WORKSPACE_NAMES = ("runs", "runs.duckdb", "runs.duckdb.wal", "trainingdata")
 
 
 class Git(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +78,8 @@ def collect(
     from engine.withhold import filter_environment
 
     root = cwd if workspace is None else workspace
-    git, patch = git_state(cwd, [*(root / name for name in WORKSPACE_NAMES), *data_paths])
+    exports = root.glob(".best_model_path*")  # aliases, their twins, and the ones before
+    git, patch = git_state(cwd, [*(root / name for name in WORKSPACE_NAMES), *exports, *data_paths])
     env, withheld = filter_environment(os.environ if environ is None else environ)
     cache = root / "runs" / ".engine" / "fingerprints.json"
     return Provenance(
