@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import UnknownFamily, UsageError, did_you_mean
 from engine.paired import SIGNIFICANT, Paired, p_words, verdict
-from engine.store_board import Scored, energy, scored_runs
+from engine.store_board import Scored, Told, energy, scored_runs, told
 from engine.store_forecasts import against
 from engine.store_open import PATIENCE, reading
 
@@ -225,7 +225,7 @@ def _of(
     groups: defaultdict[Group, list[Scored]] = defaultdict(list)
     without = []
     for run in runs:
-        if _value(run) is None:
+        if run.value is None:
             without.append(run)
         else:
             groups[_group(run)].append(run)
@@ -265,11 +265,6 @@ def _named(runs: Sequence[Scored], fingerprint: str) -> str:
     return f"{fingerprint[:12]} ({f'{paths}, ' if paths else ''}{len(mine)} run{'' if len(mine) == 1 else 's'})"
 
 
-def _value(run: Scored) -> float | None:
-    found = run.value if run.scored else run.logged
-    return found if found is not None and math.isfinite(found) else None
-
-
 def _group(run: Scored) -> Group:
     return run.fingerprint, run.horizon, run.windows if run.scored else None, run.scored
 
@@ -290,16 +285,17 @@ def _board(
     top_k: int | None,
 ) -> Board:
     sign = 1.0 if way == "min" else -1.0
-    ranked = sorted(runs, key=lambda run: sign * (_value(run) or 0.0))  # sorted keeps the earlier of equals first
-    naives = [run.naive for run in runs if run.naive is not None and math.isfinite(run.naive)]
+    ranked = sorted(runs, key=lambda run: sign * (run.value or 0.0))  # sorted keeps the earlier of equals first
+    naives = [run.naive for run in runs if run.naive is not None]
     naive = 0.0 if metric.removeprefix("val_") == "skill" else (naives[0] if naives else None)
     shown = ranked[:top_k]
     tests: dict[str, Paired] = {}
     if folder is not None and metric == METRIC and chosen[3]:
         tests = against(con, folder, ranked[0].id, _ids(shown[1:TESTED]))
     seeds = _seeds(runs)
-    costs = energy(con, [run.run_id for run in shown if run.devices])
-    rows = [_row(run, rank, seeds, costs.get(run.run_id)) for rank, run in enumerate(shown, 1)]
+    more = told(con, metric, [run.run_id for run in shown])
+    costs = energy(con, [run.run_id for run in shown if more[run.run_id].devices])
+    rows = [_row(run, rank, more[run.run_id], seeds, costs.get(run.run_id)) for rank, run in enumerate(shown, 1)]
     rows = [rows[0], *(_beside(row, rows[0], tests.get(row.id)) for row in rows[1:])]
     best, ties = rows[0], sum(row.tie for row in rows)
     if naive is not None:
@@ -332,25 +328,23 @@ def _seeds(runs: Sequence[Scored]) -> dict[int, list[float]]:
     """Values of each config by seed; of a seed that ran twice, the last."""
     found: defaultdict[int, dict[int, float]] = defaultdict(dict)
     for run in runs:
-        value = _value(run)
-        if run.seed is not None and value is not None:
-            found[run.settings][run.seed] = value
+        if run.seed is not None and run.value is not None:
+            found[run.settings][run.seed] = run.value
     return {settings: list(values.values()) for settings, values in found.items()}
 
 
-def _row(run: Scored, rank: int, seeds: dict[int, list[float]], kwh: float | None) -> BoardRow:
-    value = _value(run)
-    assert value is not None
+def _row(run: Scored, rank: int, more: Told, seeds: dict[int, list[float]], kwh: float | None) -> BoardRow:
+    assert run.value is not None
     same = seeds.get(run.settings, []) if run.seed is not None else []
     several = len(same) > 1
-    gap = run.test_skill - run.skill if run.test_skill is not None and run.skill is not None else None
+    gap = more.test_skill - more.skill if more.test_skill is not None and more.skill is not None else None
     return BoardRow(
-        rank, run.id, value, run.name, run.family, run.state, run.naive, run.skill, run.dm_stat, run.dm_p,
-        dm_words(run.dm_stat, run.dm_p), run.steps, run.hours,
-        f"runs/{run.id}/{run.checkpoint}" if run.checkpoint else "", run.commit, run.seed, max(1, len(same)),
+        rank, run.id, run.value, more.name, run.family, more.state, run.naive, more.skill, more.dm_stat, more.dm_p,
+        dm_words(more.dm_stat, more.dm_p), more.steps, more.hours,
+        f"runs/{run.id}/{more.checkpoint}" if more.checkpoint else "", more.commit, run.seed, max(1, len(same)),
         statistics.fmean(same) if several else None, statistics.stdev(same) if several else None,
-        device_hours=run.hours * run.devices if run.hours is not None and run.devices else None, kwh=kwh,
-        test=run.test, unseen=run.unseen, gap=gap,
+        device_hours=more.hours * more.devices if more.hours is not None and more.devices else None, kwh=kwh,
+        test=more.test, unseen=more.unseen, gap=gap,
     )  # fmt: skip
 
 
@@ -379,8 +373,8 @@ def _sentence(best: BoardRow, naive: float | None, sign: float, ties: int) -> st
     gap = sign * (best.value - naive)
     size = f"{abs(gap / naive) * 100:.1f} %" if naive else f"{abs(gap):.3g}"
     if gap >= 0:
-        told = f"the best, {best.id}, is {size} worse" if gap > 0 else f"the best, {best.id}, is as good"
-        return f"No run beats the naive forecast ({naive:.3g}); {told}.{tied}"
+        how = f"is {size} worse" if gap > 0 else "is as good"
+        return f"No run beats the naive forecast ({naive:.3g}); the best, {best.id}, {how}.{tied}"
     doubt = ""
     if best.dm_p is not None and best.dm_stat is not None:
         sure = best.dm_p < SIGNIFICANT and best.dm_stat < 0
@@ -399,7 +393,7 @@ def _apart(others: dict[Group, list[Scored]], chosen: Group) -> str:
     count = sum(map(len, others.values()))
     if not count:
         return ""
-    told = []
+    parts = []
     for key, found in sorted(others.items(), key=lambda item: -len(item[1]))[:4]:
         differs = []
         if key[0] != chosen[0]:
@@ -410,8 +404,8 @@ def _apart(others: dict[Group, list[Scored]], chosen: Group) -> str:
             differs.append("no final evaluation")
         elif key[2] != chosen[2]:
             differs.append(f"{key[2]} windows")
-        told.append(f"{len(found)} with {', '.join(differs)}")
-    return f"{count} left out that can't be compared: {'; '.join(told)}."
+        parts.append(f"{len(found)} with {', '.join(differs)}")
+    return f"{count} left out that can't be compared: {'; '.join(parts)}."
 
 
 def span(hours: float) -> str:

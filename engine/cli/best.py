@@ -25,7 +25,7 @@ def best(
         typer.Option("--dataset", "--fingerprint", help="Only runs on these data: fingerprint (its start) or path."),
     ] = "",
     all_data: Annotated[bool, typer.Option("--all-data", help="Every data set, each ranked by itself.")] = False,
-    top_k: Annotated[int | None, typer.Option("--top-k", "-k", help="At most so many runs.")] = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", help="At most so many runs; 0 is all.")] = 50,
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Choose one by its number to export.")
     ] = False,
@@ -42,6 +42,7 @@ def best(
     from engine.select import leaderboard, leaderboards
 
     told = direction(way)
+    most = top_k or None
     if all_data and dataset:
         raise UsageError("--all-data and --dataset exclude each other.")
     if interactive and as_json:
@@ -51,9 +52,9 @@ def best(
     up_to_date()
     database = talk.workspace().database
     if all_data:
-        boards = leaderboards(database, metric, told, family or None, top_k)
+        boards = leaderboards(database, metric, told, family or None, most)
     else:
-        boards = (leaderboard(database, metric, told, family or None, top_k, dataset or None),)
+        boards = (leaderboard(database, metric, told, family or None, most, dataset or None),)
     if as_json:
         shown = [board.as_json() for board in boards]
         talk.json_out(shown if all_data else shown[0])
