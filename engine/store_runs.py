@@ -37,9 +37,12 @@ def results(con: DuckDBPyConnection, runs: Sequence[str]) -> Results:
 def by_symbol(con: DuckDBPyConnection, runs: Sequence[str], split: str = "val") -> BySymbol:
     """Skill and error of each symbol; skill is told from pct_mae and naive's where it is not there."""
     found: BySymbol = {}
+    # Not by the view symbol_results: it would first group what every run ever reached.
     for symbol, run, skill, error in con.execute(
-        "SELECT symbol, id, coalesce(skill, 1 - pct_mae / nullif(naive_pct_mae, 0)), pct_mae FROM symbol_results "
-        "WHERE split = ? AND id IN (SELECT unnest(?::VARCHAR[])) ORDER BY symbol",
+        "SELECT symbol, id, coalesce(max(value) FILTER (metric = 'skill'), 1 - max(value) FILTER (metric = 'pct_mae') "
+        "/ nullif(max(value) FILTER (metric = 'naive_pct_mae'), 0)), max(value) FILTER (metric = 'pct_mae') "
+        "FROM evaluations JOIN (SELECT run_id, id FROM runs WHERE id IN (SELECT unnest($2::VARCHAR[]))) USING (run_id) "
+        "WHERE split = $1 AND symbol <> '' GROUP BY symbol, id ORDER BY symbol",
         [split, list(runs)],
     ).fetchall():
         found.setdefault(symbol, {})[run] = (skill, error)
