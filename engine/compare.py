@@ -1,124 +1,125 @@
-"""What differs between two runs: what they are, their settings, code, packages, environment and data."""
+"""Several runs side by side: where they differ, what they reached on the windows they share, symbol by symbol."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import msgspec
 
-from engine.records import Spec
+from engine import rundir
+from engine.differences import Difference, differences
+from engine.errors import EngineError, UnknownRun, UsageError
+from engine.paired import Paired
+from engine.records import Spec, decode_spec
+from engine.select import direction_of
+from engine.store_forecasts import against
+from engine.store_open import PATIENCE, reading
+from engine.store_runs import BySymbol, Curves, by_symbol, curves, results
+from engine.workspace import Workspace
 
-PARTS = ("run", "settings", "code", "packages", "environment", "data")
+MOST = 32
+"""Runs that can be compared at once."""
+SPLITS = ("val", "test", "unseen")
+FIRST = ("pct_mae", "naive_pct_mae", "skill", "dm_stat", "dm_pvalue")
+CURVES = ("val_pct_mae", "loss")
 
 
-class Difference(msgspec.Struct, frozen=True):
-    """a, b: the value in each run; None where one has none."""
-
-    part: str
+@dataclass(frozen=True)
+class Metric:
     name: str
-    a: object
-    b: object
+    """With its split: val_pct_mae."""
+    values: tuple[float | None, ...]
+    best: int | None
+    """The number of the run that is best by it; None for what is no score, and where runs are not comparable."""
 
 
-def differences(a: Spec, b: Spec, patch_a: str = "", patch_b: str = "") -> list[Difference]:
-    """Give everything that differs, by part and name. patch_a, patch_b: their code.patch."""
-    found = _differ("run", _what(a), _what(b))
-    found += _differ("settings", _flat(a), _flat(b))
-    found += _differ("code", _code(a), _code(b))
-    found += _files(a, b, patch_a, patch_b)
-    found += _differ("packages", {"python": a.python, **a.packages}, {"python": b.python, **b.packages})
-    found += _differ(
-        "environment", {**a.env, "host": a.host, "user": a.user}, {**b.env, "host": b.host, "user": b.user}
+@dataclass(frozen=True)
+class Comparison:
+    runs: tuple[str, ...]
+    names: tuple[str, ...]
+    states: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    metrics: tuple[Metric, ...]
+    tests: dict[str, Paired]
+    """Of each further run against the first, over the validation windows both have forecast."""
+    symbols: BySymbol
+    curves: dict[str, Curves]
+    note: str = ""
+    """Why results can't be compared, where that is so."""
+
+    def as_json(self) -> dict[str, Any]:
+        plain = asdict(self)
+        plain["tests"] = {run: asdict(test) | {"words": test.words} for run, test in self.tests.items()}
+        plain["symbols"] = {
+            symbol: {run: {"skill": skill, "pct_mae": error} for run, (skill, error) in row.items()}
+            for symbol, row in self.symbols.items()
+        }
+        return plain
+
+
+def compare(workspace: Workspace, runs: Sequence[str]) -> Comparison:
+    """Compare runs by their whole ids; the first is what the others are tested against.
+
+    Raises UsageError for fewer than two or more than MOST, UnknownRun, NothingToShow when there is no database.
+    """
+    runs = list(dict.fromkeys(runs))
+    if not 2 <= len(runs) <= MOST:
+        raise UsageError(f"{len(runs)} run{'' if len(runs) == 1 else 's'} to compare: expected 2 to {MOST}.")
+    specs = [spec_of(workspace, run) for run in runs]
+    with reading(workspace.database, PATIENCE) as con:
+        states = dict(con.execute(
+            "SELECT id, outcome FROM runs WHERE id IN (SELECT unnest(?::VARCHAR[]))", [runs]
+        ).fetchall())  # fmt: skip
+        found = results(con, runs)
+        tests = against(con, workspace.runs, runs[0], runs[1:])
+        symbols = by_symbol(con, runs)
+        drawn = {metric: points for metric in CURVES if (points := curves(con, runs, metric))}
+    note = _apart(specs)
+    names = sorted({name for run in runs for name in found[run]}, key=_place)
+    metrics = tuple(_metric(name, [found[run].get(name) for run in runs], not note) for name in names)
+    return Comparison(
+        tuple(runs),
+        tuple(spec.name for spec in specs),
+        tuple(states.get(run, "") for run in runs),
+        tuple(differences(specs)),
+        metrics,
+        tests,
+        symbols,
+        drawn,
+        note,
     )
-    found += _differ("data", _data(a), _data(b))
-    return found
 
 
-def _differ(part: str, a: Mapping[str, object], b: Mapping[str, object]) -> list[Difference]:
-    names = [*a, *(name for name in b if name not in a)]
-    return [Difference(part, name, a.get(name), b.get(name)) for name in names if a.get(name) != b.get(name)]
+def _place(name: str) -> tuple[int, int, str]:
+    """Validation first, and of each split what the leaderboard shows."""
+    split, _, short = name.partition("_")
+    return SPLITS.index(split) if split in SPLITS else len(SPLITS), FIRST.index(short) if short in FIRST else 9, short
 
 
-def _what(spec: Spec) -> dict[str, object]:
-    command = None if spec.config else " ".join(spec.command)
-    cwd = spec.code.cwd if spec.code and spec.code.cwd else spec.cwd
-    return {
-        "family": spec.family, "preset": spec.preset, "command": command, "cwd": cwd, "seed": spec.seed,
-        "gpus": spec.gpus, "resume_from": spec.resume_from, "name": spec.name, "tags": list(spec.tags),
-    }  # fmt: skip
+def spec_of(workspace: Workspace, run: str) -> Spec:
+    """Raises UnknownRun, and EngineError for a spec that can't be read."""
+    path = workspace.run(run) / rundir.SPEC
+    try:
+        return decode_spec(path.read_bytes())
+    except FileNotFoundError:
+        raise UnknownRun(f"There is no run '{run}'. `engine ls` shows all.") from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise EngineError(f"{path} can't be read: {error}") from None
 
 
-def _flat(spec: Spec) -> dict[str, object]:
-    return {f"{section}.{name}": value for section, fields in spec.config.items() for name, value in fields.items()}
+def _apart(specs: Sequence[Spec]) -> str:
+    prints = {spec.data.fingerprint if spec.data else "" for spec in specs}
+    horizons = {spec.config.get("data", {}).get("horizon") for spec in specs}
+    differ = [word for word, values in (("data", prints), ("horizons", horizons)) if len(values) > 1]
+    return f"The runs are on different {' and '.join(differ)}: their results do not compare." if differ else ""
 
 
-def _code(spec: Spec) -> dict[str, object]:
-    git, code = spec.git, spec.code
-    return {
-        "commit": git.commit if git else "",
-        "branch": git.branch if git else "",
-        "frozen": bool(code and code.tree),
-    }
-
-
-def _data(spec: Spec) -> dict[str, object]:
-    data = spec.data
-    if data is None:
-        return {}
-    return {"path": data.path, "fingerprint": data.fingerprint, "files": data.files, "bytes": data.bytes}
-
-
-# -- code -------------------------------------------------------------------------------------------------------------
-
-
-def _files(a: Spec, b: Spec, patch_a: str, patch_b: str) -> list[Difference]:
-    """Files whose content differs: by commit where the repository has both, and by what each patch does to them."""
-    of_a, of_b = sections(patch_a), sections(patch_b)
-    found = {
-        name: (_does(of_a.get(name)), _does(of_b.get(name))) for name in of_a | of_b if of_a.get(name) != of_b.get(name)
-    }
-    for name, how in _between(a, b):
-        found[name] = (found.get(name, ("", ""))[0] or "in the commit", found.get(name, ("", ""))[1] or how)
-    return [Difference("code", name, one, other) for name, (one, other) in sorted(found.items())]
-
-
-def sections(patch: str) -> dict[str, str]:
-    """Split a patch by file."""
-    found = {}
-    for part in f"\n{patch}".split("\ndiff --git ")[1:]:
-        head = part.split("\n", 1)[0]
-        found[head.rpartition(" b/")[2] or head] = part
-    return found
-
-
-def _does(section: str | None) -> str | None:
-    if section is None:
-        return None
-    lines = section.split("\n")
-    plus = sum(line.startswith("+") and not line.startswith("+++") for line in lines)
-    minus = sum(line.startswith("-") and not line.startswith("---") for line in lines)
-    return f"+{plus} -{minus}"
-
-
-def _between(a: Spec, b: Spec) -> list[tuple[str, str]]:
-    """Files that two commits differ in, with what happened to each; nothing where no repository has both."""
-    one, other = (spec.git.commit if spec.git else "" for spec in (a, b))
-    if not one or not other or one == other:
-        return []
-    from engine.errors import EngineError
-    from engine.freeze import ask, has_commit
-
-    words = {"A": "added", "D": "deleted", "M": "changed", "T": "another kind"}
-    for place in dict.fromkeys(spec.code.top if spec.code and spec.code.top else spec.cwd for spec in (a, b)):
-        top = Path(place)
-        if not top.is_dir() or not (has_commit(top, one) and has_commit(top, other)):
-            continue
-        try:
-            told = (
-                ask(top, "diff", "--name-status", "--no-renames", "-z", one, other).decode(errors="replace").split("\0")
-            )
-        except EngineError:
-            continue
-        return [(name, words.get(how[:1], how)) for how, name in zip(told[::2], told[1::2], strict=False)]
-    return []
+def _metric(name: str, values: list[float | None], comparable: bool) -> Metric:
+    short = name.partition("_")[2]
+    known = [value for value in values if value is not None]
+    if not comparable or len(known) < 2 or short.startswith(("naive_", "dm_")) or short == "coverage":
+        return Metric(name, tuple(values), None)
+    first = min(known) if direction_of(short) == "min" else max(known)
+    return Metric(name, tuple(values), values.index(first) if known.count(first) == 1 else None)

@@ -33,7 +33,6 @@ WORKSPACE_NAMES = (
     "runs.duckdb.wal",
     "runs.duckdb.new",
     "trainingdata",
-    ".best_model_path",
     "hooks.json",
 )
 
@@ -101,7 +100,8 @@ def collect(
     from engine.withhold import filter_environment
 
     root = cwd if workspace is None else workspace
-    git, patch = git_state(cwd, [*(root / name for name in WORKSPACE_NAMES), *data_paths])
+    exports = root.glob(".best_model_path*")  # aliases, their twins, and the ones before
+    git, patch = git_state(cwd, [*(root / name for name in WORKSPACE_NAMES), *exports, *data_paths])
     env, withheld = filter_environment(os.environ if environ is None else environ)
     cache = root / "runs" / ".engine" / "fingerprints.json"
     return Provenance(

@@ -1,20 +1,24 @@
 """Which run is best, by validation alone, with the naive forecast in its place among them.
 
 Only runs that were scored on the same data, horizon and windows are compared; the note says what was left out and how
-to choose. Test and unseen results never rank anything (DESIGN §6).
+to choose. Test and unseen results never rank anything (DESIGN §6). CLI, screens and reports all ask here.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import UnknownFamily, UsageError, did_you_mean
-from engine.store_board import Scored, scored_runs
+from engine.paired import SIGNIFICANT, Paired, p_words, verdict
+from engine.store_board import Scored, Told, energy, scored_runs, told
+from engine.store_forecasts import against
+from engine.store_open import PATIENCE, reading
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -22,10 +26,11 @@ if TYPE_CHECKING:
 METRIC = "val_pct_mae"
 Direction = Literal["min", "max"]
 HIGHER_IS_BETTER = ("skill", "r2", "dir_acc", "sharpe", "accuracy", "acc", "f1", "auc", "per_s")
-SIGNIFICANT = 0.05
 NAIVE = "naive"
 IMPORTED = "imported"
 """What data of imported runs are called: nobody knows what their numbers were measured on."""
+TESTED = 10
+"""How many of the first are tested against the best one, window by window."""
 Group = tuple[str, int | None, int | None, bool]
 """Data fingerprint, horizon, windows, and whether the value comes from an evaluation."""
 
@@ -47,16 +52,44 @@ class BoardRow:
     dm_stat: float | None = None
     dm_p: float | None = None
     words: str = ""
-    """The Diebold-Mariano test in words."""
+    """The Diebold-Mariano test against naive in words."""
     steps: int | None = None
     hours: float | None = None
     checkpoint: str = ""
     """Relative to the workspace."""
     commit: str = ""
+    seed: int | None = None
+    seeds: int = 1
+    """Seeds of this config, itself included: runs that differ in nothing else."""
+    mean: float | None = None
+    """Of the values of those seeds; None with a single one."""
+    spread: float | None = None
+    """Their standard deviation."""
+    tie: bool = False
+    """Whether nothing shows that it is worse than the best."""
+    against_best: str = ""
+    """What was found of that, in words."""
+    device_hours: float | None = None
+    """Hours times devices; None on the CPU, whose hours are `hours`."""
+    kwh: float | None = None
+    test: float | None = None
+    """The metric on test data, and on unseen symbols: only of promoted runs."""
+    unseen: float | None = None
+    gap: float | None = None
+    """Skill on test data less skill on validation: negative is worse on what it had not seen."""
 
     @property
     def is_naive(self) -> bool:
         return self.rank is None
+
+    @property
+    def cost(self) -> str:
+        """`2.0 device h, 0.61 kWh`, `12 min of CPU`; kWh is n/a where no power was sampled."""
+        if self.hours is None:
+            return ""
+        if self.device_hours is None:
+            return f"{span(self.hours)} of CPU"
+        return f"{span(self.device_hours)} of device, {'kWh n/a' if self.kwh is None else f'{self.kwh:.3g} kWh'}"
 
 
 @dataclass(frozen=True)
@@ -67,25 +100,37 @@ class Board:
     """Best first."""
     naive: float | None = None
     sentence: str = ""
-    """What to think of it, in one sentence."""
+    """What to think of it, in a sentence or two."""
     note: str = ""
     """What was left out, and how to choose; empty when nothing was."""
     fingerprint: str = ""
+    data: str = ""
+    """The path of the data as given."""
     horizon: int | None = None
     windows: int | None = None
     synthetic: bool = False
     """Whether the data are made up."""
     left_out: tuple[str, ...] = field(default=())
     """Runs without a rank."""
+    runs: int = 0
+    """How many have a rank, shown or not."""
 
     @property
     def best(self) -> BoardRow | None:
         """The run of rank 1, None when there is none."""
         return next((row for row in self.rows if not row.is_naive), None)
 
+    @property
+    def beats_naive(self) -> bool:
+        """Whether the best one is better than the naive forecast, by chance or not."""
+        best = self.best
+        if best is None or self.naive is None:
+            return False
+        return best.value < self.naive if self.direction == "min" else best.value > self.naive
+
     def as_json(self) -> dict[str, Any]:
         """Give what `--json` prints: plain lists, dicts, strings and numbers."""
-        return asdict(self)
+        return asdict(self) | {"rows": [asdict(row) | {"cost": row.cost} for row in self.rows]}
 
 
 def direction_of(metric: str) -> Direction:
@@ -100,16 +145,45 @@ def leaderboard(
     direction: Direction | None = None,
     family: str | None = None,
     top_k: int | None = None,
-    fingerprint: str | None = None,
+    dataset: str | None = None,
+    *,
+    only: Sequence[str] | None = None,
 ) -> Board:
-    """Rank the runs by a validation metric, or by the best value logged of any other.
+    """Rank the runs on one data set by a validation metric, or by the best value logged of any other.
 
-    direction: "min" or "max"; None goes by the metric's name. top_k: how many runs to give. fingerprint: of the
-    data, its beginning is enough; None takes the data, horizon and windows most runs have in common (of equals the
-    latest). A run without a finite value is in left_out, never among the rows.
-    Raises UsageError for a test or unseen metric, one that nobody has, an unknown direction or fingerprint,
-    UnknownFamily, NothingToShow when there is no database.
+    direction: "min" or "max"; None goes by the metric's name. top_k: how many runs to give. dataset: the beginning of
+    the data's fingerprint, or its path; needed where runs are on several. Of one data set, the horizon and windows
+    are those most runs have in common (of equals the latest). only: these runs and no others. A run without a finite
+    value is in left_out, never among the rows.
+    Raises UsageError for a test or unseen metric, one that nobody has, an unknown direction or data set, and for runs
+    on several data sets without a choice; UnknownFamily; NothingToShow when there is no database.
     """
+    return _boards(database, metric, direction, family, top_k, dataset, only, several=False)[0]
+
+
+def leaderboards(
+    database: Path | DuckDBPyConnection,
+    metric: str = METRIC,
+    direction: Direction | None = None,
+    family: str | None = None,
+    top_k: int | None = None,
+    *,
+    only: Sequence[str] | None = None,
+) -> tuple[Board, ...]:
+    """Give a leaderboard of each data set by itself, the one with the most runs first; else as `leaderboard`."""
+    return _boards(database, metric, direction, family, top_k, None, only, several=True)
+
+
+def _boards(
+    database: Path | DuckDBPyConnection,
+    metric: str,
+    direction: Direction | None,
+    family: str | None,
+    top_k: int | None,
+    dataset: str | None,
+    only: Sequence[str] | None,
+    several: bool,
+) -> tuple[Board, ...]:
     if metric.startswith(("test_", "unseen_")):
         raise UsageError(
             f"'{metric}' can't rank runs: selection is on validation only. Try val_{metric.split('_', 1)[1]}."
@@ -118,42 +192,83 @@ def leaderboard(
         raise UsageError(f"'{direction}' is no direction: expected min or max.")
     if top_k is not None and top_k < 1:
         raise UsageError(f"top-k = {top_k}: expected at least 1.")
+    if isinstance(database, Path):
+        with reading(database, PATIENCE) as con:
+            return _of(con, database.parent / "runs", metric, direction, family, top_k, dataset, only, several)
+    return _of(database, None, metric, direction, family, top_k, dataset, only, several)
+
+
+def _of(
+    con: DuckDBPyConnection,
+    folder: Path | None,
+    metric: str,
+    direction: Direction | None,
+    family: str | None,
+    top_k: int | None,
+    dataset: str | None,
+    only: Sequence[str] | None,
+    several: bool,
+) -> tuple[Board, ...]:
     way: Direction = direction or direction_of(metric)
-    runs = scored_runs(database, metric, lower=way == "min")
+    runs = scored_runs(con, metric, lower=way == "min")
+    if only is not None:
+        wanted = set(only)
+        runs = [run for run in runs if run.id in wanted]
     if family is not None:
         families = {run.family for run in runs}
         if runs and family not in families:
             raise UnknownFamily(f"No run is of the family '{family}'.{did_you_mean(family, families)}")
         runs = [run for run in runs if run.family == family]
-    if fingerprint is not None:
-        known = {run.fingerprint for run in runs if run.fingerprint}
-        if runs and not any(print_.startswith(fingerprint) for print_ in known):
-            raise UsageError(
-                f"No run is on data '{fingerprint}'. There are: {', '.join(p[:12] for p in sorted(known))}."
-            )
-        runs = [run for run in runs if run.fingerprint.startswith(fingerprint)]
+    if dataset is not None:
+        if runs and not any(_on(run, dataset) for run in runs):
+            there = "; ".join(_named(runs, fp) for fp in sorted({run.fingerprint for run in runs if run.fingerprint}))
+            raise UsageError(f"No run is on data '{dataset}'. There are: {there}.")
+        runs = [run for run in runs if _on(run, dataset)]
     groups: defaultdict[Group, list[Scored]] = defaultdict(list)
     without = []
     for run in runs:
-        if _value(run) is None:
+        if run.value is None:
             without.append(run)
         else:
             groups[_group(run)].append(run)
     if not groups:
-        return Board(
-            metric, way, sentence="No run has a result yet.", note=_missing(without, metric), left_out=_ids(without)
+        nothing = Board(metric, way, sentence="No run has a result yet.", note=_missing(without, metric))
+        return (replace(nothing, left_out=_ids(without)),)
+    on = {key[0] for key in groups if key[0] not in ("", IMPORTED)}
+    if len(on) > 1 and not several:
+        there = "; ".join(_named(runs, fp) for fp in sorted(on))
+        raise UsageError(
+            f"These runs are on {len(on)} different data sets, and results on different data can't be ranked together: "
+            f"{there}. Choose one with --dataset, or --all-data ranks each by itself."
         )
-    chosen = max(
-        groups,
-        key=lambda key: (key[0] != IMPORTED, key[3], len(groups[key]), max(run.submitted for run in groups[key])),
-    )
-    others = {key: found for key, found in groups.items() if key != chosen}
-    return _board(metric, way, chosen, groups[chosen], others, without, top_k)
+    if several:
+        sets = [{key: found for key, found in groups.items() if key[0] == fp} for fp in {key[0] for key in groups}]
+        sets.sort(key=lambda mine: -sum(map(len, mine.values())))
+    else:
+        sets = [groups]
+    made = []
+    for mine in sets:
+        # What is known to be on the same data before what may be on any.
+        chosen = max(mine, key=lambda key: _standing(key, mine[key]))
+        others = {key: found for key, found in mine.items() if key != chosen}
+        lost = [run for run in without if run.fingerprint == chosen[0]] if several else without
+        made.append(_board(con, folder, metric, way, chosen, mine[chosen], others, lost, top_k))
+    return tuple(made)
 
 
-def _value(run: Scored) -> float | None:
-    found = run.value if run.scored else run.logged
-    return found if found is not None and math.isfinite(found) else None
+def _standing(key: Group, runs: Sequence[Scored]) -> tuple[bool, bool, bool, int, float]:
+    return key[0] != IMPORTED, bool(key[0]), key[3], len(runs), max(run.submitted for run in runs)
+
+
+def _on(run: Scored, dataset: str) -> bool:
+    return bool(run.fingerprint) and (run.fingerprint.startswith(dataset) or run.data == dataset)
+
+
+def _named(runs: Sequence[Scored], fingerprint: str) -> str:
+    """`3f2a9c0d11ee (trainingdata, 12 runs)`."""
+    mine = [run for run in runs if run.fingerprint == fingerprint]
+    paths = ", ".join(sorted({run.data for run in mine if run.data}))
+    return f"{fingerprint[:12]} ({f'{paths}, ' if paths else ''}{len(mine)} run{'' if len(mine) == 1 else 's'})"
 
 
 def _group(run: Scored) -> Group:
@@ -165,6 +280,8 @@ def _ids(runs: Sequence[Scored]) -> tuple[str, ...]:
 
 
 def _board(
+    con: DuckDBPyConnection,
+    folder: Path | None,
     metric: str,
     way: Direction,
     chosen: Group,
@@ -174,15 +291,22 @@ def _board(
     top_k: int | None,
 ) -> Board:
     sign = 1.0 if way == "min" else -1.0
-    ranked = sorted(runs, key=lambda run: sign * (_value(run) or 0.0))  # sorted keeps the earlier of equals first
-    naives = [run.naive for run in runs if run.naive is not None and math.isfinite(run.naive)]
+    ranked = sorted(runs, key=lambda run: sign * (run.value or 0.0))  # sorted keeps the earlier of equals first
+    naives = [run.naive for run in runs if run.naive is not None]
     naive = 0.0 if metric.removeprefix("val_") == "skill" else (naives[0] if naives else None)
-    rows = [_row(run, rank) for rank, run in enumerate(ranked, 1)]
-    best = rows[0]
-    shown = rows[:top_k]
+    shown = ranked[:top_k]
+    tests: dict[str, Paired] = {}
+    if folder is not None and metric == METRIC and chosen[3]:
+        tests = against(con, folder, ranked[0].id, _ids(shown[1:TESTED]))
+    seeds = _seeds(runs)
+    more = told(con, metric, [run.run_id for run in shown])
+    costs = energy(con, [run.run_id for run in shown if more[run.run_id].devices])
+    rows = [_row(run, rank, more[run.run_id], seeds, costs.get(run.run_id)) for rank, run in enumerate(shown, 1)]
+    rows = [rows[0], *(_beside(row, rows[0], tests.get(row.id)) for row in rows[1:])]
+    best, ties = rows[0], sum(row.tie for row in rows)
     if naive is not None:
-        place = sum(sign * row.value <= sign * naive for row in shown)
-        shown.insert(place, BoardRow(None, NAIVE, naive, naive=naive, words="the last price, repeated"))
+        place = sum(sign * row.value <= sign * naive for row in rows)
+        rows.insert(place, BoardRow(None, NAIVE, naive, naive=naive, words="the last price, repeated"))
     notes = [_apart(others, chosen), _missing(without, metric)]
     if naives and max(naives) - min(naives) > 1e-3 * abs(max(naives)):
         notes.append(f"The naive forecast's value differs between these runs ({min(naives):.4g} to {max(naives):.4g}): "
@@ -192,53 +316,76 @@ def _board(
     return Board(
         metric,
         way,
-        tuple(shown),
+        tuple(rows),
         naive,
-        _sentence(best, naive, sign),
+        _sentence(best, naive, sign, ties),
         " ".join(note for note in notes if note),
         chosen[0],
+        ", ".join(sorted({run.data for run in runs if run.data})),
         chosen[1],
         chosen[2],
         any(run.synthetic for run in runs),
         (*_ids(without), *(run.id for found in others.values() for run in found)),
+        len(runs),
     )
 
 
-def _row(run: Scored, rank: int) -> BoardRow:
-    value = _value(run)
-    assert value is not None
+def _seeds(runs: Sequence[Scored]) -> dict[int, list[float]]:
+    """Values of each config by seed; of a seed that ran twice, the last."""
+    found: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    for run in runs:
+        if run.seed is not None and run.value is not None:
+            found[run.settings][run.seed] = run.value
+    return {settings: list(values.values()) for settings, values in found.items()}
+
+
+def _row(run: Scored, rank: int, more: Told, seeds: dict[int, list[float]], kwh: float | None) -> BoardRow:
+    assert run.value is not None
+    same = seeds.get(run.settings, []) if run.seed is not None else []
+    several = len(same) > 1
+    gap = more.test_skill - more.skill if more.test_skill is not None and more.skill is not None else None
     return BoardRow(
-        rank, run.id, value, run.name, run.family, run.state, run.naive, run.skill, run.dm_stat, run.dm_p,
-        dm_words(run.dm_stat, run.dm_p), run.steps, run.hours,
-        f"runs/{run.id}/{run.checkpoint}" if run.checkpoint else "", run.commit,
+        rank, run.id, run.value, more.name, run.family, more.state, run.naive, more.skill, more.dm_stat, more.dm_p,
+        dm_words(more.dm_stat, more.dm_p), more.steps, more.hours,
+        f"runs/{run.id}/{more.checkpoint}" if more.checkpoint else "", more.commit, run.seed, max(1, len(same)),
+        statistics.fmean(same) if several else None, statistics.stdev(same) if several else None,
+        device_hours=more.hours * more.devices if more.hours is not None and more.devices else None, kwh=kwh,
+        test=more.test, unseen=more.unseen, gap=gap,
     )  # fmt: skip
+
+
+def _beside(row: BoardRow, best: BoardRow, test: Paired | None) -> BoardRow:
+    """Mark a tie with the best: within the spread over seeds of either, or no different by the test."""
+    spread = max((s for s in (row.spread, best.spread) if s is not None), default=None)
+    if spread is not None and abs(row.value - best.value) <= spread:
+        return replace(row, tie=True, against_best=f"tie: within the spread over seeds (±{spread:.2g})")
+    if test is None or not test.words:
+        return row
+    return replace(row, tie=test.same, against_best=f"tie: {test.words}" if test.same else test.words)
 
 
 def dm_words(stat: float | None, p: float | None) -> str:
     """Say what the Diebold-Mariano test against naive says; negative statistics are the model's."""
     if stat is None or p is None or not (math.isfinite(stat) and math.isfinite(p)):
         return ""
-    how = "no different from" if p >= SIGNIFICANT else "better than" if stat < 0 else "worse than"
-    return f"{how} naive, {_p(p)}"
+    how = {"better": "better than", "worse": "worse than"}.get(verdict(stat, p), "no different from")
+    return f"{how} naive, {p_words(p)}"
 
 
-def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-
-
-def _sentence(best: BoardRow, naive: float | None, sign: float) -> str:
+def _sentence(best: BoardRow, naive: float | None, sign: float, ties: int) -> str:
+    tied = f" {ties} other{'' if ties == 1 else 's'} tie{'s' if ties == 1 else ''} with it." if ties else ""
     if naive is None:
-        return f"The best is {best.id}."
+        return f"The best is {best.id}.{tied}"
     gap = sign * (best.value - naive)
     size = f"{abs(gap / naive) * 100:.1f} %" if naive else f"{abs(gap):.3g}"
     if gap >= 0:
-        told = f"the best, {best.id}, is {size} worse" if gap > 0 else f"the best, {best.id}, is as good"
-        return f"No run beats the naive forecast ({naive:.3g}); {told}."
+        how = f"is {size} worse" if gap > 0 else "is as good"
+        return f"No run beats the naive forecast ({naive:.3g}); the best, {best.id}, {how}.{tied}"
     doubt = ""
     if best.dm_p is not None and best.dm_stat is not None:
         sure = best.dm_p < SIGNIFICANT and best.dm_stat < 0
-        doubt = f" ({_p(best.dm_p)})" if sure else f", which may be chance ({_p(best.dm_p)})"
-    return f"{best.id} beats the naive forecast ({naive:.3g}) by {size}{doubt}."
+        doubt = f" ({p_words(best.dm_p)})" if sure else f", which may be chance ({p_words(best.dm_p)})"
+    return f"{best.id} beats the naive forecast ({naive:.3g}) by {size}{doubt}.{tied}"
 
 
 def _missing(without: Sequence[Scored], metric: str) -> str:
@@ -252,51 +399,23 @@ def _apart(others: dict[Group, list[Scored]], chosen: Group) -> str:
     count = sum(map(len, others.values()))
     if not count:
         return ""
-    told = []
+    parts = []
     for key, found in sorted(others.items(), key=lambda item: -len(item[1]))[:4]:
         differs = []
         if key[0] != chosen[0]:
-            differs.append(f"data {key[0][:12]}" if key[0] else "unknown data")
+            differs.append("unknown data")
         if key[1] != chosen[1]:
             differs.append(f"horizon {key[1]}")
         if key[3] != chosen[3]:
             differs.append("no final evaluation")
         elif key[2] != chosen[2]:
             differs.append(f"{key[2]} windows")
-        told.append(f"{len(found)} with {', '.join(differs)}")
-    return f"{count} left out that can't be compared: {'; '.join(told)}. --fingerprint chooses the data."
+        parts.append(f"{len(found)} with {', '.join(differs)}")
+    return f"{count} left out that can't be compared: {'; '.join(parts)}."
 
 
-def render(board: Board) -> str:
-    """Lay the board out as text: a table, what to think of it, what was left out."""
-    from tabulate import tabulate  # 80 ms, and only tables need it
-
-    lines = [
-        [
-            "-" if row.is_naive else str(row.rank),
-            row.id + (f" ({row.name})" if row.name else ""),
-            row.family,
-            f"{row.value:.4g}",
-            "" if row.skill is None else f"{row.skill:+.3f}",
-            row.words,
-            "" if row.steps is None else f"{row.steps:,}",
-            "" if row.hours is None else _span(row.hours),
-            row.commit[:9],
-        ]
-        for row in board.rows
-    ]
-    heads = ["", "run", "family", board.metric, "skill", "Diebold-Mariano", "steps", "time", "commit"]
-    right = ("right", "left", "left", "right", "right", "left", "right", "right", "left")
-    table = tabulate(lines, heads, tablefmt="simple", colalign=right, disable_numparse=True) if lines else ""
-    data = f"Data {board.fingerprint[:12]}, horizon {board.horizon}" if board.fingerprint else ""
-    made_up = "The data are synthetic." if board.synthetic else ""
-    windows = f", {board.windows:,} validation windows" if board.windows and data else ""
-    foot = " ".join(part for part in (f"{data}{windows}." if data else "", made_up) if part)
-    said = [line for line in (board.sentence, foot, board.note) if line]
-    return "\n".join([table, "", *said] if table else said)
-
-
-def _span(hours: float) -> str:
+def span(hours: float) -> str:
+    """Hours as people say them: 45 s, 12 min, 3.4 h."""
     seconds = hours * 3600
     if seconds < 120:
         return f"{seconds:.0f} s"

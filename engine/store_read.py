@@ -21,8 +21,8 @@ from engine.series import open_plain, pieces
 from engine.store_facts import OUTCOME_SQL, Facts, Line, read_event, read_lifecycle, read_order, read_spec
 from engine.store_points import Points
 from engine.store_rows import INTEGER, Rows, moment, number, text, whole
-from engine.store_scan import HOST, LINES, SPLITS, Files, News, Sign
-from engine.store_schema import OF_HOST, OF_RUN
+from engine.store_scan import CLOSED, HOST, LINES, SPLITS, Files, News, Sign
+from engine.store_schema import OF_HOST, OF_RUN, STANDS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 BUDGET = 64 << 20
 """Bytes read in one transaction, a megabyte more or less."""
 TAIL = 64
+UNCOMMITTED = 1 << 50
+"""The rowid from which DuckDB 2 numbers the rows of an open transaction (its MAX_ROW_ID is 3.6e16)."""
 WHOLE_LIMIT = 16 << 20
 """Bytes; a spec or evaluation that is larger is none of ours."""
 Passed = Callable[[int], None]
@@ -129,6 +131,7 @@ class Ingest:
                 if complete:
                     del news.todo[name]
             self._write()
+            self._curves()
         finally:
             self.points.close()
         if self.facts.unsettled:
@@ -225,8 +228,7 @@ class Ingest:
                     complete = self._read(f"{name}/{file}", fd, run_id, take) and complete
         for split in SPLITS:
             signed = files.get(f"evaluation/{split}.json")
-            # The results of test and unseen data stay unread until the run is promoted (DESIGN §6).
-            if signed and (split == "val" or run_id in self.facts.promoted):
+            if signed and (split not in CLOSED or run_id in self.facts.promoted):
                 self._evaluation(name, run_id, split, signed)
         return complete
 
@@ -383,6 +385,22 @@ class Ingest:
         return take
 
     # -- writing -------------------------------------------------------------------------------------------------
+
+    def _curves(self) -> None:
+        """Bring `curves` up to the points this transaction has added."""
+        if not self.points.written:
+            return
+        con = self.con
+        # One look at what was added, however it came. Rows that are not committed yet have the highest numbers.
+        con.execute(f"CREATE OR REPLACE TEMP TABLE fresh AS {STANDS.format(where=f'WHERE rowid >= {UNCOMMITTED}')}")
+        con.execute(
+            "UPDATE curves SET points = curves.points + f.points, step = greatest(curves.step, f.step), "
+            "value = CASE WHEN f.step > curves.step THEN f.value ELSE curves.value END, "
+            "least = least(curves.least, f.least), most = greatest(curves.most, f.most), t = greatest(curves.t, f.t) "
+            "FROM fresh f WHERE f.run_id = curves.run_id AND f.metric_id = curves.metric_id"
+        )
+        con.execute("INSERT INTO curves SELECT f.* FROM fresh f ANTI JOIN curves USING (run_id, metric_id)")
+        con.execute("DROP TABLE fresh")
 
     def _write(self) -> None:
         """Put everything gathered into the tables, and the offsets with it."""

@@ -12,7 +12,9 @@ from pathlib import Path
 from engine.rundir import ADOPTED, EVENTS, LIFECYCLE, METRICS, ORDERS, SPEC
 
 LINES = (LIFECYCLE, ORDERS, EVENTS, METRICS, ADOPTED)
-SPLITS = ("val", "test", "unseen")
+SPLITS = ("val", "test", "unseen", "holdout")
+CLOSED = ("test", "unseen")
+"""Splits whose results stay unread until the run is promoted (DESIGN §6)."""
 WHOLE = (SPEC, *(f"evaluation/{split}.json" for split in SPLITS))
 HOST = "host"
 RUN_NAME = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*-\d+(?:\.\d+)*")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import re
 import subprocess
@@ -55,6 +57,17 @@ def test_every_benchmark_is_in_the_readme_and_in_make_bench():
         if '__name__ == "__main__"' in path.read_text():
             assert f"bench/{path.name}" in README, path
             assert re.search(rf"\bfor part in [a-z ]*\b{path.stem}\b", makefile), path
+
+
+def test_programs_of_the_docs_compile_and_use_what_there_is():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "inference.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        tree = ast.parse(block)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("trainers"):
+                module = importlib.import_module(node.module or "")
+                assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
 
 
 def test_the_picture_is_there():

@@ -4,6 +4,8 @@
     resolve FAMILY           stdin {"preset", "set"} -> the full checked config, as JSON
     data synth|import|check  prepare data
     forecast                 forecast with a checkpoint
+    convert                  a checkpoint for other runtimes
+    evaluate RUN_FOLDER      score a finished model on data that the folder's spec.json names
     FAMILY RUN_FOLDER        train what the folder's spec.json says
 
 Exit codes: 0 ok, 2 bad input, 3 data, 4 out of memory, 5 not a number, 143 stopped after saving, 1 our own mistake.
@@ -16,7 +18,7 @@ import sys
 
 from trainers.errors import ConfigError, TrainerError, did_you_mean
 
-COMMANDS = ("describe", "resolve", "data", "forecast")
+COMMANDS = ("describe", "resolve", "data", "forecast", "convert", "evaluate")
 
 
 def main(argv: list[str]) -> int:
@@ -51,6 +53,18 @@ def _run(argv: list[str]) -> int:
         from trainers.forecast_cli import main as forecast_main  # torch and pandas
 
         return forecast_main(rest)
+    if command == "convert":
+        from trainers.convert import main as convert_main
+
+        return convert_main(rest)
+    if command == "evaluate":
+        _no_more(command, rest, 1)
+        from trainers.stop import Stop
+
+        with Stop() as stop:
+            from trainers.holdout import run as evaluate
+
+            return evaluate(rest[0], stop)
     from trainers.family import FAMILIES
 
     if command not in FAMILIES:

@@ -30,7 +30,10 @@ from trainers.metrics import Metrics
 from trainers.resolve import RunConfig
 
 EVALUATED = ("val", "test", "unseen")
-"""The splits that are scored."""
+"""The splits that a training scores."""
+
+Columns = dict[str, np.ndarray]
+"""What was forecast, by name; one entry a window."""
 
 
 class TrainWindows:
@@ -174,10 +177,12 @@ def write(
     stop: Callable[[], bool] = lambda: False,
     untuned: Mapping[str, float | None] | None = None,
     more: Mapping[str, float] | None = None,
+    judge: Callable[[Columns], Mapping[str, Any]] | None = None,
 ) -> dict[str, float] | None:
     """Write evaluation/<split>.json and <split>_forecasts.parquet; the metrics, prefixed and finite ones only.
 
     untuned: from `zero_shot`, the scores of the weights that training started from. more: goes among the metrics.
+    judge: is given all windows and adds keys to the report; "metrics" among them joins the others.
     None, and nothing written, when asked to stop half-way.
     """
     horizon, context = config.data.horizon, config.data.context
@@ -187,25 +192,29 @@ def write(
     if 1 < length <= context:
         free["seasonal_naive"] = lambda x_BT: baselines.seasonal_naive(x_BT, horizon, length)
     others = {name: Metrics(dataset.symbols, lags=metrics.lags) for name in free}
-    parts: list[dict[str, np.ndarray]] = []
+    parts: list[Columns] = []
     for batch, groups, made in forecasts(family, model, config, dataset, split):
         if stop():
             return None
         _update(metrics, batch, groups, made.point_BH, made.quantiles_BHQ, horizon, step)
         for name, forecast in free.items():
             _update(others[name], batch, groups, forecast(batch.values[:, 0, :context]), None, horizon, step)
-        parts.append(_columns(batch, made, dataset, context))
+        parts.append(_columns(batch, groups, made, dataset, context))
     report = metrics.report(split, step, horizon)
     report["baselines"] = {name: _plain(other) for name, other in others.items()}
     if untuned:
         report["baselines"]["zero_shot"] = dict(untuned)
         report["metrics"][f"{split}_zeroshot_pct_mae"] = untuned["pct_mae"]
     report["metrics"].update(more or {})
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    added = dict(judge(joined)) if judge else {}
+    report["metrics"].update(added.pop("metrics", {}))
+    report.update(added)
     report["season"] = length
     report["synthetic"] = dataset.synthetic
     target = folder / "evaluation"
     target.mkdir(exist_ok=True)
-    _write_parquet(target / f"{split}_forecasts.parquet", parts, dataset, config)
+    _write_parquet(target / f"{split}_forecasts.parquet", joined, dataset, config)
     beside = target / f".{split}.json.{os.getpid()}"
     beside.write_text(json.dumps(report, indent=1))
     beside.rename(target / f"{split}.json")
@@ -241,13 +250,15 @@ def _update(
         raise LossError(f"Scoring at step {step}: {error} Lower train.lr, or look at the data.") from error
 
 
-def _columns(batch: Batch, made: Forecast | Sampled, dataset: Dataset, context: int) -> dict[str, np.ndarray]:
-    """What goes into the Parquet file, one entry a window: [B] or [B, H] or [B, H, Q]."""
+def _columns(batch: Batch, groups: Tensor, made: Forecast | Sampled, dataset: Dataset, context: int) -> Columns:
+    """What is kept of every window: [B] or [B, H] or [B, H, Q]. All but group and point goes into the Parquet file."""
     values, mask = batch.values[:, 0].double().cpu(), batch.mask[:, 0].cpu()
     target = torch.where(mask[:, context:], values[:, context:], math.nan)
     return {
         "symbol": batch.symbols.cpu().numpy(),
         "origin": dataset.origins(batch.starts).numpy(),
+        "group": groups.cpu().numpy(),
+        "point": made.point_BH.double().cpu().numpy(),
         "target": target.numpy(),
         "naive": values[:, context - 1 : context].expand_as(target).numpy(),
         "mean": made.mean_BH.double().cpu().numpy(),
@@ -255,12 +266,11 @@ def _columns(batch: Batch, made: Forecast | Sampled, dataset: Dataset, context: 
     }
 
 
-def _write_parquet(path: Path, parts: list[dict[str, np.ndarray]], dataset: Dataset, config: RunConfig) -> None:
+def _write_parquet(path: Path, joined: Columns, dataset: Dataset, config: RunConfig) -> None:
     """One row for each window and step: symbol, origin, step, target, naive, mean, and a column for each level."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     windows, horizon = joined["target"].shape
     symbols = pa.DictionaryArray.from_arrays(
         pa.array(np.repeat(joined["symbol"], horizon), pa.int32()), pa.array(dataset.symbols)

@@ -31,15 +31,24 @@ from trainers.resolve import RunConfig, from_dict, workspace
 def run(family: str, folder: str | Path, stop: Callable[[], bool] = lambda: False) -> int:
     """Train what the folder says; the process's exit code. stop: see `trainers.stop`."""
     folder = Path(folder)
-    spec = _spec(folder, family)
+    spec = read_spec(folder, family)
     if ranks.here() == 0:
         runlog.open(folder)
     else:
         runlog.mute()
-    try:
+
+    def train() -> int:
         config = from_dict(family, spec.get("config") or {})
         with ranks.join(config.train.device) as us:
             return _train(family, folder, spec, config, stop, us)
+
+    return told(train, stop)
+
+
+def told(work: Callable[[], int], stop: Callable[[], bool] = lambda: False) -> int:
+    """The work's exit code; what went wrong becomes one line on stderr, a `failed` event and a code that says why."""
+    try:
+        return work()
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         memory = _memory(error)
         if memory is not None:
@@ -257,7 +266,7 @@ def _tell_plan(
          f"{dataset.windows()['val']} to validate, {placement.name()} {placement.precision}")  # fmt: skip
 
 
-def _spec(folder: Path, family: str) -> dict[str, Any]:
+def read_spec(folder: Path, family: str) -> dict[str, Any]:
     path = folder / "spec.json"
     try:
         spec = json.loads(path.read_text())

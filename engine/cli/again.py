@@ -10,7 +10,7 @@ import typer
 from engine.cli import lazy, talk
 
 if TYPE_CHECKING:
-    from engine.compare import Difference
+    from engine.differ import Difference
     from engine.records import RunDetail
     from engine.rerun import Rerun
 
@@ -24,7 +24,7 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show what differs between two runs: settings, code, packages, environment and data."""
-    from engine.compare import differences
+    from engine.differ import differences
 
     one, other = _detail(a), _detail(b)
     found = differences(one.spec, other.spec, patch_of(one), patch_of(other))

@@ -23,6 +23,17 @@ def trainers(args: Sequence[str]) -> int:
 
     Paths that exist from where the person is stay what they are, though the trainers start in the workspace.
     """
+    return _run(args, None)[0]
+
+
+def captured(args: Sequence[str]) -> tuple[int, str]:
+    """The same, but what it writes to stdout is given back beside its exit code."""
+    import subprocess
+
+    return _run(args, subprocess.PIPE)
+
+
+def _run(args: Sequence[str], stdout: int | None) -> tuple[int, str]:
     import subprocess
 
     root = talk.workspace().root
@@ -33,10 +44,12 @@ def trainers(args: Sequence[str]) -> int:
     path = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH", "")]))
     env = {**os.environ, "ENGINE_HOME": str(root), "PYTHONPATH": path}
     # -P: a file of the workspace that is called like a module must not be taken for one
-    process = subprocess.Popen([sys.executable, "-P", "-m", "trainers", *args], cwd=root, env=env)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "trainers", *args], cwd=root, env=env, stdout=stdout, text=True
+    )
     while True:
         try:
-            ended = process.wait()
+            said, _ = process.communicate()
         except KeyboardInterrupt:
             continue  # the terminal has told it too; it ends by itself
-        return ended if ended >= 0 else 128 - ended
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode, said or ""

@@ -1,4 +1,4 @@
-"""Commands for runs.duckdb: sql, db rebuild."""
+"""Commands for runs.duckdb: sql, db rebuild, db export."""
 
 from __future__ import annotations
 
@@ -90,7 +90,30 @@ def rebuild() -> None:
     talk.say(f"runs.duckdb was made anew: {talk.ask(Rebuild(), Ok).text}.")
 
 
+def export(
+    parquet: Annotated[str, typer.Option("--parquet", help="The folder to write into.", metavar="FOLDER")],
+    as_json: Json = False,
+) -> None:
+    """Write every table, and the views that sum them up, to a Parquet file each."""
+    from pathlib import Path
+
+    from engine.cli import words
+    from engine.store_parquet import export_parquet
+
+    up_to_date()
+    written = export_parquet(talk.workspace().database, Path(parquet).expanduser())
+    if as_json:
+        talk.json_out([{"path": str(one.path), "rows": one.rows, "bytes": one.bytes} for one in written])
+    else:
+        talk.out("".join(f"{one.path}  {one.rows:,} rows, {words.size(one.bytes)}\n" for one in written))
+
+
 db = lazy.group(
-    {"Commands": {"rebuild": ("engine.cli.database:rebuild", "Make runs.duckdb anew from the run folders.")}},
+    {
+        "Commands": {
+            "rebuild": ("engine.cli.database:rebuild", "Make runs.duckdb anew from the run folders."),
+            "export": ("engine.cli.database:export", "Write every table to a Parquet file."),
+        }
+    },
     "Look after runs.duckdb.",
 )

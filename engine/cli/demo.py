@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.board_text import render
 from engine.cli import talk
 from engine.errors import EngineError
 from engine.export import exported
 from engine.fingerprint import MARKER
 from engine.records import ENDED, ListRuns, Rows, RunDetail, ShowRun
-from engine.select import leaderboard, render
+from engine.select import leaderboard
 from engine.submit import Wishes, has_data, submit_family
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _choose(client: Client, workspace: Workspace, fingerprint: str, ids: list[st
     from engine.cli.promote import promote, told
 
     up_to_date()
-    board = leaderboard(workspace.database, fingerprint=fingerprint)
+    board = leaderboard(workspace.database, dataset=fingerprint)
     talk.out(f"\n{render(board)}\n")
     if board.best is None:
         raise EngineError(f"None of {', '.join(ids)} has a validation result; `engine show {ids[0]}` tells more.")
@@ -150,7 +151,7 @@ def _choose(client: Client, workspace: Workspace, fingerprint: str, ids: list[st
         if TAG not in talk.expect(client.call(ShowRun(mine)), RunDetail).row.tags:
             talk.say(f"{workspace.best.name} names your {mine} and stays so; `engine export best` would change it.")
             return workspace.root / board.best.checkpoint
-    found = promote(fingerprint=fingerprint)
+    found = promote(dataset=fingerprint)
     talk.say(told(found))
     return found.checkpoint
 

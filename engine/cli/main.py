@@ -60,14 +60,18 @@ COMMANDS: Table = {
     "Models": {
         "families": ("engine.cli.models:families", "List the model families and their presets."),
         "config": ("engine.cli.models:config", "List every field of a family."),
-        "best": ("engine.cli.models:best", "Show the leaderboard, beside the naive forecast."),
-        "export": ("engine.cli.models:export", "Export a run's best checkpoint to .best_model_path."),
-        "predict": ("engine.cli.models:predict", "Forecast with the exported model."),
+        "best": ("engine.cli.best:best", "Show the leaderboard, beside the naive forecast."),
+        "compare": ("engine.cli.compare:compare", "Put runs side by side: differences, results, tests."),
+        "report": ("engine.cli.report:report", "Write one file to mail about many runs."),
+        "export": ("engine.cli.exports:export", "Export a run's best checkpoint to .best_model_path."),
+        "aliases": ("engine.cli.exports:aliases", "List the models that names such as prod stand for."),
+        "evaluate": ("engine.cli.evaluate:evaluate", "Score a finished model on any data."),
+        "predict": ("engine.cli.predict:predict", "Forecast with the exported model."),
     },
     "Data": {
         "data": ("engine.cli.data:data", "Make, import or check data: synth, import, check."),
         "sql": ("engine.cli.database:sql", "Ask runs.duckdb in SQL."),
-        "db": ("engine.cli.database:db", "Look after runs.duckdb: rebuild."),
+        "db": ("engine.cli.database:db", "Look after runs.duckdb: rebuild, export."),
     },
     "Keep": {
         "du": ("engine.cli.keep:du", "Show what runs take on the disk."),

@@ -1,14 +1,12 @@
-"""Commands about model families and the models that came out: families, config, best, export, predict."""
+"""Commands about model families: families, config."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from engine.cli import table, talk
-from engine.cli.database import up_to_date
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -61,83 +59,3 @@ def config(
         column("HELP", lambda r: r.help, shrink=True),
     )
     talk.out(table.render(columns, rows(found), limit=table.width(), colour=talk.colour()))
-
-
-def best(
-    metric: Annotated[str, typer.Option(help="A validation metric, or any that was logged.")] = "val_pct_mae",
-    direction: Annotated[str, typer.Option(help="min or max; else by the metric's name.")] = "",
-    family: Annotated[str, typer.Option(help="Only this family.")] = "",
-    top_k: Annotated[int | None, typer.Option("--top-k", "-k", help="At most so many runs.")] = None,
-    fingerprint: Annotated[str, typer.Option(help="Of the data; else what most runs have in common.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Show the leaderboard by validation alone, with the naive forecast in its place among the runs."""
-    from engine.select import leaderboard, render
-
-    way = _direction(direction)
-    up_to_date()
-    board = leaderboard(talk.workspace().database, metric, way, family or None, top_k, fingerprint or None)
-    if as_json:
-        talk.json_out(board.as_json())
-    else:
-        talk.out(render(board))
-
-
-def export(
-    run: Annotated[str, typer.Argument(help="A run, or best.", metavar="RUN|best")],
-    metric: Annotated[str, typer.Option(help="What makes a run the best.")] = "val_pct_mae",
-    direction: Annotated[str, typer.Option(help="min or max; else by the metric's name.")] = "",
-    family: Annotated[str, typer.Option(help="Only this family, for best.")] = "",
-    fingerprint: Annotated[str, typer.Option(help="Of the data, for best.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Name a run's best checkpoint in .best_model_path, from where `engine predict` and programs take it.
-
-    Its results on test data and unseen symbols are told now, for the first time.
-    """
-    from engine.cli.promote import promote, told
-
-    way = _direction(direction)
-    up_to_date()
-    found = promote(run, metric=metric, direction=way, family=family or None, fingerprint=fingerprint or None)
-    if as_json:
-        talk.json_out({name: value for name, value in asdict(found).items() if name != "board"})
-    else:
-        talk.say(told(found))
-        talk.out(str(found.checkpoint))
-
-
-def _direction(word: str) -> Literal["min", "max"] | None:
-    from engine.errors import UsageError
-
-    match word:
-        case "":
-            return None
-        case "min":
-            return "min"
-        case "max":
-            return "max"
-    raise UsageError(f"--direction {word}: expected min or max.")
-
-
-def predict(
-    symbol: Annotated[list[str] | None, typer.Option(help="A series; may be given several times. Else all.")] = None,
-    data: Annotated[str, typer.Option(help="File or folder; else the data that the model was trained on.")] = "",
-    horizon: Annotated[int, typer.Option(help="Steps ahead.")] = 64,
-    levels: Annotated[str, typer.Option(help="Quantile levels, with commas.")] = ".1,.5,.9",
-    model: Annotated[str, typer.Option(help="A checkpoint folder; else the exported one.")] = "",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    as_json: Json = False,
-) -> None:
-    """Forecast with the exported model (.best_model_path), in original prices."""
-    from engine.cli.data import trainers
-    from engine.errors import NothingToShow
-
-    best = talk.workspace().best
-    if not model and not best.exists():
-        raise NothingToShow("No model has been exported: `engine export best` exports the best one, or give --model.")
-    args = ["forecast", "--model", model or str(best), "--horizon", str(horizon), "--levels", levels]
-    args += ["--device", device]
-    args += [part for name in symbol or () for part in ("--symbol", name)]
-    args += ["--data", data] if data else []
-    raise typer.Exit(trainers([*args, "--json"] if as_json else args))

@@ -106,16 +106,32 @@ class Run:
         path = f"checkpoints/step-{step:06d}"
         folder = self.folder / path
         folder.mkdir(parents=True)
-        (folder / "model.safetensors").write_bytes(b"weights of step %d" % step)
+        weights = b"weights of step %d" % step
+        header = {"w": {"dtype": "U8", "shape": [len(weights)], "data_offsets": [0, len(weights)]}}
+        head = json.dumps(header).encode()
+        (folder / "model.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + weights)
         (folder / "config.json").write_text("{}")
         self.event("checkpoint", step=step, path=path, bytes=20, metrics={"val_pct_mae": value})
         self.event("best", step=step, path=path, metric="val_pct_mae", value=value)
         return folder
 
+    def forecasts(self, errors: list[float], *, symbols: tuple[str, ...] = ("ARM",), split: str = "val") -> None:
+        """Forecasts of a flat price of 100: one window an origin and symbol, each off by that many per cent."""
+        (self.folder / "evaluation").mkdir(exist_ok=True)
+        path = self.folder / "evaluation" / f"{split}_forecasts.parquet"
+        values = ", ".join(f"({day}, {error})" for day, error in enumerate(errors))
+        names = ", ".join(f"'{symbol}'" for symbol in symbols)
+        duckdb.execute(
+            f"COPY (SELECT symbol, TIMESTAMP_NS '2025-01-01' + INTERVAL (day) DAY AS origin, step::INTEGER AS step, "
+            "100.0::DOUBLE AS target, target AS naive, target + error AS mean, mean - 5 AS p10, mean AS p50, "
+            f"mean + 5 AS p90 FROM (VALUES {values}) e (day, error), unnest([{names}]) s (symbol), "
+            f"range(1, 5) r (step) ORDER BY symbol, day, step) TO '{path}' (FORMAT parquet)"
+        )
+
 
 def finished(workspace: Workspace, run_id: str, pct_mae: float | None = 0.55, **fields: Any) -> Run:
     """A run that went well, with everything a good run leaves."""
-    spec = {key: fields.pop(key) for key in ("name", "data", "submitted", "config") if key in fields}
+    spec = {key: fields.pop(key) for key in ("name", "data", "submitted", "config", "seed", "git") if key in fields}
     run = Run(workspace, run_id, **spec)
     run.start()
     run.event("plan", steps=100, epochs=1.0)

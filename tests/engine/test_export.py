@@ -8,8 +8,9 @@ import shutil
 
 import pytest
 
-from engine.errors import EngineError, NothingToShow, UnknownRun, WorkspaceError
-from engine.export import export, exported
+from engine.errors import EngineError, NothingToShow, UnknownRun, UsageError, WorkspaceError
+from engine.export import export, exported, undo
+from engine.pointer import pointers
 from engine.store import Store
 from tests.engine.store_folders import Run, finished
 
@@ -65,6 +66,76 @@ def test_a_checkpoint_that_is_not_whole_is_not_exported(workspace):
     with pytest.raises(EngineError, match="toto-0001: its best checkpoint is not there"):
         export(workspace, run.id)
     assert not workspace.best.exists()
+
+
+def test_weights_that_are_cut_short_are_not_exported(workspace):
+    run = finished(workspace, "toto-0001")
+    weights = run.folder / "checkpoints" / "step-000100" / "model.safetensors"
+    whole = weights.read_bytes()
+    for broken, said in (
+        (whole[:-3], "its header tells of"),
+        (b"no weights", "not a safetensors file"),
+        (b"", "not a"),
+    ):
+        weights.write_bytes(broken)
+        with pytest.raises(EngineError, match=said):
+            export(workspace, run.id)
+    (weights.parent / "config.json").write_text("{")
+    with pytest.raises(EngineError, match="is damaged"):
+        export(workspace, run.id)
+    assert not workspace.best.exists()
+
+
+def test_undo_changes_places_with_the_one_before(workspace):
+    first, second = finished(workspace, "toto-0001"), finished(workspace, "toto-0002")
+    export(workspace, first.id)
+    with pytest.raises(NothingToShow, match="nothing to go back to"):
+        undo(workspace)
+    export(workspace, second.id)
+    assert undo(workspace)["run"] == first.id
+    assert workspace.best.read_text().strip() == exported(workspace)["checkpoint"]
+    assert exported(workspace)["run"] == first.id
+    assert undo(workspace)["run"] == second.id
+    (first.folder / "checkpoints" / "step-000100" / "model.safetensors").write_bytes(
+        (second.folder / "checkpoints" / "step-000100" / "model.safetensors").read_bytes().replace(b"100", b"101")
+    )
+    with pytest.raises(EngineError, match="have changed since they were exported"):
+        undo(workspace)
+    assert exported(workspace)["run"] == second.id
+
+
+def test_aliases_stand_beside_the_default(workspace):
+    first, second = finished(workspace, "toto-0001"), finished(workspace, "toto-0002")
+    export(workspace, first.id, alias="prod")
+    assert not workspace.best.exists()
+    export(workspace, second.id)
+    found = export(workspace, second.id, alias="prod")
+    assert found.previous == str(first.folder / "checkpoints" / "step-000100")
+    assert found.path == workspace.root / ".best_model_path.prod"
+    assert [(one.alias, one.read()["run"]) for one in pointers(workspace)] == [("", second.id), ("prod", second.id)]
+    assert undo(workspace, "prod")["run"] == first.id
+    assert (exported(workspace, "prod")["run"], exported(workspace)["run"]) == (first.id, second.id)
+    with pytest.raises(NothingToShow, match="--alias candidate"):
+        exported(workspace, "candidate")
+    for word in ("previous", "json", "Prod", "a/b", "1st"):
+        with pytest.raises(UsageError, match="can't be an alias"):
+            export(workspace, first.id, alias=word)
+
+
+def test_a_copy_stands_alone(workspace, tmp_path):
+    run = finished(workspace, "toto-0001")
+    folder = run.folder / "checkpoints" / "step-000100"
+    (folder / "state.safetensors").write_bytes(b"only for going on")
+    to = tmp_path / "away" / "model"
+    found = export(workspace, run.id, to=to)
+    assert found.copy == to
+    assert sorted(path.name for path in to.iterdir()) == ["config.json", "export.json", "model.safetensors"]
+    assert (to / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+    assert json.loads((to / "export.json").read_text())["sha256"] == found.sha256
+    with pytest.raises(UsageError, match="not empty"):
+        export(workspace, run.id, to=to)
+    with pytest.raises(WorkspaceError, match="can't be written"):
+        export(workspace, run.id, to=to / "config.json" / "below")
 
 
 def test_a_checkpoint_elsewhere_is_not_exported(workspace):

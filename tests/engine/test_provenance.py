@@ -303,3 +303,9 @@ def test_collect(repo: Path) -> None:
     assert found.host
     assert collect(repo, environ={}).data is None
     assert isinstance(found.data, DataPrint)
+
+
+def test_exports_are_no_part_of_the_code(repo: Path) -> None:
+    for end in ("", ".json", ".prod", ".previous.json"):
+        (repo / f".best_model_path{end}").write_text("/w/runs/toto-0001/checkpoints/step-000100\n")
+    assert not collect(repo).git.dirty

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from engine import freeze
 from engine.cli import main
-from engine.compare import differences, sections
+from engine.differ import differences, sections
 from engine.fingerprint import DataPrint, fingerprint
 from engine.provenance import Git, git_state
 from engine.records import ShowRun, Spec, Submit

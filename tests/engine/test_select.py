@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import rundir
+from engine.board_text import render
 from engine.errors import NothingToShow, UnknownFamily, UsageError
-from engine.select import Board, direction_of, dm_words, leaderboard, render
+from engine.select import Board, direction_of, dm_words, leaderboard, leaderboards
 from engine.store import Store
-from tests.engine.store_folders import Run, finished
+from tests.engine.store_folders import T0, Run, finished
 
 OTHER = {"path": "other", "fingerprint": "e" * 32, "files": 1, "bytes": 5, "synthetic": False}
 
@@ -42,7 +44,7 @@ def test_naive_stands_where_it_belongs(workspace):
     assert found.sentence == "toto-0002 beats the naive forecast (0.588) by 3.1 % (p < 0.001)."
     assert found.note == ""
     shown = render(found)
-    assert shown.index("toto-0003") < shown.index("naive  ") < shown.index("toto-0001 (wide)")
+    assert shown.index("toto-0003") < shown.index("-  naive") < shown.index("toto-0001 (wide)")
     assert "The data are synthetic." in shown
     assert json.loads(json.dumps(found.as_json()))["rows"][2]["id"] == "naive"
     top = board(workspace, top_k=1)
@@ -75,27 +77,109 @@ def test_a_missing_number_never_wins(workspace):
 def test_only_what_can_be_compared_is_ranked(workspace):
     finished(workspace, "toto-0001", 0.6)
     finished(workspace, "toto-0002", 0.61)
-    finished(workspace, "toto-0003", 0.1, data=OTHER)
     finished(workspace, "toto-0004", 0.2, horizon=8)
     finished(workspace, "toto-0005", 0.3, windows=7)
     Run(workspace, "toto-0006").log(1, val_pct_mae=0.01)
+    Run(workspace, "exec-0007", data=None).log(1, val_pct_mae=0.001)
     found = board(workspace)
     assert [row.id for row in found.rows] == ["naive", "toto-0001", "toto-0002"]
     assert found.note.startswith("4 left out that can't be compared")
-    for words in ("data eeeeeeeeeeee", "horizon 8", "7 windows", "no final evaluation", "--fingerprint"):
+    for words in ("horizon 8", "7 windows", "no final evaluation", "unknown data"):
         assert words in found.note
-    other = board(workspace, fingerprint="eee")
-    assert other.best is not None
-    assert other.best.id == "toto-0003"
-    assert not other.synthetic
+
+
+def test_different_data_are_never_ranked_together(workspace):
+    finished(workspace, "toto-0001", 0.6)
+    finished(workspace, "toto-0002", 0.61)
+    finished(workspace, "toto-0003", 0.1, data=OTHER)
+    with pytest.raises(UsageError) as refused:
+        board(workspace)
+    for words in ("2 different data sets", "eeeeeeeeeeee (other, 1 run)", "ffffffffffff (trainingdata, 2 runs)",
+                  "--dataset", "--all-data"):  # fmt: skip
+        assert words in str(refused.value)
+    for chosen in ("eee", "other"):
+        other = board(workspace, dataset=chosen)
+        assert [row.id for row in other.rows if not row.is_naive] == ["toto-0003"]
+        assert (other.data, other.synthetic) == ("other", False)
+    both = leaderboards(workspace.database)
+    assert [[row.id for row in one.rows if not row.is_naive] for one in both] == [
+        ["toto-0001", "toto-0002"], ["toto-0003"],
+    ]  # fmt: skip
+    assert [one.note for one in both] == ["", ""]
+    some = board(workspace, only=["toto-0002"])
+    assert [row.id for row in some.rows if not row.is_naive] == ["toto-0002"]
 
 
 def test_of_two_groups_of_one_size_the_latest_is_chosen(workspace):
-    finished(workspace, "toto-0001", 0.6, data=OTHER)
+    finished(workspace, "toto-0001", 0.6, horizon=8)
     finished(workspace, "toto-0002", 0.7)
     found = board(workspace).best
     assert found is not None
     assert found.id == "toto-0002"
+
+
+def test_seeds_show_how_much_is_chance(workspace):
+    """Runs that differ in the seed alone have a spread, and what lies within it is a tie."""
+    slow = {"train": {"lr": 1e-5}, "data": {"horizon": 64}}
+    for number, (seed, value) in enumerate(((1, 0.50), (2, 0.54), (2, 0.52)), 1):
+        finished(workspace, f"toto-{number:04d}", value, seed=seed)
+    finished(workspace, "toto-0004", 0.51, config=slow, seed=1)
+    finished(workspace, "toto-0005", 0.55, config=slow, seed=1, git={"commit": "b" * 40})
+    found = board(workspace)
+    rows = {row.id: row for row in found.rows}
+    assert [row.id for row in found.rows if not row.is_naive] == [f"toto-000{n}" for n in (1, 4, 3, 2, 5)]
+    spread = math.sqrt(2) * 0.01  # 0.50 and 0.52: of the seed that ran twice, the last
+    assert rows["toto-0001"].spread == pytest.approx(spread)
+    assert (rows["toto-0001"].seeds, rows["toto-0001"].mean) == (2, pytest.approx(0.51))
+    assert (rows["toto-0004"].seeds, rows["toto-0004"].spread) == (1, None)
+    assert [rows[f"toto-000{n}"].tie for n in (1, 2, 3, 4, 5)] == [False, False, False, True, False]
+    assert rows["toto-0004"].against_best == "tie: within the spread over seeds (±0.014)"
+    assert found.sentence.endswith("1 other ties with it.")
+    shown = render(found)
+    assert "2 =  toto-0004" in shown
+    assert "0.51 ± 0.014 (2 seeds)" in shown
+
+
+def test_a_difference_that_the_test_does_not_find_is_a_tie(workspace):
+    """Losses at the same windows decide, not the two means."""
+    finished(workspace, "toto-0001", 0.50).forecasts([0.5 + 0.001 * (day % 3) for day in range(40)])
+    finished(workspace, "toto-0002", 0.51).forecasts([0.5 + 0.4 * (-1) ** day for day in range(40)])
+    finished(workspace, "toto-0003", 0.52).forecasts([0.7 + 0.1 * (-1) ** day for day in range(40)])
+    finished(workspace, "toto-0004", 0.53)
+    rows = {row.id: row for row in board(workspace).rows}
+    assert (rows["toto-0002"].tie, rows["toto-0003"].tie, rows["toto-0004"].tie) == (True, False, False)
+    assert rows["toto-0002"].against_best.startswith("tie: no different, p = ")
+    assert rows["toto-0003"].against_best == "worse, p < 0.001"
+    assert rows["toto-0004"].against_best == ""
+
+
+def test_test_results_show_once_promoted_and_cost_is_told(workspace):
+    kept, promoted = finished(workspace, "toto-0001", 0.5), finished(workspace, "toto-0002", 0.6)
+    kept.evaluate("test", pct_mae=0.4)
+    promoted.evaluate("test", pct_mae=0.7)
+    promoted.evaluate("unseen", pct_mae=0.9)
+    promoted.order("promote", "checkpoints/step-000100")
+    gpu = Run(workspace, "toto-0003")
+    gpu.start(("GPU-1",))
+    gpu.evaluate(pct_mae=0.55)
+    gpu.end(after=7200)
+    for second in range(0, 7200, 600):
+        device = {"uuid": "GPU-1", "index": 0, "power": 250}
+        rundir.append(workspace.host / "2025-11-20.jsonl", {"t": T0 + 3 + second, "devices": [device]})
+    dark = Run(workspace, "toto-0004")
+    dark.start(("GPU-9",))
+    dark.evaluate(pct_mae=0.56)
+    dark.end()
+    found = board(workspace)
+    rows = {row.id: row for row in found.rows}
+    assert (rows["toto-0001"].test, rows["toto-0001"].gap) == (None, None)
+    assert (rows["toto-0002"].test, rows["toto-0002"].unseen) == (0.7, 0.9)
+    assert rows["toto-0002"].gap == pytest.approx((1 - 0.7 / 0.588) - (1 - 0.6 / 0.588))
+    assert rows["toto-0001"].cost == "60 min of CPU"
+    assert (rows["toto-0003"].device_hours, rows["toto-0003"].kwh) == (2.0, pytest.approx(0.5))
+    assert rows["toto-0003"].cost == "2.0 h of device, 0.5 kWh"
+    assert rows["toto-0004"].cost == "60 min of device, kWh n/a"
+    assert "0.4" not in [cell for line in render(found).splitlines() for cell in line.split()]
 
 
 def test_other_metrics_rank_too(workspace):
@@ -128,8 +212,8 @@ def test_what_cannot_be_asked(workspace):
         board(workspace, direction="up")
     with pytest.raises(UnknownFamily, match="Did you mean toto"):
         board(workspace, family="totp")
-    with pytest.raises(UsageError, match="ffffffffffff"):
-        board(workspace, fingerprint="abc")
+    with pytest.raises(UsageError, match=r"No run is on data 'abc'\. There are: ffffffffffff"):
+        board(workspace, dataset="abc")
     with pytest.raises(UsageError, match="top-k"):
         board(workspace, top_k=0)
 

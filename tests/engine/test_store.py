@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine import rundir, store_schema
 from engine.store import Store
 from engine.store_bulk import Plain
+from engine.store_schema import STANDS
 from engine.workspace import Workspace
 from tests.engine.store_folders import T0, Run, ask, contents, finished
 
@@ -425,3 +426,55 @@ def test_columns_of_the_schema_are_those_of_the_rows(workspace):
     """A row of a run fits its table whatever is added to it: the facts come behind what the spec says."""
     names = list(store_schema.TABLES["runs"][1])
     assert names.index("submitted") + 1 == names.index("started")
+
+
+def test_where_curves_stand_is_kept_up_to_date(workspace):
+    """Over several bursts, a run read anew and a database of before, `curves` is what `metrics` says."""
+    store, run = Store(workspace), Run(workspace)
+    other = Run(workspace, "toto-0002")
+    told = STANDS.format(where="")
+
+    def right() -> None:
+        rows = ask(workspace, "SELECT * FROM curves ORDER BY ALL")
+        assert rows
+        assert rows == ask(workspace, f"SELECT * FROM ({told}) ORDER BY ALL")
+
+    for burst in range(4):
+        run.logs(400 * burst + 3, first=1000 * burst)
+        other.log(10 - burst, loss=None if burst == 3 else float(burst))
+        store.catch_up().check()
+        right()
+    (run.folder / "metrics.jsonl").write_text('{"step":1,"loss":2.5}\n')
+    store.catch_up(everything=True).check()
+    right()
+    assert ask(workspace, "SELECT points, least FROM latest WHERE id = 'toto-0001'") == [(1, 2.5)]
+    with duckdb.connect(str(workspace.database)) as con:
+        con.execute("DROP VIEW latest; DROP VIEW run_summary; DROP VIEW leaderboard; DROP VIEW gpu_hours")
+        con.execute("DROP TABLE curves; UPDATE meta SET value = '2'")
+    other.log(11, loss=0.25)
+    Store(workspace).catch_up().check()
+    right()
+
+
+def test_gpu_hours_and_energy(workspace):
+    """Power is that of the samples taken meanwhile, shared by the runs that were on the device then."""
+    one, two, dark = Run(workspace), Run(workspace, "toto-0002"), Run(workspace, "toto-0003")
+    for run, device in ((one, "GPU-1"), (two, "GPU-1"), (dark, "GPU-2")):
+        run.start((device,))
+    one.end(after=3600)
+    two.end(after=1800)
+    dark.end(after=7200)
+    Run(workspace, "toto-0004").start(("cpu",))
+    for minute in range(0, 120, 5):
+        devices = [{"uuid": "GPU-1", "index": 0, "name": "H", "power": 400, "utilisation": 50}, {"uuid": "GPU-2"}]
+        line = {"t": T0 + 2 + 60 * minute, "devices": devices}
+        rundir.append(workspace.host / "2025-11-20.jsonl", line)
+    Store(workspace).catch_up().check()
+    found = ask(workspace, "SELECT id, uuid, device, hours, power, kwh, samples FROM gpu_hours ORDER BY id")
+    shared, alone = 7, 6  # samples at 0, 5 .. 30 minutes, and 35 .. 60
+    power = (shared * 200 + alone * 400) / 13
+    assert found == [
+        ("toto-0001", "GPU-1", "H", 1.0, pytest.approx(power), pytest.approx(power / 1000), 13),
+        ("toto-0002", "GPU-1", "H", 0.5, 200.0, 0.1, 7),
+        ("toto-0003", "GPU-2", None, 2.0, None, None, 24),
+    ]

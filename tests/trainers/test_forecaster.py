@@ -160,6 +160,8 @@ def test_the_command_answers_in_json(best: Path, home: Home, capsys: pytest.Capt
         (["--horizon", "x"], "--horizon x"),
         (["--horizons", "3"], "unrecognized arguments"),
         (["--model", "nowhere"], "nowhere: not there. Give a checkpoint folder"),
+        (["--out", "x.xls"], "--out x.xls: expected a name that ends in .csv or .parquet."),
+        (["--out", "nowhere/x.csv"], "--out nowhere/x.csv: there is no folder nowhere."),
     ],
 )
 def test_the_command_refuses_in_one_line(best: Path, argv: list[str], said: str) -> None:
@@ -167,6 +169,35 @@ def test_the_command_refuses_in_one_line(best: Path, argv: list[str], said: str)
         main([*argv, "--device", "cpu"])
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_forecasts_of_any_number_of_series_go_into_a_file(
+    best: Path, home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr("trainers.forecast_cli.TOLD_EVERY", 2)  # three series: one part and a rest
+    out = home.root / f"forecast{suffix}"
+    assert main(["--horizon", "5", "--device", "cpu", "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"15 rows of 3 series in {out}\n")
+    found = pd.read_csv(out, parse_dates=["timestamp"]) if suffix == ".csv" else pd.read_parquet(out)
+    frames = [pd.read_csv(path).assign(symbol=path.stem) for path in sorted((home.root / "trainingdata").iterdir())]
+    whole = load_forecaster(best, "cpu").predict(pd.concat(frames), horizon=5)
+    pd.testing.assert_frame_equal(found, whole, check_dtype=False)
+
+
+def test_history_and_measurements(best: Path, frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--symbol", "BBB", "--horizon", "4", "--device", "cpu", "--json"]
+    assert main([*asked, "--history", "9"]) == 0
+    assert json.loads(capsys.readouterr().out)["history"]["BBB"] == pytest.approx(frame["Close"].tolist()[-9:])
+    assert main([*asked, "--bench"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["series"], found["horizon"], found["device"], found["device_peak_bytes"]) == (1, 4, "cpu", None)
+    assert 0 < found["model_s"] < found["warm_s"]
+    assert 0 < found["first_s"] < found["cold_s"]
+    assert found["peak_bytes"] > 50 << 20
+    assert main([*asked[:-1], "--bench"]) == 0
+    assert "1 series, horizon 4" in capsys.readouterr().out
 
 
 def test_an_inference_program_needs_nothing_but_the_file(best: Path, home: Home) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.widgets import braille
+from engine import braille
 from tui.widgets.chart import Curve, Picture, draw
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,16 @@ class Splits:
 
     def __getitem__(self, name: str) -> Split:
         return {"train": self.train, "val": self.val, "test": self.test, "unseen": self.unseen}[name]
+
+
+@dataclass(frozen=True)
+class Held:
+    """In place of `Splits` where nothing is trained: one split, of `walk`."""
+
+    holdout: Split
+
+    def __getitem__(self, name: str) -> Split:
+        return {"holdout": self.holdout}[name]
 
 
 def cut(
@@ -131,6 +142,35 @@ def cut(
         step=step,
         notes=tuple(notes),
     )
+
+
+def walk(
+    offsets: np.ndarray, times: np.ndarray, observed: np.ndarray, config: DataConfig, step: int = 0, since: str = ""
+) -> Split:
+    """All evaluation windows of a panel, walking forward: for data that a finished model is only scored on.
+
+    since: the first date that is forecast, else the first for which a symbol has a context. step and observed: see
+    `cut`. Raises DataError when no window fits.
+    """
+    step = step or config.horizon
+    calendar = np.unique(times)
+    place = np.searchsorted(calendar, times)
+    at = int(np.searchsorted(calendar, _ns(since))) if since else min(config.context, len(calendar) - 1)
+    seen_before = np.concatenate([[0], np.cumsum(observed)])
+    found = []
+    for first, last in pairwise(offsets.tolist()):
+        begin = first + int(np.searchsorted(place[first:last], at))
+        starts = _origins(first, begin, last, place, at, config, step)
+        middle, end = starts + config.context, starts + config.context + config.horizon
+        found.append(starts[(seen_before[middle] > seen_before[starts]) & (seen_before[end] > seen_before[middle])])
+    rows = np.concatenate([np.empty(0, np.int64), *found])
+    if not len(rows):
+        longest = int(np.diff(offsets).max(initial=0))
+        raise DataError(
+            f"no window to forecast{f' since {since}' if since else ''}: {config.context} rows of context and "
+            f"{config.horizon} to forecast are needed, and the longest symbol has {longest} rows"
+        )
+    return Split("holdout", rows, (place[rows + config.context] - at) // step)
 
 
 def _unseen(symbols: Sequence[str], config: DataConfig) -> set[int]:

@@ -18,6 +18,7 @@ from trainers.toto import decode, layout, lora, weights
 from trainers.toto.config import ModelConfig
 from trainers.toto.loss import next_patch_loss
 from trainers.toto.model import Toto
+from trainers.toto.portable import Portable
 
 
 class TotoFamily:
@@ -153,6 +154,10 @@ class TotoFamily:
         if not why:
             weights.save(toto, Path(folder), hub=True)
         return why
+
+    def portable(self, model: nn.Module) -> Portable:
+        """The forward pass for other runtimes, see trainers.convert."""
+        return Portable(_toto(model))
 
     def load(self, folder: Path, device: torch.device | str) -> Toto:
         return weights.load(Path(folder), device)

@@ -11,10 +11,10 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from engine import braille
 from tui import present
 from tui.present import Part
 from tui.theme import palette_of
-from tui.widgets import braille
 from tui.widgets.strips import strip
 
 

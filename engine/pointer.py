@@ -1,0 +1,135 @@
+"""The small files that name a model to use, each with a JSON twin that tells about it and with the one before it.
+
+.best_model_path                 one line: the checkpoint folder      .best_model_path.prod   the same for an alias
+.best_model_path.json            run, family, metrics, commit, data   .best_model_path.prod.json
+.best_model_path.previous[.json] what it was before                   .best_model_path.prod.previous[.json]
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine import rundir
+from engine.errors import EngineError, NothingToShow, UsageError, WorkspaceError
+from engine.workspace import Workspace
+
+ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+TAKEN = ("json", "previous", "best")
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """alias: empty for .best_model_path itself."""
+
+    root: Path
+    alias: str = ""
+
+    @property
+    def path(self) -> Path:
+        return self.root / (".best_model_path" + (f".{self.alias}" if self.alias else ""))
+
+    @property
+    def twin(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.json")
+
+    @property
+    def previous(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.previous")
+
+    @property
+    def previous_twin(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.previous.json")
+
+    def read(self) -> dict[str, Any]:
+        """Give what the twin says of the model in use. Raises NothingToShow when nothing was exported."""
+        if not self.twin.is_file():
+            what = f"--alias {self.alias} " if self.alias else ""
+            raise NothingToShow(f"Nothing is exported yet: `engine export best {what}`".rstrip() + " does it.")
+        return read_object(self.twin)
+
+    def write(self, checkpoint: Path, twin: dict[str, Any]) -> str:
+        """Put both files in place, keep those before, and give the path named before. Raises WorkspaceError."""
+        before = self._line(self.path)
+        try:
+            for path, kept in ((self.path, self.previous), (self.twin, self.previous_twin)):
+                if path.is_file():
+                    rundir.write_new(kept, path.read_bytes())
+                elif before:
+                    kept.unlink(missing_ok=True)  # no twin of an older export beside this one
+            self._put(os.fsencode(checkpoint) + b"\n", msgspec.json.format(msgspec.json.encode(twin)) + b"\n")
+        except OSError as error:
+            raise self._failed(error) from None
+        return before
+
+    def before(self) -> dict[str, Any]:
+        """Give what the one before says. Raises NothingToShow when there is none."""
+        if not self.previous.is_file() or not self.previous_twin.is_file():
+            raise NothingToShow(f"There is nothing to go back to: {self.path.name} has named one model at most.")
+        return read_object(self.previous_twin)
+
+    def undo(self) -> None:
+        """Change places with the one before, so that another undo takes this one back."""
+        self.before()
+        try:
+            now = (self.path.read_bytes(), self.twin.read_bytes()) if self.path.is_file() else None
+            self._put(self.previous.read_bytes(), self.previous_twin.read_bytes())
+            if now is not None:
+                rundir.write_new(self.previous_twin, now[1])
+                rundir.write_new(self.previous, now[0])
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _put(self, line: bytes, twin: bytes) -> None:
+        # The twin first: whoever sees the new path finds what belongs to it.
+        rundir.write_new(self.twin, twin)
+        rundir.write_new(self.path, line)
+
+    def _line(self, path: Path) -> str:
+        try:
+            return path.read_text().strip()
+        except OSError:
+            return ""
+
+    def _failed(self, error: OSError) -> WorkspaceError:
+        return WorkspaceError(
+            f"{self.path} was not written: {error.strerror}. Make the workspace writable, or free space."
+        )
+
+
+def pointer(workspace: Workspace, alias: str = "") -> Pointer:
+    """Raises UsageError for what can't be an alias."""
+    if alias and (not ALIAS.fullmatch(alias) or alias in TAKEN):
+        raise UsageError(
+            f"'{alias}' can't be an alias: small letters, digits, - and _, at most 32, and none of {', '.join(TAKEN)}."
+        )
+    return Pointer(workspace.root, alias)
+
+
+def pointers(workspace: Workspace) -> list[Pointer]:
+    """Everything that names a model now: .best_model_path first, then the aliases by name."""
+    names = [path.name.removeprefix(".best_model_path.") for path in workspace.root.glob(".best_model_path.*")]
+    found = [Pointer(workspace.root), *(Pointer(workspace.root, name) for name in sorted(names) if _is_alias(name))]
+    return [one for one in found if one.path.is_file()]
+
+
+def _is_alias(name: str) -> bool:
+    return ALIAS.fullmatch(name) is not None and name not in TAKEN
+
+
+def read_object(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
+    """A JSON object of a run folder or of ours. Raises EngineError when it is not there or can't be read."""
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError:
+        if missing_ok:
+            return {}
+        raise EngineError(f"{path} is missing.") from None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        raise EngineError(f"{path} can't be read; it is damaged.") from None
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,116 @@
+"""What the forecast files of several runs say together: losses over the windows they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.paired import Paired, paired
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# A run's own error at a window: as trainers.metrics has it, on the median where there is one.
+_LOSSES = """
+SELECT {number} AS run, symbol::VARCHAR AS symbol, origin,
+  100 * avg(abs({point} - target) / abs(naive)) AS loss
+FROM read_parquet({file}) WHERE isfinite(target) AND isfinite({point}) AND naive <> 0 GROUP BY ALL
+"""
+
+
+@dataclass
+class Band:
+    """One forecast beside what came: columns of equal length, by step; low and high are the outermost quantiles."""
+
+    symbol: str
+    origin: str
+    target: list[float] = field(default_factory=list)
+    median: list[float] = field(default_factory=list)
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    levels: tuple[float, float] = (0.1, 0.9)
+    last: float = 0.0
+    """The last price seen, which is the naive forecast."""
+
+
+def forecasts_of(runs: Path, run: str, split: str = "val") -> Path | None:
+    """Give the file of a run's forecasts, None when there is none."""
+    path = runs / run / "evaluation" / f"{split}_forecasts.parquet"
+    return path if path.is_file() else None
+
+
+def lags_of(runs: Path, run: str, split: str = "val") -> int:
+    """Give how many neighbouring origins overlap, as the run's evaluation says; 0 when it does not."""
+    try:
+        found = msgspec.json.decode((runs / run / "evaluation" / f"{split}.json").read_bytes())
+        return int(found["definitions"]["dm_lags"])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        return 0
+
+
+def against(
+    con: DuckDBPyConnection, runs: Path, first: str, others: Sequence[str], split: str = "val"
+) -> dict[str, Paired]:
+    """Test each of the others against the first, negative = the other is better; runs without forecasts are left out.
+
+    Losses are pct_mae of each window that both have forecast, averaged over the windows of an origin date.
+    """
+    files = {run: path for run in (first, *others) if (path := forecasts_of(runs, run, split)) is not None}
+    rest = [run for run in others if run in files and run != first]
+    if first not in files or not rest:
+        return {}
+    names = [first, *rest]
+    parts = " UNION ALL ".join(
+        _LOSSES.format(number=i, point=_point(con, files[run]), file=_text(files[run])) for i, run in enumerate(names)
+    )
+    rows = con.execute(
+        f"WITH w AS MATERIALIZED ({parts}) SELECT o.run, o.origin, avg(o.loss - b.loss), count(*) "
+        "FROM w o JOIN w b USING (symbol, origin) WHERE b.run = 0 AND o.run > 0 GROUP BY 1, 2 ORDER BY 1, 2"
+    ).fetchall()
+    found = {}
+    for i, run in enumerate(names[1:], 1):
+        mine = [row for row in rows if row[0] == i]
+        lags = max(lags_of(runs, first, split), lags_of(runs, run, split))
+        found[run] = paired([row[2] for row in mine], sum(row[3] for row in mine), lags)
+    return found
+
+
+def bands(con: DuckDBPyConnection, runs: Path, run: str, symbols: Sequence[str], split: str = "val") -> dict[str, Band]:
+    """Give the last forecast of each symbol; those that the run has not forecast are left out."""
+    path = forecasts_of(runs, run, split)
+    if path is None or not symbols:
+        return {}
+    columns = _columns(con, path)
+    levels = sorted((float(name[1:]) / 100, name) for name in columns if name[:1] == "p" and name[1:2].isdigit())
+    low, high = (levels[0][1], levels[-1][1]) if levels else ("mean", "mean")
+    ends = (levels[0][0], levels[-1][0]) if levels else (0.5, 0.5)
+    rows = con.execute(
+        f'SELECT symbol::VARCHAR, origin::VARCHAR, target, {_point(con, path)}, "{low}", "{high}", naive '
+        f"FROM read_parquet({_text(path)}) WHERE symbol IN (SELECT unnest(?::VARCHAR[])) "
+        "QUALIFY origin = max(origin) OVER (PARTITION BY symbol) ORDER BY symbol, step",
+        [list(symbols)],
+    ).fetchall()
+    found: dict[str, Band] = {}
+    for symbol, origin, target, middle, bottom, top, last in rows:
+        band = found.setdefault(symbol, Band(symbol, origin[:19], levels=ends, last=last))
+        band.target.append(target)
+        band.median.append(middle)
+        band.low.append(bottom)
+        band.high.append(top)
+    return found
+
+
+def _columns(con: DuckDBPyConnection, path: Path) -> list[str]:
+    return [row[0] for row in con.execute(f"DESCRIBE FROM read_parquet({_text(path)})").fetchall()]
+
+
+def _point(con: DuckDBPyConnection, path: Path) -> str:
+    return '"p50"' if "p50" in _columns(con, path) else '"mean"'
+
+
+def _text(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
