@@ -67,8 +67,9 @@ def take_in(daemon: Daemon, wish: Bring) -> Queued:
     world, spec = daemon.world, wish.spec
     if not spec.imported:
         raise UsageError("A run that is brought in says where it came from.")
-    # Nothing that a stranger's file asks for is done: no attempt of the engine's own, no command at its end.
-    spec = replace(spec, retry=None, on_finish="", begin=None, limit=None, after=(), after_any=())
+    # Nothing that a stranger's file asks for is done: no attempt of the engine's own, no command at its end, no source
+    # of numbers that it names.
+    spec = replace(spec, adopt=None, retry=None, on_finish="", begin=None, limit=None, after=(), after_any=())
     mine = ids.number(spec.id)
     taken = {ids.number(run_id)[0] for run_id in world.runs}
     if not ids.RUN_ID.match(spec.id) or mine[0] in taken:

@@ -146,7 +146,7 @@ class Follower:
 
     @property
     def behind(self) -> bool:
-        return self.metrics.behind or self.events.behind
+        return self.metrics.behind or self.events.behind or (self.adopted is not None and self.adopted.behind)
 
     def last_words(self) -> str:
         return last_line(self.folder / rundir.LOG)

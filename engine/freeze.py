@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -102,11 +103,13 @@ def lay_out(workspace: Workspace, top: Path, commit: str, patch: str) -> str:
 
 
 def has_commit(top: Path, commit: str) -> bool:
+    if not re.fullmatch(r"[0-9a-f]{7,64}", commit):  # an option of git, in a spec from elsewhere
+        return False
     try:
         ask(top, "cat-file", "-e", f"{commit}^{{commit}}")
     except EngineError:
         return False
-    return bool(commit)
+    return True
 
 
 def _fill(top: Path, commit: str, patch: bytes, beside: Path) -> None:

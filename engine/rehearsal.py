@@ -119,9 +119,7 @@ class Rehearsal:
         for action in self.world.act(time.time(), slots(self.daemon.sample)):
             if isinstance(action, Start):
                 run = self.world.runs[action.run]
-                run.take_order(
-                    {"order": "start", "t": time.time(), "devices": action.devices, "claim": action.claim}
-                )
+                run.take_order({"order": "start", "t": time.time(), "devices": action.devices, "claim": action.claim})
                 self.look(run)
                 names = self.daemon.readings.names
                 on = ", ".join(names.get(device, device[:12]) for device in action.devices)

@@ -59,7 +59,10 @@ RUNS_TABLES: dict[str, tuple[str, Columns]] = {
             "pid": ("BIGINT", "of its process"),
             "exit_code": ("INTEGER", "NULL when it was ended by a signal, or is not known"),
             "signal": ("INTEGER", "the signal that ended it"),
-            "exit_why": ("VARCHAR", "what its supervisor said of the end: stop and kill were asked for"),
+            "exit_why": (
+                "VARCHAR",
+                "what its supervisor said of the end: stop and kill were asked for, limit was its time",
+            ),
             "outcome": ("VARCHAR", "queued, open (started, no end told), ok, failed or stopped"),
             "cause": ("VARCHAR", "why it did not end well"),
             "finished": ("VARCHAR", "what the trainer said at its end: steps, early_stop, time, stopped"),

@@ -91,6 +91,8 @@ def test_hold_begin_and_limit_are_told_as_reasons_and_causes(cli: Cli, box: Box)
     run_id = queue(cli, "sh", "-c", TICKING, options=("--limit", "0.3s"))
     row = box.ended(run_id)
     assert (row.state, row.reason) == ("stopped", "time limit of 0.3 s")
+    kept = cli("sql", f"select state, cause from run_summary where id = '{run_id}'", "--json").json
+    assert kept == [{"state": "stopped", "cause": "time limit"}], "the database says the same"
     assert "saved" in cli("logs", run_id).out
 
 

@@ -1,0 +1,205 @@
+"""What the engine costs on a box with a history: 10,000 finished runs, 100 live ones.
+
+    python bench/daemon.py             about two minutes; exit 1 if a figure falls short
+    python bench/daemon.py --quick     a tenth of everything, nothing is judged
+
+Finished runs are folders as the engine writes them, live ones real supervisors around `sleep`. The start is timed from
+the command to the first answer; a bare `python -c pass` and one that imports what the engine imports stand beside it.
+`busy` is the daemon's own CPU time while 8 runs write 50 lines of metrics a second each. On a machine that others use
+everything takes longer: times may be longer by as much as a bare Python's start is above 20 ms, and that is told.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # the repository in place of bench/, so that no file here shadows a module
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from statistics import median
+
+from engine import rundir
+from engine.client import connect
+from engine.records import Down, GetStatus, ListRuns, Spec, Submit, encode
+from engine.run import Seen
+from engine.schedule import Slot
+from engine.state import World
+from engine.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMITS = {"start_s": 1.5, "adopted_s": 1.0, "memory_mib": 150.0, "ls_ms": 200.0, "busy_percent": 3.0,
+          "supervisor_mib": 15.0, "decision_ms": 5.0}  # fmt: skip
+LS = "from engine.cli.main import main; import sys; sys.argv = ['engine', 'ls']; main()"
+NOMINAL = 0.02
+"""Seconds that a bare Python takes to start where nobody else works."""
+WRITER = """
+import sys, time
+from engine import runlog
+for step in range(1, int(sys.argv[1]) * 50):
+    runlog.log(step, loss=1 / step, lr=1e-3, grad_norm=0.5)
+    time.sleep(0.02)
+"""
+
+
+def finished(workspace: Workspace, count: int) -> None:
+    """Write the folders of runs that have ended, one in five badly."""
+    now = time.time() - 86_400
+    for number in range(1, count + 1):
+        run_id = f"exec-{number:04d}"
+        folder = workspace.run(run_id)
+        folder.mkdir(mode=0o700)
+        spec = Spec(
+            id=run_id, family="exec", command=("python", "train.py"), cwd="/", submitted=now, env={"A": "b" * 40}
+        )
+        (folder / rundir.SPEC).write_bytes(encode(spec))
+        bad = number % 5 == 0
+        end = (
+            {"code": 1, "last": "KeyError: 'lr'", "said": {"kind": "exception", "text": "KeyError: 'lr'"}}
+            if bad
+            else {"code": 0}
+        )
+        lines = {
+            rundir.ORDERS: [{"t": now, "order": "start", "devices": ["cpu"]}],
+            rundir.LIFECYCLE: [
+                {"t": now, "event": "started", "pid": 1 << 22, "supervisor": 1 << 22, "devices": ["cpu"]},
+                {"t": now + 60, "event": "exited", "signal": None, "max_rss_bytes": 1 << 28, "why": "", **end},
+            ],
+            rundir.METRICS: [{"step": step, "t": now + step, "loss": 1.0 / step, "lr": 1e-3} for step in range(1, 61)],
+            rundir.EVENTS: [
+                {"t": now, "event": "plan", "steps": 60},
+                {"t": now + 60, "event": "finished", "why": "steps"},
+            ],
+        }
+        for name, told in lines.items():
+            (folder / name).write_text("".join(json.dumps(line) + "\n" for line in told))
+        for lock in (rundir.SUPERVISOR_LOCK, rundir.TRAINER_LOCK):
+            (folder / lock).touch()
+
+
+def timed(*command: str) -> float:
+    begun = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begun
+
+
+def resident(pid: int) -> float:
+    """MiB that a process holds for itself or shares."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def cpu(pid: int) -> float:
+    """Seconds of processor a process has used."""
+    parts = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def start(workspace: Workspace) -> tuple[float, int]:
+    """Seconds from nothing to the first answer, and the engine's pid."""
+    begun = time.perf_counter()
+    with connect(workspace) as client:
+        pid = client.call(GetStatus()).status.pid
+    return time.perf_counter() - begun, pid
+
+
+def decision(waiting: int = 1000, devices: int = 8) -> float:
+    """Milliseconds of one decision over many waiting runs, every device busy but one."""
+    world = World(cpu_slots=4)
+    for number in range(1, waiting + 1):
+        run_id = f"exec-{number:04d}"
+        world.found(Spec(id=run_id, family="exec", command=("true",), cwd="/", gpus=number % 4 or None, submitted=1.0))
+        world.seen(run_id, Seen(), 2.0)
+    slots = [Slot(f"GPU-{i}", f"GPU{i}", 80 << 30, stranger="somebody" if i else "") for i in range(devices)]
+    times = []
+    for turn in range(7):
+        begun = time.perf_counter()
+        world.act(10.0 + turn, slots)
+        times.append(1000 * (time.perf_counter() - begun))
+    return median(times)
+
+
+def main() -> int:
+    quick = "--quick" in sys.argv
+    ended, live = (1000, 10) if quick else (10_000, 100)
+    home = Path(tempfile.mkdtemp(prefix="bench-"))
+    os.environ.update(ENGINE_HOME=str(home), ENGINE_CPU_SLOTS=str(live + 8), PYTHONPATH=str(ROOT))
+    workspace = Workspace(home)
+    workspace.prepare()
+    figures: dict[str, float] = {"decision_ms": decision()}
+    try:
+        finished(workspace, ended)
+        first, pid = start(workspace)
+        print(f"first start with {ended:,} finished runs: {first:.2f} s (nothing is in memory or in a cache yet)")
+        with connect(workspace) as client:
+            for _ in range(live):
+                spec = Spec(family="exec", command=("sleep", "600"), cwd="/", gpus=0)
+                client.call(Submit(spec=spec, environment=dict(os.environ)))
+            while sum(row.state == "running" for row in client.call(ListRuns()).rows) < live:
+                time.sleep(0.1)
+        while works(pid):
+            pass  # until the database has caught up
+        os.kill(pid, signal.SIGKILL)
+        while Path(f"/proc/{pid}/exe").exists():
+            time.sleep(0.005)
+        figures["start_s"], pid = start(workspace)
+        with connect(workspace) as client:
+            rows = client.call(ListRuns()).rows
+            assert sum(row.state == "running" for row in rows) == live, "not all were taken up again"
+            supervisors = [line["supervisor"] for row in rows if row.state == "running"
+                           for line in rundir.read(workspace.run(row.id) / rundir.LIFECYCLE)[:1]]  # fmt: skip
+        figures["supervisor_mib"] = max(map(resident, supervisors))
+        imports = timed(sys.executable, "-c", "import engine.daemon")
+        figures["adopted_s"] = figures["start_s"] - imports
+        ls = [timed(sys.executable, "-c", LS) for _ in range(5)]
+        bare = median(timed(sys.executable, "-c", "pass") for _ in range(5))
+        figures["ls_ms"] = 1000 * median(ls)
+        busy(workspace, pid, figures, seconds=5 if quick else 20)
+        figures["memory_mib"] = resident(pid)
+        print(f"bare python {1000 * bare:.0f} ms; python importing the daemon {1000 * imports:.0f} ms")
+    finally:
+        with connect(workspace) as client:
+            client.call(Down(stop_runs=True))
+        shutil.rmtree(home, ignore_errors=True)
+    slow = max(1.0, bare / NOMINAL)
+    limits = {name: limit * (slow if name.endswith(("_s", "_ms")) else 1.0) for name, limit in LIMITS.items()}
+    print(f"this machine is {slow:.1f} times as slow as one that starts Python in {1000 * NOMINAL:.0f} ms")
+    short = [name for name, limit in limits.items() if figures.get(name, 0.0) > limit]
+    for name, value in figures.items():
+        print(f"{name:<15} {value:8.2f}   at most {limits[name]:.4g}{'   TOO MUCH' if name in short else ''}")
+    return 1 if short and not quick else 0
+
+
+def works(pid: int) -> bool:
+    """Wait a moment; tells whether the engine had more to do in it than to look around."""
+    before = cpu(pid)
+    time.sleep(2.0)
+    return cpu(pid) - before > 0.2
+
+
+def busy(workspace: Workspace, pid: int, figures: dict[str, float], seconds: int) -> None:
+    with connect(workspace) as client:
+        for _ in range(8):
+            command = (sys.executable, "-c", WRITER, str(seconds + 30))
+            client.call(
+                Submit(spec=Spec(family="exec", command=command, cwd="/", gpus=0), environment=dict(os.environ))
+            )
+        while sum((row.step or 0) > 5 for row in client.call(ListRuns()).rows if row.state == "running") < 8:
+            time.sleep(0.1)
+    before, begun = cpu(pid), time.perf_counter()
+    time.sleep(seconds)
+    figures["busy_percent"] = 100 * (cpu(pid) - before) / (time.perf_counter() - begun)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
