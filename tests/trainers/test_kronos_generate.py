@@ -219,7 +219,7 @@ def test_valid_candles_hold_open_and_close_and_have_volume():
     assert torch.equal(made[fine][:, :4], raw[fine][:, :4])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     logits=st.lists(st.floats(-8, 8, width=32), min_size=1, max_size=9),
     temperature=st.sampled_from([0.5, 1.0, 2.0]),
