@@ -47,7 +47,8 @@ class TrainWindows:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def gather(self, numbers: Tensor, context: int, horizon: int) -> Batch:
+    def gather(self, numbers: Tensor, context: int | None = None, horizon: int | None = None) -> Batch:
+        """Whole windows unless both are given."""
         starts = self.starts[numbers]
         if self.device.type == "cuda":
             starts = starts.pin_memory().to(self.device, non_blocking=True)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.plain_kronos import PlainKronos, PlainTokenizer, plain_forecast
-from trainers.errors import ConfigError
-from trainers.kronos import bars, generate, model, weights
+from trainers.errors import ConfigError, LossError
+from trainers.kronos import bars, generate, model, step, weights
 from trainers.kronos.config import ModelConfig
 from trainers.kronos.decode import decoded, forecast
 from trainers.kronos.sampling import Sampling, draw
@@ -114,14 +114,14 @@ def test_forecast_is_that_of_recomputing_every_step(seed, shape, horizon, contex
     series, samples, length = shape
     kronos = kronos_of(seed % 7, *sizes)
     x, stamps = walks(seed, series, length + horizon)
-    generate.ROWS, rows = 8, generate.ROWS
+    (generate.ROWS, step.ALONE), usual = (8, 3), (generate.ROWS, step.ALONE)  # sizes of tests take every way
     try:
         made = forecast(
             kronos, x[:, :length], stamps[:, :length], stamps[:, length:], samples=samples, sampling=sampling,
             context=context, generator=torch.Generator().manual_seed(seed),
         )  # fmt: skip
     finally:
-        generate.ROWS = rows
+        generate.ROWS, step.ALONE = usual
     scale = bars.measure(x[:, :length], [length] * series)
     history, (tokenizer, predictor) = bars.normalise(x[:, :length], scale), plain_of(kronos)
     told = sampling.temperature, sampling.top_k, sampling.top_p
@@ -138,6 +138,14 @@ def test_forecast_is_that_of_recomputing_every_step(seed, shape, horizon, contex
         new = [end - begin for begin, end in zip([length, *ends], ends, strict=False)]
         wanted = torch.cat([w[:, -n:] for w, n in zip(windows, new, strict=True)], dim=1).unflatten(0, (-1, samples))
     torch.testing.assert_close(made, bars.restore(wanted.detach(), scale), rtol=1e-4, atol=1e-3)
+
+
+def test_a_long_forecast_of_one_series_is_that_of_recomputing_every_step():
+    kronos, (x, stamps) = kronos_of(1), walks(1, 1, 60)
+    made = forecast(kronos, x[:, :12], stamps[:, :12], stamps[:, 12:], sampling=GREEDY, context=60)
+    scale = bars.measure(x[:, :12], [12])
+    wanted, *_ = plain_forecast(*plain_of(kronos), bars.normalise(x[:, :12], scale), stamps, 48, 60, top_k=1)
+    torch.testing.assert_close(made, bars.restore(wanted[:, :, 12:].detach(), scale), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("context", [24, 12])
@@ -211,7 +219,7 @@ def test_valid_candles_hold_open_and_close_and_have_volume():
     assert torch.equal(made[fine][:, :4], raw[fine][:, :4])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     logits=st.lists(st.floats(-8, 8, width=32), min_size=1, max_size=9),
     temperature=st.sampled_from([0.5, 1.0, 2.0]),
@@ -234,6 +242,14 @@ def test_draws_come_only_from_what_the_limits_leave(logits, temperature, top_k, 
         }  # equals, in any order
     assert set(made.tolist()) <= allowed
     assert int(order[0]) in allowed
+
+
+def test_weights_that_are_no_numbers_forecast_nothing():
+    kronos, (x, stamps) = kronos_of(0), walks(0, 1, 20)
+    with torch.no_grad():
+        kronos.predictor.norm.weight[0] = float("nan")
+    with pytest.raises(LossError, match="not a number"):
+        forecast(kronos, x[:, :14], stamps[:, :14], stamps[:, 14:])
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}])

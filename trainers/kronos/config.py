@@ -97,7 +97,7 @@ class ModelConfig:
                                 when=("phase", "both"))  # fmt: skip
     pretokenise: str = param(
         "auto", help="keep the tokens of all training windows, computed once; auto: where the tokenizer is frozen, "
-        "windows are of one length, come more than once and are not augmented, and it takes less than 1 GiB",
+        "windows have one lookback, come more than once and are not augmented, and it takes less than 1 GiB",
         choices=("auto", "yes", "no"), when=("phase", ("predictor", "both")),
     )  # fmt: skip
     condition: str = param(

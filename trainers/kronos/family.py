@@ -206,9 +206,9 @@ class KronosFamily:
         encoder = blocks(m.tokenizer_n_enc_layers - 1, t, m.tokenizer_ff_dim) + t * (6 + m.s1_bits + m.s2_bits)
         if m.phase == "tokenizer":
             decoder = blocks(m.tokenizer_n_dec_layers - 1, t, m.tokenizer_ff_dim) + t * (6 + m.s1_bits + m.s2_bits)
-            return 2.0 * T * (encoder + 2 * decoder)  # both reconstructions
+            return float(2 * T * (encoder + 2 * decoder))  # both reconstructions
         head = d * (2**m.s1_bits + 2**m.s2_bits)
-        return 2.0 * T * (encoder + 2 * d * d + blocks(m.n_layers, d, m.ff_dim) + 4 * d * d + T * d + head)
+        return float(2 * T * (encoder + 2 * d * d + blocks(m.n_layers, d, m.ff_dim) + 4 * d * d + T * d + head))
 
 
 def _kronos(model: nn.Module) -> Kronos:

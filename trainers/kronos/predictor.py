@@ -60,12 +60,11 @@ class TimeEmbedding(nn.Module):
     def forward(self, stamps_BT5: Tensor) -> Tensor:
         columns = stamps_BT5.long()
         tables = [getattr(self, f"{name}_embed").weight for name, _ in STAMPS]
-        if (
-            stamps_BT5.device.type == "cpu"
-        ):  # one product with ones at the rows: a third of five look-ups and their sums
-            sizes = torch.tensor([0, *(size for _, size in STAMPS)])
-            ones = torch.zeros(*columns.shape[:-1], int(sizes.sum())).scatter_(-1, columns + sizes.cumsum(0)[:-1], 1.0)
-            return (ones @ torch.cat(tables)).float()
+        if stamps_BT5.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+            # one product with ones at the rows: a third of five look-ups and sums, forward and back
+            firsts = [sum(size for _, size in STAMPS[:i]) for i in range(len(STAMPS) + 1)]
+            ones = torch.zeros(*columns.shape[:-1], firsts.pop())
+            return ones.scatter_(-1, columns + torch.tensor(firsts), 1.0) @ torch.cat(tables)
         order = (1, 2, 3, 4, 0)  # upstream's: hour, weekday, day, month, minute
         out: Tensor = sum(F.embedding(columns[..., i], tables[i]) for i in order)  # type: ignore[assignment]
         return out
@@ -82,7 +81,8 @@ class DependencyLayer(nn.Module):
     def forward(self, h_BTd: Tensor, s1_BQ: Tensor, rows_Vd: Tensor, rotate: bool, causal: bool) -> Tensor:
         """rows: the embedding of all s1, unscaled. With fewer ids than states they belong to the last ones."""
         q_proj = self.cross_attn.q_proj
-        once = s1_BQ.numel() > len(rows_Vd)  # each id's query is made once, however often it occurs
+        # each id's query is made once, however often it occurs; an adapter's dropout is for each position
+        once = s1_BQ.numel() > len(rows_Vd) and type(q_proj) is nn.Linear
         q = F.embedding(s1_BQ, q_proj(rows_Vd)) if once else q_proj(F.embedding(s1_BQ, rows_Vd))
         return self.norm(h_BTd[:, -s1_BQ.shape[1] :] + self.cross_attn(q, h_BTd, rotate, causal))
 

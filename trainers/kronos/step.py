@@ -8,19 +8,21 @@ N rows, d width, h heads of D dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.kronos.block import Attend, Block, RMSNorm, Turns
+from trainers.kronos.cache import Alone
 
 ALONE = 32
 """Steps of a single row from which it pays to lay out the matrices for it: that costs as much as some ten steps."""
 
 EPS = 1e-5
 
-Step = Callable[[Tensor, Tensor, Attend], None]
+Step = Callable[[Tensor, Tensor, Any], None]
 """A block's step: the stream [N,d+1], changed in place, turns of q, k and v [.,3,1,D/2], and the block's Attend."""
 
 
@@ -93,14 +95,14 @@ def _alone(block: Block) -> Step:
     qkv_bias, out_bias = block.self_attn.qkv.bias, block.self_attn.out_proj.bias
     qkv, both = qkv_matrix.new_empty(1, qkv_matrix.shape[1]), w13_matrix.new_empty(1, w13_matrix.shape[1])
     turned = torch.view_as_complex(qkv.view(1, 3, heads, -1, 2))
-    q, k, v = qkv.view(1, 3, heads, 1, -1).unbind(1)
+    q, kv = qkv.view(3, heads, -1)[0].unsqueeze(1), qkv.view(3, heads, -1)[1:]
     gate, value = both.chunk(2, dim=-1)
 
-    def through(stream: Tensor, cis: Tensor, attend: Attend) -> None:
+    def through(stream: Tensor, cis: Tensor, attend: Alone) -> None:
         x = stream[:, :-1]
         torch.addmm(qkv_bias, _unscaled(stream), qkv_matrix, out=qkv)
         turned.mul_(cis)
-        x.add_(torch.addmm(out_bias, attend(q, k, v).view(1, -1), out_matrix))
+        x.add_(torch.addmm(out_bias, attend.one(q, kv).view(1, -1), out_matrix))
         torch.mm(_unscaled(stream), w13_matrix, out=both)
         x.addmm_(F.silu(gate).mul_(value), w2_matrix)
 

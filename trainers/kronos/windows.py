@@ -108,7 +108,9 @@ class TokenWindows:
         )  # fmt: skip
         gaps = not bool(dataset.panel.mask[where[3]].all())
         self.mask = dataset.panel.mask[where[3]] if gaps else None
-        for part in torch.arange(len(self.starts), device=self.starts.device).split(max(1, _AT_ONCE // largest.length)):
+        at_once = max(1, _AT_ONCE // largest.length)
+        for first in range(0, len(self.starts), at_once):
+            part = slice(first, first + at_once)
             batch = dataset.panel.gather(self.starts[part], largest.length)
             x = normalised(features(batch.values, batch.mask, where), largest.context)
             s1, s2 = tokenizer.encode(x)
