@@ -64,8 +64,10 @@ def against(
     if first not in files or not rest:
         return {}
     names = [first, *rest]
+    columns = _columns(con, [files[run] for run in names])
     parts = " UNION ALL ".join(
-        _LOSSES.format(number=i, point=_point(con, files[run]), file=_text(files[run])) for i, run in enumerate(names)
+        _LOSSES.format(number=i, point=_point(columns[files[run]]), file=_text(files[run]))
+        for i, run in enumerate(names)
     )
     rows = con.execute(
         f"WITH w AS MATERIALIZED ({parts}) SELECT o.run, o.origin, avg(o.loss - b.loss), count(*) "
@@ -84,12 +86,12 @@ def bands(con: DuckDBPyConnection, runs: Path, run: str, symbols: Sequence[str],
     path = forecasts_of(runs, run, split)
     if path is None or not symbols:
         return {}
-    columns = _columns(con, path)
+    columns = _columns(con, [path])[path]
     levels = sorted((float(name[1:]) / 100, name) for name in columns if name[:1] == "p" and name[1:2].isdigit())
     low, high = (levels[0][1], levels[-1][1]) if levels else ("mean", "mean")
     ends = (levels[0][0], levels[-1][0]) if levels else (0.5, 0.5)
     rows = con.execute(
-        f'SELECT symbol::VARCHAR, origin::VARCHAR, target, {_point(con, path)}, "{low}", "{high}", naive '
+        f'SELECT symbol::VARCHAR, origin::VARCHAR, target, {_point(columns)}, "{low}", "{high}", naive '
         f"FROM read_parquet({_text(path)}) WHERE symbol IN (SELECT unnest(?::VARCHAR[])) "
         "QUALIFY origin = max(origin) OVER (PARTITION BY symbol) ORDER BY symbol, step",
         [list(symbols)],
@@ -104,12 +106,17 @@ def bands(con: DuckDBPyConnection, runs: Path, run: str, symbols: Sequence[str],
     return found
 
 
-def _columns(con: DuckDBPyConnection, path: Path) -> list[str]:
-    return [row[0] for row in con.execute(f"DESCRIBE FROM read_parquet({_text(path)})").fetchall()]
+def _columns(con: DuckDBPyConnection, paths: Sequence[Path]) -> dict[Path, list[str]]:
+    """Names of the columns of each file, in one look: one by one is 5 ms each."""
+    found: dict[Path, list[str]] = {path: [] for path in paths}
+    files = ", ".join(map(_text, paths))
+    for path, name in con.execute(f"SELECT file_name, name FROM parquet_schema([{files}])").fetchall():
+        found[Path(path)].append(name)
+    return found
 
 
-def _point(con: DuckDBPyConnection, path: Path) -> str:
-    return '"p50"' if "p50" in _columns(con, path) else '"mean"'
+def _point(columns: Sequence[str]) -> str:
+    return '"p50"' if "p50" in columns else '"mean"'
 
 
 def _text(path: Path) -> str:

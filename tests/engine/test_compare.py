@@ -11,11 +11,13 @@ from engine.compare import compare
 from engine.compare_page import parts, spark
 from engine.errors import UnknownRun, UsageError
 from engine.store import Store
+from engine.workspace import Workspace
 from tests.engine.store_folders import Run, finished
 
 
-@pytest.fixture
-def two(workspace):
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    workspace = Workspace(tmp_path_factory.mktemp("w"))
     first = finished(workspace, "toto-0001", 0.50, name="a | b")
     first.forecasts([0.5 + 0.01 * (day % 3) for day in range(20)], symbols=("ARM", "JD"))
     changed = {"train": {"lr": 1e-3, "ema": True, "optimizer": "adamw"}, "data": {"context": 512, "horizon": 64}}

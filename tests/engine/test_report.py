@@ -15,12 +15,14 @@ from engine.records import Spec
 from engine.report import Choice, gather, spearman
 from engine.report_page import command, parts
 from engine.store import Store
+from engine.workspace import Workspace
 from tests.conftest import ROOT
 from tests.engine.store_folders import T0, Run, finished
 
 
-@pytest.fixture
-def many(workspace):
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    workspace = Workspace(tmp_path_factory.mktemp("w"))
     for number in range(1, 7):
         config = {"train": {"lr": 10.0**-number, "optimizer": "adamw"}, "data": {"context": 512, "horizon": 64}}
         run = finished(workspace, f"toto-{number:04d}", 0.5 + number / 100, config=config)
@@ -58,13 +60,6 @@ def test_it_tells_everything_once(many):
     markdown = page.markdown(parts(report, many.runs, pictures=False))
     assert "# Report: all runs" in markdown
     assert "**toto-0001 beats" in markdown
-
-
-def test_an_exported_run_shows_its_test_results(many):
-    Run.order(Folder(many.run("toto-0001")), "promote", "checkpoints/step-000100")
-    Store(many).catch_up(everything=True).check()
-    text = page.terminal(parts(gather(many, Choice()), many.runs, pictures=False))
-    assert "On test data it has an error of 0.777 %, the naive forecast 0.588 %" in text
 
 
 def test_which_runs(many):
@@ -106,13 +101,21 @@ def test_without_matplotlib_one_line_says_what_to_do(many, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "matplotlib.py").write_text("raise ImportError('not here')\n")
-    env = {**os.environ, "PYTHONPATH": f"{broken}{os.pathsep}{ROOT}"}
+    env = {**os.environ, "ENGINE_HOME": str(many.root), "PYTHONPATH": f"{broken}{os.pathsep}{ROOT}"}
     code = "import sys; from engine.cli.main import run; sys.exit(run(['report', '--html']))"
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "engine: Pictures need matplotlib (not here): pip install 'paddock[report]'. --md does without.\n"
     )
+
+
+def test_an_exported_run_shows_its_test_results(many):
+    """The last one: it exports a run of the others."""
+    Run.order(Folder(many.run("toto-0001")), "promote", "checkpoints/step-000100")
+    Store(many).catch_up(everything=True).check()
+    text = page.terminal(parts(gather(many, Choice()), many.runs, pictures=False))
+    assert "On test data it has an error of 0.777 %, the naive forecast 0.588 %" in text
 
 
 class Folder:
