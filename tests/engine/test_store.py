@@ -450,7 +450,7 @@ def test_where_curves_stand_is_kept_up_to_date(workspace):
     assert ask(workspace, "SELECT points, least FROM latest WHERE id = 'toto-0001'") == [(1, 2.5)]
     with duckdb.connect(str(workspace.database)) as con:
         con.execute("DROP VIEW latest; DROP VIEW run_summary; DROP VIEW leaderboard; DROP VIEW gpu_hours")
-        con.execute("DROP TABLE curves; UPDATE meta SET value = '2'")
+        con.execute("DROP TABLE curves; UPDATE meta SET value = '3'")
     other.log(11, loss=0.25)
     Store(workspace).catch_up().check()
     right()
