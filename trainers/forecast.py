@@ -209,18 +209,28 @@ class Forecaster:
         return values.astype(np.float32), mask
 
 
-def load_forecaster(path: str | Path | None = None, device: str = "auto") -> Forecaster:
+def load_forecaster(path: str | Path | None = None, device: str = "auto", *, alias: str = "") -> Forecaster:
     """The forecaster of a checkpoint folder; without a path, of the one that .best_model_path names.
 
-    That file lies in ENGINE_HOME, else in the current directory; relative paths in it start there.
-    path may also name such a file. Raises DataError when there is none, ConfigError when it is not ours.
+    That file lies in ENGINE_HOME, else in the current directory; relative paths in it start there. path may also name
+    such a file, or a folder that `engine export --to` made. alias: what .best_model_path.<alias> names instead, see
+    `engine export --alias`. Raises DataError when there is none, ConfigError when it is not ours.
     """
     home = workspace()
-    given = Path(path) if path is not None else home / ".best_model_path"
+    if path is not None and alias:
+        raise ConfigError(f"path = {path} and alias = {alias}: give one of them.")
+    if alias and (alias != Path(alias).name or alias.startswith(".")):
+        raise ConfigError(f"alias = {alias!r} is no name of a model; `engine aliases` lists them.")
+    given = Path(path) if path is not None else home / f".best_model_path{f'.{alias}' if alias else ''}"
     if given.is_dir():
         return Forecaster(given, device)
     if not given.exists():
-        hint = "`engine export best` writes it." if path is None else "Give a checkpoint folder or a .best_model_path."
+        if alias:
+            hint = f"`engine export RUN --alias {alias}` writes it; `engine aliases` lists what there is."
+        elif path is None:
+            hint = "`engine export best` writes it."
+        else:
+            hint = "Give a checkpoint folder or a .best_model_path."
         raise DataError(f"{given}: not there. {hint}")
     line = given.read_text().strip()
     if not line or "\n" in line:

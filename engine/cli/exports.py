@@ -12,6 +12,7 @@ from engine.cli import talk, words
 from engine.cli.best import direction
 from engine.cli.database import up_to_date
 
+FORMATS = ("onnx", "torch", "int8")
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -25,6 +26,9 @@ def export(
     ] = "",
     alias: Annotated[str, typer.Option(help="A name such as prod: write .best_model_path.NAME instead.")] = "",
     to: Annotated[str, typer.Option(help="Also copy what forecasting needs into this new folder.", metavar="DIR")] = "",
+    format_: Annotated[
+        str, typer.Option("--format", help="With --to: onnx, torch (torch.export) or int8, checked by numbers.")
+    ] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Go back to the model that was named before.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +41,7 @@ def export(
     from engine.errors import UsageError
 
     if undo:
-        if run or to or dataset or family or way:
+        if run or to or dataset or family or way or format_:
             raise UsageError("--undo goes back to the model before: it takes --alias and nothing else.")
         back = promote.undo(alias)
         if as_json:
@@ -48,6 +52,9 @@ def export(
         return
     if not run:
         raise UsageError("Export what? `engine export best`, or a run of `engine best`.")
+    if format_:
+        _converted(run, format_, to, as_json)
+        return
     told = direction(way)
     up_to_date()
     found = promote.promote(
@@ -59,6 +66,23 @@ def export(
     else:
         talk.say(promote.told(found))
         talk.out(str(found.copy or found.checkpoint))
+
+
+def _converted(run: str, kind: str, to: str, as_json: bool) -> None:
+    """Write the model of a run for another runtime; which model programs use stays as it is."""
+    from engine.cli.data import trainers
+    from engine.errors import UsageError
+    from engine.evaluation import find_model
+
+    if kind not in FORMATS:
+        raise UsageError(f"--format {kind}: expected {', '.join(FORMATS)}.")
+    if not to:
+        raise UsageError(f"--format {kind} writes a folder: give it a name with --to.")
+    up_to_date()
+    with talk.engine() as client:
+        model = find_model(talk.workspace(), run, client)
+    args = ["convert", "--model", str(model.path), "--to", kind, "--out", str(Path(to).expanduser().absolute())]
+    raise typer.Exit(trainers([*args, "--json"] if as_json else args))
 
 
 def aliases(as_json: Json = False) -> None:

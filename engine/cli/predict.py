@@ -24,6 +24,7 @@ def predict(
     horizon: Annotated[int, typer.Option(help="Steps ahead.")] = 64,
     levels: Annotated[str, typer.Option(help="Quantile levels, with commas.")] = ".1,.5,.9",
     model: Annotated[str, typer.Option(help="A checkpoint folder; else the exported one.")] = "",
+    alias: Annotated[str, typer.Option(help="The model that `engine export --alias` gave this name.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[str, typer.Option(help="Write the forecasts to this .csv or .parquet file.")] = "",
     plot: Annotated[bool, typer.Option("--plot", help="Draw each series with its forecast.")] = False,
@@ -35,10 +36,14 @@ def predict(
     """Forecast with the exported model (.best_model_path), in original prices."""
     from engine.cli.data import captured, trainers
     from engine.errors import NothingToShow, UsageError
+    from engine.pointer import pointer
 
-    best = talk.workspace().best
+    if model and alias:
+        raise UsageError(f"--model {model} and --alias {alias}: give one of them.")
+    best = pointer(talk.workspace(), alias).path
     if not model and not best.exists():
-        raise NothingToShow("No model has been exported: `engine export best` exports the best one, or give --model.")
+        how = f"`engine export RUN --alias {alias}`" if alias else "`engine export best` exports the best one,"
+        raise NothingToShow(f"No model has been exported{f' as {alias}' if alias else ''}: {how} or give --model.")
     if plot and (as_json or bench):
         raise UsageError("--plot draws; leave --json and --bench out.")
     args = ["forecast", "--model", model or str(best), "--horizon", str(horizon), "--levels", levels]

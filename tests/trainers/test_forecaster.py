@@ -200,6 +200,18 @@ def test_history_and_measurements(best: Path, frame: pd.DataFrame, capsys: pytes
     assert "1 series, horizon 4" in capsys.readouterr().out
 
 
+def test_an_alias_names_another_model(best: Path, home: Home, frame: pd.DataFrame) -> None:
+    (home.root / ".best_model_path.prod").write_text(f"{best}\n")
+    (home.root / ".best_model_path").unlink()
+    assert load_forecaster(device="cpu", alias="prod").path == best
+    with pytest.raises(DataError, match="`engine export RUN --alias test` writes it"):
+        load_forecaster(alias="test")
+    with pytest.raises(ConfigError, match="is no name of a model"):
+        load_forecaster(alias="../prod")
+    with pytest.raises(ConfigError, match="give one of them"):
+        load_forecaster(best, alias="prod")
+
+
 def test_an_inference_program_needs_nothing_but_the_file(best: Path, home: Home) -> None:
     """The program of the README, in a process of its own, in the workspace."""
     import subprocess
