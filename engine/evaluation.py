@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NothingToShow, UsageError
 from engine.records import RunDetail, RunRow, ShowRun, Spec
-from engine.submit import Wishes, _provenance, _send, check, check_data
+from engine.submit import Wishes, check, check_data, provenance_of, send
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -75,4 +75,4 @@ def submit_evaluation(
         config={"evaluate": {"model": path, **asked}},
         changed={"model": model.run or path, **{name: value for name, value in asked.items() if name != "device"}},
     )
-    return _send(client, spec, _provenance(workspace.root, workspace, wishes, [Path(p) for p in paths]), wishes)
+    return send(client, spec, provenance_of(workspace.root, workspace, wishes, [Path(p) for p in paths]), wishes)

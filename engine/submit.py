@@ -79,7 +79,7 @@ def submit_family(
     resolved = families.resolve(workspace.root, family, preset, sets)
     check_data(resolved.data_paths)
     plan = freezing.for_trainers(workspace, wishes.freeze)
-    came_from = _provenance(plan.look, workspace, wishes, [Path(path) for path in resolved.data_paths])
+    came_from = provenance_of(plan.look, workspace, wishes, [Path(path) for path in resolved.data_paths])
     seed = resolved.config.get("train", {}).get("seed")
     spec = Spec(
         family=family,
@@ -91,7 +91,7 @@ def submit_family(
         changed=changed(resolved, sets),
         seed=seed if isinstance(seed, int) else None,
     )
-    return _send(client, spec, came_from, wishes)
+    return send(client, spec, came_from, wishes)
 
 
 def submit_command(
@@ -109,11 +109,11 @@ def submit_command(
     where = (cwd or Path.cwd()).absolute()
     check_command(command, where, wishes.environ)
     plan = freezing.for_command(where, command, wishes.freeze)
-    came_from = _provenance(where, workspace, wishes, [])
+    came_from = provenance_of(where, workspace, wishes, [])
     code = _code(client, workspace, plan, came_from)
     inside = freezing.frozen_cwd(workspace, plan, code) if code.tree else str(where)
     spec = Spec(family="exec", command=tuple(command), cwd=inside, code=code, adopt=wishes.adopt)
-    return _send(client, spec, came_from, wishes)
+    return send(client, spec, came_from, wishes)
 
 
 def parse_sets(pairs: Sequence[str]) -> dict[str, str]:
@@ -196,7 +196,8 @@ def check_command(command: Sequence[str], cwd: Path, environ: Mapping[str, str])
         raise UsageError(f"No program '{program}' {where} that may be executed.")
 
 
-def _provenance(cwd: Path, workspace: Workspace, wishes: Wishes, data: Sequence[Path]) -> Provenance:
+def provenance_of(cwd: Path, workspace: Workspace, wishes: Wishes, data: Sequence[Path]) -> Provenance:
+    """What a run submitted from cwd comes from: code, packages, environment, data."""
     from engine.provenance import collect
 
     return collect(cwd, data, environ=wishes.environ, workspace=workspace.root)
@@ -211,7 +212,8 @@ def _code(client: Client, workspace: Workspace, plan: Plan, came_from: Provenanc
     return plan.carry_out(workspace, came_from)
 
 
-def _send(client: Client, spec: Spec, came_from: Provenance, wishes: Wishes) -> RunRow:
+def send(client: Client, spec: Spec, came_from: Provenance, wishes: Wishes) -> RunRow:
+    """Queue a spec with where it comes from and what was wished for it; the row that the engine gives it."""
     import msgspec
 
     whole = msgspec.structs.replace(

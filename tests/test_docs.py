@@ -56,7 +56,7 @@ def test_every_benchmark_is_in_the_readme_and_in_make_bench():
     for path in (ROOT / "bench").glob("*.py"):
         if '__name__ == "__main__"' in path.read_text():
             assert f"bench/{path.name}" in README, path
-            assert re.search(rf"\bfor part in [a-z ]*\b{path.stem}\b", makefile), path
+            assert re.search(rf"\bfor part in [a-z_ ]*\b{path.stem}\b", makefile), path
 
 
 def test_programs_of_the_docs_compile_and_use_what_there_is():

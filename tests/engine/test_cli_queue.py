@@ -34,7 +34,7 @@ def test_a_paused_run_keeps_its_slot_over_a_restart_and_goes_on(cli: Cli, box: B
     assert said.code == 0
     assert said.err == f"engine: {run_id}: paused; it keeps CPU until it goes on or is stopped.\n"
     row = box.state(run_id, "paused")
-    assert stopped(pid)
+    wait_for(lambda: stopped(pid))
     assert "paused by you since" in row.reason
     assert "keeps its devices and their memory" in row.reason
     assert cli("pause", run_id).code == 2

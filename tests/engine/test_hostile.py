@@ -122,8 +122,9 @@ def test_another_user_can_neither_talk_to_the_engine_nor_read(box: Box):
         "import os, socket, sys\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1])\n"
-        's.sendall(b\'{"type":"status"}\\n\')\n'
-        "try: assert s.recv(100) == b'', 'answered'\n"
+        "try:\n"
+        '    s.sendall(b\'{"type":"status"}\\n\')\n'
+        "    assert s.recv(100) == b'', 'answered'\n"
         "except ConnectionError: pass\n"
         "for name in ('spec.json', 'log.txt'):\n"
         "    try: open(os.path.join(sys.argv[2], name))\n"

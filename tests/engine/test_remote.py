@@ -23,7 +23,7 @@ ENGINE = [sys.executable, "-m", "engine.cli.main"]
 @pytest.fixture
 def there(tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
     """The workspace of the other machine; ours stays empty."""
-    home = tmp_path / "other home"
+    home = tmp_path / "o h"  # short: a socket lies below it
     home.mkdir()
     standin.install(tmp_path, home, monkeypatch)
     with monkeypatch.context() as other:

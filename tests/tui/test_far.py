@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pexpect
@@ -28,8 +29,7 @@ def test_a_workspace_elsewhere_is_looked_at(box: Box, tmp_path: Path, monkeypatc
     there = box.workspace.root
     run_id = box.python(TRAINS, name="faraway").id
     box.state(run_id, "running")
-    here = tmp_path / "here"
-    here.mkdir()
+    here = Path(tempfile.mkdtemp(prefix="far-"))  # short: a socket lies below it
     standin.install(tmp_path, there, monkeypatch)
     monkeypatch.setenv("TMPDIR", str(here))
     screen = start(type(box.workspace)(here), "--host", f"me@box:{there}")
@@ -46,7 +46,8 @@ def test_a_workspace_elsewhere_is_looked_at(box: Box, tmp_path: Path, monkeypatc
         assert screen.exitstatus == 0
     finally:
         screen.close(force=True)
-    assert [*here.glob("tui-*")] == []
+    assert [*here.iterdir()] == []
+    here.rmdir()
     assert box.row(run_id).state == "running"
 
 
