@@ -176,11 +176,7 @@ class _Round:
 
         None is kept that a stranger uses: nobody knows for how long, and no other must lie idle for that.
         """
-        can = [
-            place
-            for place in self.unkept
-            if given is None or (_now if place.idle else _ever)(place, given)
-        ]
+        can = [place for place in self.unkept if given is None or (_now if place.idle else _ever)(place, given)]
         if len(can) < need:
             return
         far = float("inf")
