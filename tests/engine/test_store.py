@@ -425,3 +425,17 @@ def test_columns_of_the_schema_are_those_of_the_rows(workspace):
     """A row of a run fits its table whatever is added to it: the facts come behind what the spec says."""
     names = list(store_schema.TABLES["runs"][1])
     assert names.index("submitted") + 1 == names.index("started")
+
+
+def test_in_a_hurry_it_ends_between_two_transactions_and_the_next_store_goes_on(workspace, monkeypatch):
+    monkeypatch.setattr("engine.store_read.BUDGET", 20_000)
+    for number in range(1, 4):
+        run = Run(workspace, f"toto-{number:04d}")
+        run.start()
+        run.logs(1000)
+    store = Store(workspace)
+    store.hurry(0.0)
+    first = store.catch_up().check()
+    assert 0 < first.rows < 3000
+    assert Store(workspace).catch_up().check().rows > 0
+    same_as_rebuilt(workspace)
