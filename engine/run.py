@@ -31,7 +31,7 @@ class Seen:
     """trainer.lock is held."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Run:
     """A run: what was asked, ordered and seen; `state` and `since` are derived from these and nothing else."""
 
