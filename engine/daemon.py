@@ -126,7 +126,6 @@ class Daemon:
                 log.warning("%s: spec.json is missing or damaged; the folder is left alone", run_id)
                 self.readings.stale.discard(run_id)
         self.memories.load()
-        gc.freeze()
         gc.enable()
         return read
 
