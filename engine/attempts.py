@@ -41,10 +41,10 @@ def following(run: Run) -> Spec | str | None:
 
     Its id, and when it was submitted, are the caller's to fill in.
     """
-    policy, hung = run.spec.retry, _kind(run) == "hang"
+    policy, hung = run.brief.retry, _kind(run) == "hang"
     if policy is None or not (run.state in ("failed", "lost") or hung):
         return None
-    for_memory, for_else = run.spec.spent
+    for_memory, for_else = run.brief.spent
     oom = ran_out(run)
     if oom and policy.oom:
         if for_memory >= policy.oom:
@@ -76,7 +76,7 @@ def _hopeless(run: Run) -> str:
     if why := HOPELESS_KINDS.get(_kind(run)):
         return why
     code = (run.exited or {}).get("code")
-    return HOPELESS.get(code, "") if run.spec.family != "exec" and isinstance(code, int) else ""
+    return HOPELESS.get(code, "") if run.brief.family != "exec" and isinstance(code, int) else ""
 
 
 def _smaller(run: Run) -> Spec | str:
@@ -129,7 +129,7 @@ class Attempts:
 
     def consider(self, run: Run) -> None:
         """Queue the next attempt of an ended run, if one was asked for and there is none."""
-        if run.spec.retry is None:
+        if run.brief.retry is None:
             return
         if not self.ready:
             self.due.add(run.id)
@@ -141,7 +141,12 @@ class Attempts:
             return
         if run.followed_by:
             return  # it was queued once, and its folder has been removed since
-        found = following(run)
+        try:
+            found = following(run)
+        except EngineError as error:  # its spec can't be read at the moment
+            log.warning("%s: its next attempt is not queued: %s", run.id, error)
+            self.due.add(run.id)
+            return
         if found is None:
             return
         if isinstance(found, str):

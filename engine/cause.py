@@ -29,7 +29,7 @@ KINDS = {
     "stop": "it was told to stop, by an order or by a signal to its supervisor; pid, uid, command of who sent that",
     "kill": "the same, at once",
     "limit": "its time was up; limit: seconds",
-    "hang": "it promised a next line and none came; promised, silent: seconds",
+    "hang": "it wrote nothing for longer than it may; hang, silent: seconds",
     "power": "the machine went down under it; booted: when it came up again",
     "killed with its supervisor": "somebody ended both at once; nobody is left who could tell how",
     "unknown": "its supervisor was killed before it ended, so its exit code is not known",
@@ -77,7 +77,7 @@ def end(exited: Line, stop: tuple[float, str] | None, progress: Progress) -> str
     """Name the end: ok is exit code 0; one that was told to stop is ok only if it says it had finished."""
     code, finished = exited.get("code"), progress.finished
     to_the_end = finished not in (None, "stopped")
-    if stop or exited.get("why") in ("stop", "kill", "limit"):
+    if stop or exited.get("why") in ("stop", "kill", "limit", "hang"):
         return "ok" if to_the_end and code in (0, None) else "stopped"
     return "ok" if code == 0 or (code is None and exited.get("signal") is None and to_the_end) else "failed"
 
@@ -96,10 +96,10 @@ def _stopped(ending: Ending) -> Cause:
     if exited.get("why") == "limit":
         limit = number(exited.get("limit"))
         return _cause("limit", f"time limit of {when.span(limit)}" if limit is not None else "time limit", limit=limit)
-    if line.get("cause") == "hang":
-        promised, silent = number(line.get("promised")), number(line.get("silent"))
-        text = clean(line.get("why")) or "it hung"
-        return _cause("hang", text, promised=promised, silent=silent)
+    if exited.get("why") == "hang":
+        most, silent = number(exited.get("hang")), number(exited.get("silent"))
+        told = f"for {when.span(silent)}" if silent is not None else "any more"
+        return _cause("hang", f"hung: it wrote nothing {told}", hang=most, silent=silent)
     kind = "kill" if (ending.stop[1] if ending.stop else exited.get("why")) == "kill" else "stop"
     if ending.stop is not None:
         return _cause(kind, past(kind), why=clean(line.get("why")))

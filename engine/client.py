@@ -29,6 +29,8 @@ from engine.records import (
 )
 from engine.workspace import Workspace
 
+READING = 300.0
+"""Seconds that a daemon of ours may take: after an upgrade it reads the folder of every run, 2 ms each, once."""
 PATIENCE = 20.0
 """Seconds a new engine has until it answers."""
 
@@ -139,8 +141,8 @@ def _start(workspace: Workspace) -> Client | None:
     finally:
         os.close(log)
     ended = False
-    give_up = time.monotonic() + PATIENCE
-    while time.monotonic() < give_up:
+    begun = time.monotonic()
+    while time.monotonic() - begun < (PATIENCE if ended else READING):
         if (client := _try(workspace)) is not None:
             return client
         if not ended:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from engine import folders, kernel, rundir
+from engine import ended, folders, kernel, rundir
 from engine.attempts import Attempts
 from engine.devices import Sample
 from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
@@ -64,6 +65,7 @@ class Daemon:
         self.sampler = Sampler(workspace)
         self.keeper = Keeper(workspace, self.store_changed)
         self.server = Server(self)
+        self.shelf = ended.Shelf(workspace)
         self.readings = Readings(workspace, self.world)
         self.lifelines = Lifelines(self)
         self.memories = Memories(workspace, self.world)
@@ -87,13 +89,14 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.over.set)
-        self.load()
+        read = len(self.load())
         await self.take_sample()
         await self.server.start()
-        log.info("up: %s, %d runs", self.workspace.root, len(self.world.runs))
+        log.info("up: %s, %d runs, %d folders read", self.workspace.root, len(self.world.runs), read)
         self.attempts.catch_up()
         self.schedule()
         self.keeper.news()
+        await asyncio.to_thread(self.shelf.close)
         ticking = asyncio.create_task(self.tick_forever())
         await self.over.wait()
         ticking.cancel()
@@ -104,23 +107,44 @@ class Daemon:
         self.sampler.close()
         log.info("down; %d runs go on", len(self.world.live))
 
-    def load(self) -> None:
-        """Read every run folder."""
+    def load(self) -> list[str]:
+        """Read every run folder, or what was kept of it; the ids of those that had to be read."""
+        read = []
         now = time.time()
+        gc.disable()  # all that is read stays: looking it over again and again takes a third of the time
+        self.shelf.open()
         for line in rundir.read(self.workspace.queue):
             self.world.take_queue(line)
         for run_id in folders.scan(self.workspace):
-            folder = self.workspace.run(run_id)
-            if (read := folders.load(folder)) is None:
-                log.warning("%s: spec.json is missing or damaged; the folder is left alone", run_id)
-                continue
-            run = self.world.found(*read)
-            self.follow(run)
-            self.world.seen(run_id, folders.look(folder), now)
-            if run.state in ENDED:
-                self.close(run)
             self.readings.stale.add(run_id)
+            if (kept := self.shelf.get(run_id)) is not None:
+                run = ended.restore(self.world, kept, f"{self.shelf.runs}/{run_id}", now)
+                self.settled(run)
+            elif self.load_folder(run_id, now):
+                read.append(run_id)
+            else:
+                log.warning("%s: spec.json is missing or damaged; the folder is left alone", run_id)
+                self.readings.stale.discard(run_id)
         self.memories.load()
+        gc.enable()
+        return read
+
+    def load_folder(self, run_id: str, now: float) -> bool:
+        """Read a run's folder; False if it is no run."""
+        folder = self.workspace.run(run_id)
+        signed = ended.sign(str(folder))
+        if (read := folders.load(folder)) is None:
+            return False
+        run = self.world.found(*read)
+        self.follow(run)
+        seen = folders.look(folder)
+        self.world.seen(run_id, seen, now)
+        if run.state in ENDED:
+            self.close(run)
+            if run_id not in self.unread:
+                self.shelf.put(run, signed, read[1], seen)
+                ended.lighten(run, str(folder))
+        return True
 
     async def tick_forever(self) -> None:
         while True:
@@ -159,8 +183,8 @@ class Daemon:
         """Take in the run's new lines; tells whether there were any."""
         follower = self.followers.get(run.id)
         if follower is None:
-            follower = self.followers[run.id] = Follower(self.workspace.run(run.id), run.spec)
-        if run.spec.adopt and run.started is not None:
+            follower = self.followers[run.id] = Follower(self.workspace.run(run.id), run.brief)
+        if run.brief.adopt and run.started is not None:
             follower.adopt()
         any_news = False
         for _ in range(LOOKS):
@@ -194,7 +218,7 @@ class Daemon:
 
     def close(self, run: Run) -> None:
         """Forget what only a living run needs; what it printed at last may take a while to be read."""
-        if run.spec.adopt and run.started is not None:
+        if run.brief.adopt and run.started is not None:
             complete = self.followers[run.id].adopt(0.2, ended=True)
             self.follow(run)
             if not complete:
@@ -205,6 +229,10 @@ class Daemon:
             run.last_words = self.followers[run.id].last_words()
             self.world.seen(run.id, folders.look(self.workspace.run(run.id)), time.time())
         self.memories.remember(run)
+        self.settled(run)
+
+    def settled(self, run: Run) -> None:
+        """What follows from an end: its next attempt, its hooks."""
         self.attempts.consider(run)
         self.followers.pop(run.id, None)
         self.lifelines.forget(run.id)

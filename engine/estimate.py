@@ -40,15 +40,15 @@ class Durations:
     count: int = 0
     """Runs taken in: with another count an estimate may be another."""
 
-    def add(self, spec: Spec, seconds: float, gpu: bool) -> None:
-        """Take in a run that ended well after so many seconds, those in pause left out.
+    def add(self, spec: Spec, seconds: float, gpu: bool, of: Sequence[Kind] | None = None) -> None:
+        """Take in a run that ended well after so many seconds, those in pause left out. of: its kinds, if known.
 
         A resumed run is left out: it did a part of the work only.
         """
         if seconds <= 0 or spec.resume_from:
             return
         self.count += 1
-        for key, work, _ in kinds(spec, gpu):
+        for key, work, _ in of or kinds(spec, gpu):
             self.known.setdefault(key, deque(maxlen=KEPT)).append((work, seconds))
 
     def predict(self, of: Sequence[Kind], share: float = 1.0) -> Estimate | None:

@@ -54,9 +54,9 @@ class Hooking:
             return
         while self.pending and len(self.busy) < AT_ONCE:
             run = runs.get(self.pending.popleft())
-            if run is None or run.state not in ENDED or run.spec.imported:
+            if run is None or run.state not in ENDED or run.brief.imported:
                 continue
-            due = hooks.due(known, run.spec.on_finish, run.state, run.since)
+            due = hooks.due(known, run.brief.on_finish, run.state, run.since)
             if not due or due.keys() <= hooks.called(workspace.run(run.id)):
                 continue
             try:

@@ -16,6 +16,8 @@ EVERY = 1.5
 """Seconds between two bursts while runs go on."""
 SOON = 0.5
 """The same when a run has ended: its end is written at once, but two hundred short runs do not make as many bursts."""
+LAST = 3.0
+"""Seconds for what is not written yet when the engine goes down."""
 RETRY = 1.0
 """Seconds until the next try when somebody else holds the file."""
 log = logging.getLogger("engine")
@@ -69,6 +71,8 @@ class Keeper:
         return report.rows
 
     async def stop(self) -> None:
+        """Write what is new, but for a few seconds only: a run may have left more than can be read in an hour."""
+        self.store.hurry(LAST)
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -41,7 +41,7 @@ def clean(value: object, longest: int = 500) -> str:
     return value[:longest] if isinstance(value, str) else ""
 
 
-@dataclass
+@dataclass(slots=True)
 class Progress:
     """How far a run is, from its own lines; every field may be missing, no line is trusted to be well typed."""
 
@@ -64,7 +64,7 @@ class Progress:
     finished: str | None = None
     last: float = 0.0
     spark: deque[float] = field(default_factory=lambda: deque(maxlen=SPARK))
-    _pace: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=512))
+    _pace: deque[tuple[float, int]] | None = None
 
     def metrics(self, line: Mapping[str, object]) -> None:
         """Take in one line of metrics.jsonl."""
@@ -87,7 +87,13 @@ class Progress:
         if t is not None and step is not None:
             self._keep_pace(t, step)
 
+    def settle(self) -> None:
+        """Forget what only the rate of a living run is taken from: 5 KB."""
+        self._pace = None
+
     def _keep_pace(self, t: float, step: int) -> None:
+        if self._pace is None:
+            self._pace = deque(maxlen=512)
         pace = self._pace
         if pace and (step < pace[-1][1] or t < pace[-1][0]):
             pace.clear()  # resumed, or the clock was moved

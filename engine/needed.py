@@ -17,14 +17,19 @@ def find(spec: Spec, runs: Iterable[Run]) -> Run | None:
     if why := _unknown(spec):
         raise UsageError(f"--needed: {why}, so nobody can tell which runs are the same. Commit, or leave it out.")
     key = _key(spec)
-    same = [run for run in runs if run.state == "ok" and run.spec.family == spec.family and not _unknown(run.spec)]
-    return max((run for run in same if _key(run.spec) == key), key=lambda run: run.spec.submitted, default=None)
+    alike = [run for run in runs if run.state == "ok" and _quick(run.brief) == _quick(spec) and not _unknown(run.brief)]
+    return max((run for run in alike if _key(run.spec) == key), key=lambda run: run.brief.submitted, default=None)
 
 
 def _unknown(spec: Spec) -> str:
     if spec.git is None or not spec.git.commit:
         return "its folder has no commit"
     return f"its patch does not hold {spec.git.left_out[0]}" if spec.git.left_out else ""
+
+
+def _quick(spec: Spec) -> object:
+    """What must be equal first: it is at hand without reading a folder."""
+    return spec.family, spec.git.commit if spec.git else "", spec.command if spec.family == "exec" else ()
 
 
 def _key(spec: Spec) -> object:

@@ -34,7 +34,7 @@ class Readings:
         if run_id in self.stale or run_id not in self.rows:
             run = self.world.runs[run_id]
             later = self._later(run_id)
-            row = run.row(self.names, told(run.spec))
+            row = run.row(self.names, told(run.brief))
             self.rows[run_id] = replace(row, later=later) if later else row
             self.stale.discard(run_id)
         return self.rows[run_id]

@@ -61,6 +61,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """It does not start before this time."""
     limit: float | None = None
     """Seconds it may run; time in pause does not count. Its supervisor then ends it as a stop does."""
+    hang: float | None = None
+    """Seconds it may write nothing, neither lines nor log; time in pause does not count. Then it is ended as hung."""
     on_finish: str = ""
     """A shell command that gets its row as JSON on stdin once it has ended."""
     tags: tuple[str, ...] = ()

@@ -126,7 +126,7 @@ class Rehearsal:
                 self.told.append(f"{run.id} would start on {on}")
 
     def row(self, run: Run) -> RunRow:
-        return run.row(self.daemon.readings.names, told(run.spec))
+        return run.row(self.daemon.readings.names, told(run.brief))
 
 
 def _said(value: object) -> str:

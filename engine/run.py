@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine import cause as causes
@@ -31,11 +31,12 @@ class Seen:
     """trainer.lock is held."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Run:
     """A run: what was asked, ordered and seen; `state` and `since` are derived from these and nothing else."""
 
-    spec: Spec
+    brief: Spec
+    """What was asked; of one that ended before this engine came up without what is large and seldom asked for."""
     state: str = "queued"
     since: float = 0.0
     reason: str = ""
@@ -92,10 +93,17 @@ class Run:
     """How many runs that was of, and whether on a GPU."""
     last_words: str = ""
     """The last line of its log, for the cause of a bad end."""
+    whole: Callable[[], Spec] | None = None
+    """Reads what `brief` lacks, if it lacks anything."""
 
     @property
     def id(self) -> str:
-        return self.spec.id
+        return self.brief.id
+
+    @property
+    def spec(self) -> Spec:
+        """All that was asked, read anew where only `brief` is at hand. Raises WorkspaceError if that fails."""
+        return self.brief if self.whole is None else self.whole()
 
     @property
     def pid(self) -> int | None:
@@ -123,7 +131,7 @@ class Run:
         begun = self.started_at + self.pauses[1]
         eta = self.progress.eta
         end = self.progress.last + eta if eta is not None else begun + self.expected.seconds if self.expected else None
-        limit = None if self.spec.limit is None else begun + self.spec.limit
+        limit = None if self.brief.limit is None else begun + self.brief.limit
         return end if limit is None or end is None else min(end, limit)
 
     def until_after(self, now: float) -> float | None:
@@ -231,7 +239,7 @@ class Run:
         if self.starts >= START_TRIES:
             text = f"could not be started in {self.starts} tries; see the engine's log"
             return "failed", self.last_start, Cause("not started", text, {"tries": self.starts})
-        return ("held" if self.held else "queued"), self.spec.submitted, self.reason
+        return ("held" if self.held else "queued"), self.brief.submitted, self.reason
 
     def _become(self, state: str, since: float, reason: str) -> None:
         if state != self.state:
@@ -243,7 +251,7 @@ class Run:
 
     def row(self, labels: Mapping[str, str], what: str) -> RunRow:
         """Give the run as lists show it. labels: how people call each device."""
-        spec, progress, exited = self.spec, self.progress, self.exited or {}
+        spec, progress, exited = self.brief, self.progress, self.exited or {}
         ended = self.since if self.state in ENDED else None
         started = _time(self.started) or None
         return RunRow(

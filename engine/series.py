@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -26,6 +27,8 @@ NAME_LIMIT = 200
 STEP_LIMIT = float(1 << 53)
 """A step beyond is no longer a whole number when read as a float."""
 GAP = math.nan
+LOOK_AHEAD = 64 << 20
+"""Bytes that are searched at a time for the end of a line that is too long; what is behind counts as another line."""
 _rows = msgspec.json.Decoder(list[Row]).decode
 _anything = msgspec.json.Decoder().decode
 
@@ -129,10 +132,25 @@ def pieces(fd: int, offset: int) -> Iterator[Piece]:
 
 
 def _next_line(fd: int, offset: int) -> int | None:
+    """Give where the line after a too long one begins, or how far was looked for that; None at the end of the file.
+
+    Holes, which hold no newline, are leapt over: a file of a terabyte may consist of nothing else.
+    """
+    until = offset + LOOK_AHEAD
     while data := os.pread(fd, MAX_LINE, offset):
         if (at := data.find(b"\n")) >= 0:
             return offset + at + 1
         offset += len(data)
+        try:
+            found = os.lseek(fd, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return None  # a hole up to the end
+            found = offset
+        until += found - offset
+        offset = found
+        if offset >= until:
+            return offset
     return None
 
 

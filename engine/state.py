@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from engine import claims, ids, limits, reasons, turns, when
 from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
-from engine.estimate import Durations, kinds, share_left
+from engine.estimate import Durations, Kind, kinds, share_left
 from engine.memory import Peaks
 from engine.records import ENDED, LIVE, WAITING, Order, QueueOrder, Spec
 from engine.run import START_PATIENCE, Line, Run, Seen
@@ -84,7 +84,9 @@ class World:
         run.derive(seen, now, self.boot, self.boot_id)
         self.file(run)
         if run.state == "ok" != before[0] and run.started_at is not None:
-            self.durations.add(run.spec, run.since - run.started_at - run.pauses[1], CPU not in run.devices)
+            gpu = CPU not in run.devices
+            took = run.since - run.started_at - run.pauses[1]
+            self.durations.add(run.brief, took, gpu, self._kinds(run, gpu))
         return (run.state, run.reason) != before
 
     def expect(self, run: Run, gpu: bool) -> None:
@@ -93,10 +95,14 @@ class World:
             return
         before = self.runs.get(run.spec.resume_from or "")
         share = share_left(before.progress.step, before.progress.steps) if before else 1.0
+        run.expected = self.durations.predict(self._kinds(run, gpu), share)
+        run.estimated = self.durations.count, gpu
+
+    def _kinds(self, run: Run, gpu: bool) -> Sequence[Kind]:
         if run.kinds is None or run.estimated[1] != gpu:
             run.kinds = kinds(run.spec, gpu)  # hashed once: a thousand would be 50 ms each time a run ends
-        run.expected = self.durations.predict(run.kinds, share)
-        run.estimated = self.durations.count, gpu
+            run.estimated = -1, gpu
+        return run.kinds
 
     def file(self, run: Run) -> None:
         """Put a run among those that wait or live, as its state is."""
@@ -129,7 +135,7 @@ class World:
     def _named(self, name: str) -> list[str]:
         """Give the runs of a name; attempts of one run are one run, and the last of them is meant."""
         last: dict[str, str] = {}
-        for run_id in sorted((run.id for run in self.runs.values() if run.spec.name == name), key=ids.number):
+        for run_id in sorted((run.id for run in self.runs.values() if run.brief.name == name), key=ids.number):
             last[ids.base(run_id)] = run_id
         return [*last.values()]
 

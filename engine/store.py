@@ -7,6 +7,7 @@ offsets the database holds. Each burst is one transaction that holds rows and of
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import stat
 import threading
@@ -66,6 +67,7 @@ class Store:
         self._seen: tuple[int, int] | None = None
         self._mutex = threading.Lock()
         self._con: DuckDBPyConnection | None = None
+        self._until = math.inf
 
     def catch_up(self, *, everything: bool = False) -> Report:
         """Write what is new in the run folders; opens the database only when there is something.
@@ -112,6 +114,10 @@ class Store:
                 raise StoreError(f"Another rebuild is under way: {held}.") from None
             except OSError as error:
                 raise StoreError(f"{self.path.name} can't be made anew: {error.strerror}: {error.filename}.") from None
+
+    def hurry(self, seconds: float) -> None:
+        """Begin no transaction later than in so many seconds; what is left then is for the next engine to write."""
+        self._until = time.monotonic() + seconds
 
     def close(self) -> None:
         """Let go of DuckDB; the next burst starts it again."""
@@ -181,7 +187,7 @@ class Store:
                 self._scan.written(name, signs[name], ended=name in done.ended)
             for name in dropped:
                 self._scan.dropped(name)
-            if not news:
+            if not news or time.monotonic() >= self._until:
                 break
         if path == self.path:
             self._seen = self._inode()

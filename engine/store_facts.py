@@ -23,6 +23,7 @@ UPDATE runs SET outcome = e.outcome,
       'killed by signal ' || signal || ', not by the engine', 'exit code ' || exit_code,
       'ended after its supervisor was killed; its exit code is unknown')
     WHEN 'stopped' THEN CASE WHEN exit_why = 'limit' THEN 'time limit'
+      WHEN exit_why = 'hang' THEN 'hung'
       WHEN coalesce(stop_order, exit_why) = 'kill' THEN 'killed' ELSE 'stopped' END
   END
 FROM (
@@ -30,7 +31,7 @@ FROM (
     WHEN ended IS NULL AND started IS NULL AND stop_order IS NOT NULL THEN 'stopped'
     WHEN ended IS NULL AND started IS NULL AND coalesce(start_ordered, false) = false THEN 'queued'
     WHEN ended IS NULL THEN 'open'
-    WHEN stop_order IS NOT NULL OR coalesce(exit_why, '') IN ('stop', 'kill', 'limit') THEN
+    WHEN stop_order IS NOT NULL OR coalesce(exit_why, '') IN ('stop', 'kill', 'limit', 'hang') THEN
       CASE WHEN to_the_end AND coalesce(exit_code, 0) = 0 THEN 'ok' ELSE 'stopped' END
     WHEN exit_code = 0 OR (exit_code IS NULL AND to_the_end) THEN 'ok'
     ELSE 'failed' END AS outcome

@@ -61,7 +61,8 @@ RUNS_TABLES: dict[str, tuple[str, Columns]] = {
             "signal": ("INTEGER", "the signal that ended it"),
             "exit_why": (
                 "VARCHAR",
-                "what its supervisor said of the end: stop and kill were asked for, limit was its time",
+                "what its supervisor said of the end: stop and kill were asked for, limit was its time, "
+                "hang its silence",
             ),
             "outcome": ("VARCHAR", "queued, open (started, no end told), ok, failed or stopped"),
             "cause": ("VARCHAR", "why it did not end well"),

@@ -47,6 +47,7 @@ class Wishes:
     after_any: tuple[str, ...] = ()
     begin: float | None = None
     limit: float | None = None
+    hang: float | None = None
     on_finish: str = ""
     hold: bool = False
     needed: bool = False
@@ -228,6 +229,7 @@ def send(client: Client, spec: Spec, came_from: Provenance, wishes: Wishes) -> R
         after_any=wishes.after_any,
         begin=wishes.begin,
         limit=wishes.limit,
+        hang=wishes.hang,
         on_finish=wishes.on_finish,
         tags=wishes.tags,
         note=wishes.note,

@@ -30,6 +30,8 @@ TYPE_CHECKING = False  # known to type checkers by its name; importing typing co
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from engine.silence import Silence
+
 WANTED = {signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT}
 # Ignored by Python (the first two) or by whoever started the engine in the background; exec would hand that on.
 DEFAULTS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
@@ -52,6 +54,9 @@ class Group:
         """Who sent the signal that asked for its end."""
         self.limit_at: float | None = None
         """When its time is up, by the monotonic clock."""
+        self.silence: Silence | None = None
+        """Watches whether it still says anything, where that was asked for."""
+        self.silent = 0.0
         self.paused_at: float | None = None
         self.folder = ""
         self.unsaid: list[dict[str, object]] = []
@@ -101,6 +106,8 @@ class Group:
         self.send(signal.SIGCONT)
         if self.limit_at is not None:
             self.limit_at += time.monotonic() - self.paused_at
+        if self.silence is not None:
+            self.silence.paused(time.monotonic() - self.paused_at)
         self.paused_at = None
         self.say({"event": "resumed"})
 
@@ -121,10 +128,15 @@ class Group:
             self.unsaid.pop(0)
 
     def set_limit(self, spec: dict[str, object], ran: float) -> None:
-        """Take the limit from the spec. ran: seconds it has run already, those in pause left out."""
+        """Take the limits from the spec. ran: seconds it has run already, those in pause left out."""
         limit = spec.get("limit")
         if isinstance(limit, int | float) and limit > 0:
             self.limit_at = time.monotonic() + limit - ran
+        hang = spec.get("hang")
+        if isinstance(hang, int | float) and hang > 0:
+            from engine.silence import Silence  # few runs ask for it
+
+            self.silence = Silence(self.folder, hang)
 
     def wait(self, longest: float) -> int:
         """Sleep until a signal, the end of the grace, its limit or `longest` seconds; the signal's number, else 0."""
@@ -132,6 +144,8 @@ class Group:
         if timed is None and self.paused_at is None:
             timed = self.limit_at
         until = longest if timed is None else max(0.0, min(longest, timed - time.monotonic()))
+        if self.silence is not None and self.paused_at is None:
+            until = min(until, self.silence.every)
         got = signal.sigtimedwait(WANTED, min(until, 1.0) if self.unsaid else until)
         if got is not None:
             if got.si_signo in (signal.SIGTERM, signal.SIGUSR1) and not self.by:
@@ -140,6 +154,10 @@ class Group:
         self.flush()
         if self.limit_at is not None and self.paused_at is None and time.monotonic() >= self.limit_at:
             self.end("limit")
+        watched = self.silence if self.paused_at is None and self.kill_at is None else None
+        if watched is not None and (silent := watched.hung()) is not None:
+            self.silent = silent
+            self.end("hang")
         if self.kill_at is not None and time.monotonic() >= self.kill_at:
             self.send(signal.SIGKILL)
             self.kill_at = time.monotonic() + 1.0
@@ -258,7 +276,7 @@ def start(folder: str, ready: int | None) -> None:
         if done:
             break
     group.end_stragglers()
-    line = {**ended(status, used, group.asked), **limited(spec, group.asked), "by": group.by}
+    line = {**ended(status, used, group.asked), **limited(spec, group), "by": group.by}
     record(folder, {**line, **(examined(folder, group, kills) if status else {})})
 
 
@@ -295,9 +313,11 @@ def examined(folder: str, group: Group, kills: int | None) -> dict[str, object]:
     return found
 
 
-def limited(spec: dict[str, object], asked: str) -> dict[str, object]:
+def limited(spec: dict[str, object], group: Group) -> dict[str, object]:
     """Give what the last line tells of a limit that was reached."""
-    return {"limit": spec.get("limit")} if asked == "limit" else {}
+    if group.asked == "hang":
+        return {"hang": spec.get("hang"), "silent": round(group.silent, 1)}
+    return {"limit": spec.get("limit")} if group.asked == "limit" else {}
 
 
 def adopt(folder: str, lifecycle: list[dict[str, object]]) -> None:
@@ -319,7 +339,7 @@ def adopt(folder: str, lifecycle: list[dict[str, object]]) -> None:
     while rundir.held(lock):
         group.wait(0.2)
     end = {"event": "exited", "code": None, "signal": None, "why": group.asked or "adopted", "by": group.by}
-    record(folder, {**end, **limited(spec, group.asked), **examined(folder, group, None)})
+    record(folder, {**end, **limited(spec, group), **examined(folder, group, None)})
 
 
 def age(pid: int, started: dict[str, object]) -> float:

@@ -18,7 +18,7 @@ def place(run: Run) -> tuple[int, float, int, int]:
 
     A retry keeps its run's place.
     """
-    number, attempt = ids.number(run.spec.id)
+    number, attempt = ids.number(run.id)
     return (-run.priority, number if run.rank is None else run.rank, number, attempt)
 
 
@@ -116,7 +116,7 @@ def dependents(run_id: str, runs: Mapping[str, Run], last_attempt: Find) -> list
     """Give those that wait or waited for a run, and those behind them, nearest first; of each its last attempt."""
     behind: dict[str, list[str]] = {}
     for run in runs.values():
-        for word in (*run.spec.after, *run.spec.after_any):
+        for word in (*run.brief.after, *run.brief.after_any):
             behind.setdefault(ids.base(word), []).append(ids.base(run.id))
     found: list[str] = []
     todo = [ids.base(run_id)]

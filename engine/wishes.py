@@ -59,7 +59,7 @@ class Wishes:
         run = self.world.find(wish.run)
         if run.state not in ENDED:
             raise UsageError(f"{run.id} is {run.state}: only an ended run can be tried again.")
-        if not run.spec.command:
+        if not run.brief.command:
             raise UsageError(f"{run.id} was imported: there is no command to run again.")
         behind = turns.dependents(run.id, self.world.runs, self.world.last_attempt) if wish.cascade else []
         spec = replace(run.spec, resume_from=None if wish.fresh else run.id, after=(), after_any=())

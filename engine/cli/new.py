@@ -37,6 +37,9 @@ AfterAny = Annotated[
 ]
 Begin = Annotated[str, typer.Option(metavar="TIME", help="Not before: 22:00, +2h, fri 18:30 or 2026-03-01T22:00.")]
 Limit = Annotated[str, typer.Option(metavar="TIME", help="End it as a stop does after 90m, 8h or 2d, less its pauses.")]
+Hang = Annotated[
+    str, typer.Option(metavar="TIME", help="End it when it writes nothing for so long; --retry tries again.")
+]
 Needed = Annotated[
     bool, typer.Option("--needed", help="Unless a run of the same config, data and code ended well: then give that.")
 ]
@@ -80,6 +83,7 @@ def run(
     after_any: AfterAny = None,
     begin: Begin = "",
     limit: Limit = "",
+    hang: Hang = "",
     hold: Hold = False,
     needed: Needed = False,
     on_finish: OnFinish = "",
@@ -95,7 +99,7 @@ def run(
     more = _more(share, gpu_memory, retry_oom, retry, retry_wait, ours)
     wishes = replace(_wishes(name, tag, note, gpus, priority, after, hold), freeze=freeze, **more)
     wishes = replace(
-        wishes, **_times(begin, limit), after_any=tuple(after_any or ()), needed=needed, on_finish=on_finish
+        wishes, **_times(begin, limit, hang), after_any=tuple(after_any or ()), needed=needed, on_finish=on_finish
     )
     with talk.engine() as client:
         row = submit_family(client, talk.workspace(), family, preset=preset or None, sets=settings, wishes=wishes)
@@ -120,6 +124,7 @@ def exec_(
     after_any: AfterAny = None,
     begin: Begin = "",
     limit: Limit = "",
+    hang: Hang = "",
     hold: Hold = False,
     needed: Needed = False,
     on_finish: OnFinish = "",
@@ -144,7 +149,7 @@ def exec_(
     more = _more(share, gpu_memory, retry_oom, retry, retry_wait, {})
     wishes = replace(_wishes(name, tag, note, gpus, priority, after, hold), freeze=freeze, adopt=adopt, **more)
     wishes = replace(
-        wishes, **_times(begin, limit), after_any=tuple(after_any or ()), needed=needed, on_finish=on_finish
+        wishes, **_times(begin, limit, hang), after_any=tuple(after_any or ()), needed=needed, on_finish=on_finish
     )
     with talk.engine() as client:
         _told(client, submit_command(client, talk.workspace(), command, wishes=wishes), follow, as_json)
@@ -160,15 +165,16 @@ def _wishes(
     )
 
 
-def _times(begin: str, limit: str) -> dict[str, Any]:
-    """Read --begin and --limit. Raises UsageError."""
-    if not begin and not limit:
+def _times(begin: str, limit: str, hang: str) -> dict[str, Any]:
+    """Read --begin, --limit and --hang. Raises UsageError."""
+    if not (begin or limit or hang):
         return {}
     from engine import when
 
     return {
         "begin": when.moment(begin, time.time(), "--begin") if begin else None,
         "limit": when.duration(limit, "--limit") if limit else None,
+        "hang": when.duration(hang, "--hang") if hang else None,
     }
 
 

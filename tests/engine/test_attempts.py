@@ -124,7 +124,7 @@ def test_other_ends_are_tried_later_each_time_and_only_so_often():
         assert found.config == CONFIG
         assert found.spent == (0, number + 1)
         begins.append((found.begin or 0.0) - run.since)
-        run.spec = found
+        run.brief = found
     assert begins == [60.0, 120.0, 240.0]
     assert attempts.following(run) == "not tried again: it was 3 of 3 times"
     run = failed(oom=False, retry=Policy(times=1))

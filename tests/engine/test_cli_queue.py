@@ -10,6 +10,7 @@ import pytest
 
 from engine import rundir
 from engine.cli import main
+from engine.records import ShowRun
 from tests.conftest import Box, alive, wait_for
 from tests.engine.test_cli import BLOCK, Cli, cli, queue
 
@@ -94,6 +95,21 @@ def test_hold_begin_and_limit_are_told_as_reasons_and_causes(cli: Cli, box: Box)
     kept = cli("sql", f"select state, cause from run_summary where id = '{run_id}'", "--json").json
     assert kept == [{"state": "stopped", "cause": "time limit"}], "the database says the same"
     assert "saved" in cli("logs", run_id).out
+
+
+def test_a_run_that_hangs_is_ended_and_tried_again(cli: Cli, box: Box):
+    assert cli("exec", "--hang", "0", "true").code == 2
+    code = "[ $ENGINE_ATTEMPT = 2 ] || exec sleep 300"
+    run_id = queue(cli, "sh", "-c", code, options=("--hang", "0.5s", "--retry", "1", "--retry-wait", "1s"))
+    row = box.ended(run_id)
+    assert (row.state, row.cause) == ("stopped", "hang")
+    assert row.reason.startswith("hung: it wrote nothing for ")
+    assert box.call(ShowRun(run_id)).cause.facts["hang"] == 0.5
+    wait_for(lambda: f"{run_id}.2" in box.rows())
+    second = box.ended(f"{run_id}.2")
+    assert (second.state, second.because) == ("ok", "hang")
+    told = cli("sql", f"select state, cause from run_summary where id = '{run_id}'", "--json").json
+    assert told == [{"state": "stopped", "cause": "hung"}]
 
 
 def test_after_any_and_a_chain_redone(cli: Cli, box: Box):

@@ -73,7 +73,7 @@ def test_whatever_lies_in_place_of_a_file_the_engine_goes_on(box: Box):
         "link": f"os.symlink({str(outside)!r}, path)",
         "endless": "os.symlink('/dev/zero', path)",
         "folder": "os.mkdir(path)",
-        "huge": "os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 1 << 31)",
+        "huge": "os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 1 << 40)",
     }
     bad = []
     for plant, make in plants.items():

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import rundir
-from engine.series import Series, decimate, parse, pieces
+from engine.series import LOOK_AHEAD, Series, decimate, parse, pieces
 from tests.conftest import ROOT
 from tests.engine.store_folders import T0, Run
 
@@ -130,6 +130,23 @@ def test_pieces_are_all_finished_lines(tmp_path_factory, data, start):
     end = data.rfind(b"\n") + 1
     assert b"".join(piece.data for piece in found) == (data[start:end] if end > start else b"")
     assert not found or found[-1].end == end
+
+
+def test_a_line_of_holes_or_without_end_is_leapt_over_in_bounded_steps(tmp_path):
+    """A terabyte that is not there, between two lines; and one line that goes on and on."""
+    path = tmp_path / "file"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    os.write(fd, b"a\n")
+    os.ftruncate(fd, 1 << 40)
+    assert [piece.data for piece in pieces(fd, 0)] == [b"a\n"]
+    os.pwrite(fd, b"\nb\n", 1 << 40)
+    assert [(piece.data, piece.passed) for piece in pieces(fd, 0)] == [(b"a\n", 0), (b"", 1), (b"b\n", 0)]
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, b"x" * (LOOK_AHEAD + (3 << 20)), 0)
+    first = next(pieces(fd, 0))
+    os.close(fd)
+    assert (first.data, first.passed) == (b"", 1)
+    assert LOOK_AHEAD <= first.end <= LOOK_AHEAD + (2 << 20)
 
 
 @settings(max_examples=200, deadline=None)

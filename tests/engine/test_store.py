@@ -478,3 +478,17 @@ def test_gpu_hours_and_energy(workspace):
         ("toto-0002", "GPU-1", "H", 0.5, 200.0, 0.1, 7),
         ("toto-0003", "GPU-2", None, 2.0, None, None, 24),
     ]
+
+
+def test_in_a_hurry_it_ends_between_two_transactions_and_the_next_store_goes_on(workspace, monkeypatch):
+    monkeypatch.setattr("engine.store_read.BUDGET", 20_000)
+    for number in range(1, 4):
+        run = Run(workspace, f"toto-{number:04d}")
+        run.start()
+        run.logs(1000)
+    store = Store(workspace)
+    store.hurry(0.0)
+    first = store.catch_up().check()
+    assert 0 < first.rows < 3000
+    assert Store(workspace).catch_up().check().rows > 0
+    same_as_rebuilt(workspace)

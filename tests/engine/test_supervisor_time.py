@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from engine import rundir
+from engine.silence import Silence
 from tests.conftest import alive, wait_for
 from tests.engine.test_supervisor import lifecycle, run, started, supervise
 
@@ -35,7 +37,7 @@ def test_a_pause_stops_the_whole_group_and_resume_lets_it_go_on(tmp_path, counti
     process, pid = counting
     process.send_signal(signal.SIGTSTP)
     wait_for(lambda: lifecycle(tmp_path / "r", "paused"))
-    assert stopped(pid)
+    wait_for(lambda: stopped(pid))
     assert rundir.held(tmp_path / "r" / rundir.TRAINER_LOCK)
     process.send_signal(signal.SIGCONT)
     wait_for(lambda: lifecycle(tmp_path / "r", "resumed"))
@@ -111,6 +113,29 @@ def test_the_limit_holds_after_an_adoption_and_does_not_count_pauses(tmp_path, c
     second.wait(20)
     [end] = lifecycle(folder, "exited")
     assert (end["why"], end["limit"]) == ("limit", 0.01)
+
+
+def test_who_writes_nothing_for_too_long_has_hung_and_who_writes_goes_on(tmp_path):
+    folder = tmp_path / "r"
+    script = (
+        "i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo $i; sleep 0.05; done; echo quiet; while :; do sleep 0.01; done"
+    )
+    run(folder, "sh", "-c", script, grace=60.0, hang=2.0).wait(60)
+    [end] = lifecycle(folder, "exited")
+    assert (end["why"], end["hang"]) == ("hang", 2.0)
+    assert end["silent"] >= 2.0
+    assert "quiet" in (folder / rundir.LOG).read_text(), "it was let go on for as long as it wrote"
+
+
+def test_a_pause_is_no_silence(tmp_path):
+    """Paused for longer than it may be silent, it still has its whole time when it goes on."""
+    listening = Silence(str(tmp_path), 0.4)
+    (tmp_path / rundir.LOG).write_text("x")
+    begun = time.monotonic()
+    assert wait_for(listening.hung) >= 0.4
+    listening.paused(60.0)
+    assert wait_for(listening.hung) >= 0.4
+    assert time.monotonic() - begun >= 0.8
 
 
 def test_a_pause_that_does_not_fit_on_the_disk_is_written_later(tmp_path, counting):

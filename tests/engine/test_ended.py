@@ -1,0 +1,197 @@
+"""A start from what was kept of ended runs tells the same as one from their folders, whatever happened to either."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from engine import rundir
+from engine.daemon import Daemon
+from engine.errors import WorkspaceError
+from engine.provenance import Git
+from engine.records import RunRow, Spec, encode
+from engine.retry import Policy
+from engine.workspace import Workspace
+from tests.engine.test_hostile import lines as any_lines
+
+BEGUN = {"t": 10.0, "event": "started", "pid": 1 << 22, "supervisor": 1 << 22, "devices": ["cpu"]}
+ENDS = (
+    {"code": 0},
+    {"code": 1, "last": "KeyError: 'lr'"},
+    {"code": 1, "said": {"kind": "exception", "text": "KeyError: 'lr'"}},
+    {"code": 3},
+    {"code": None, "signal": 9},
+    {"code": 0, "why": "stop"},
+    {"code": None, "why": "limit", "limit": 60},
+)
+UNKEPT = ["toto-0020", "toto-0021"]
+"""Of `bag`: what has told no end is read from its folder each time."""
+CONFIG = {"train": {"steps": 50, "lr": 0.1}, "model": {"dim": 4}}
+
+
+def folder(workspace: Workspace, number: int, told: dict[str, list[dict]], **fields: object) -> Path:
+    run_id = f"toto-{number:04d}"
+    made = workspace.run(run_id)
+    made.mkdir(parents=True)
+    given = {"config": CONFIG, "env": {"A": "b"}, "packages": {"torch": "2"}, "submitted": 5.0, **fields}
+    (made / rundir.SPEC).write_bytes(encode(Spec(id=run_id, family="toto", command=("x",), cwd="/", **given)))
+    for name, found in told.items():
+        (made / name).write_text("".join(json.dumps(line) + "\n" for line in found))
+    return made
+
+
+def bag(workspace: Workspace) -> None:
+    """Runs of all ends, one that lives on, one that never began, one that is tried again."""
+    workspace.prepare()
+    for number, end in enumerate(ENDS, 1):
+        metrics = [{"t": 10 + step, "step": step, "loss": 1 / step, "val_pct_mae": 9 - step} for step in range(1, 51)]
+        told = {
+            rundir.ORDERS: [
+                {"t": 9.0, "order": "start", "devices": ["cpu"]},
+                {"t": 99.0, "order": "tag", "value": "x"},
+            ],
+            rundir.LIFECYCLE: [BEGUN, {"t": 70.0, "event": "exited", "max_rss_bytes": 7, **end}],
+            rundir.METRICS: metrics,
+            rundir.EVENTS: [{"t": 9.0, "event": "plan", "steps": 50}, {"t": 60.0, "event": "warning", "text": "w"}],
+        }
+        made = folder(workspace, number, told, retry=Policy(times=0, oom=1) if number == 2 else None, name=f"n{number}")
+        (made / rundir.LOG).write_text("the last words\n")
+    folder(workspace, 20, {rundir.LIFECYCLE: [BEGUN]})
+    folder(workspace, 21, {}, after=("toto-0001",), begin=1e12)
+
+
+def start(workspace: Workspace, look: Callable[[Daemon, list[str]], object] = lambda *_: None) -> dict[str, RunRow]:
+    """Let an engine come up as far as reading, and give its rows; `look` may ask it more."""
+
+    async def up() -> dict[str, RunRow]:
+        daemon = Daemon(workspace, 2)
+        read = daemon.load()
+        daemon.attempts.ready = True
+        rows = {row.id: row for row in daemon.readings.all_rows()}
+        look(daemon, sorted(read))
+        daemon.shelf.close()
+        return rows
+
+    return asyncio.run(up())
+
+
+def from_folders(workspace: Workspace) -> dict[str, RunRow]:
+    (workspace.private / "ended.cache").unlink(missing_ok=True)
+    return start(workspace)
+
+
+def test_rows_from_the_shelf_are_those_of_the_folders(workspace: Workspace):
+    bag(workspace)
+    first = from_folders(workspace)
+    assert {row.state for row in first.values()} == {"ok", "failed", "stopped", "lost", "queued"}
+    told: list[object] = []
+
+    def look(daemon: Daemon, read: list[str]) -> None:
+        assert read == UNKEPT, "only what has told no end is read"
+        told.append(daemon.world.runs["toto-0001"].spec)
+        told.append(daemon.world.durations.count)
+        told.append(str(daemon.readings.detail("toto-0003").cause))
+
+    assert start(workspace, look) == first
+    spec, count, cause = told
+    assert (spec.config, spec.env, spec.packages, count) == (CONFIG, {"A": "b"}, {"torch": "2"}, 1)
+    assert "KeyError" in cause
+
+
+def test_a_folder_that_changed_is_read_anew(workspace: Workspace):
+    bag(workspace)
+    from_folders(workspace)
+    rundir.append(workspace.run("toto-0001") / rundir.ORDERS, {"t": 100.0, "order": "note", "value": "good"})
+    rundir.append(workspace.run("toto-0002") / rundir.METRICS, {"t": 100.0, "step": 77})
+    log = workspace.run("toto-0004") / rundir.LOG
+    log.write_text("other words\n")
+    read: list[str] = []
+    rows = start(workspace, lambda _, ids: read.extend(ids))
+    assert read == ["toto-0001", "toto-0002", "toto-0004", *UNKEPT]
+    assert (rows["toto-0001"].note, rows["toto-0002"].step) == ("good", 77)
+    assert "other words" in rows["toto-0004"].reason
+    read.clear()
+    assert start(workspace, lambda _, ids: read.extend(ids)) == rows
+    assert read == UNKEPT, "the next start knows them as they are now"
+    assert from_folders(workspace) == rows
+
+
+@pytest.mark.parametrize("damage", ["cut", "noise", "other program", "swapped", "folder"])
+def test_a_damaged_file_costs_time_only(workspace: Workspace, damage: str):
+    bag(workspace)
+    first = from_folders(workspace)
+    path = workspace.private / "ended.cache"
+    data = path.read_bytes()
+    head, *kept = data.splitlines(keepends=True)
+    match damage:
+        case "cut":
+            path.write_bytes(data[: len(data) // 2])
+        case "noise":
+            path.write_bytes(head + b"\xff\x00\n" + kept[0][:50] + b"\n[]\n" + b"x" * (1 << 18) + b"\n" + kept[2])
+        case "other program":
+            path.write_bytes(data.replace(head, b"0" * 64 + b"\n"))
+        case "swapped":
+            path.write_bytes(head + b"toto-0001\t" + kept[1].partition(b"\t")[2])
+        case "folder":
+            path.unlink()
+            path.mkdir()
+    assert start(workspace) == first
+    if damage != "folder":
+        read: list[str] = []
+        assert start(workspace, lambda _, ids: read.extend(ids)) == first
+        assert read == UNKEPT, "it is whole again"
+
+
+def test_a_spec_that_went_away_meanwhile_is_told(workspace: Workspace):
+    bag(workspace)
+    from_folders(workspace)
+
+    def look(daemon: Daemon, read: list[str]) -> None:
+        (workspace.run("toto-0001") / rundir.SPEC).unlink()
+        with pytest.raises(WorkspaceError, match=r"toto-0001: its spec\.json is gone"):
+            daemon.readings.detail("toto-0001")
+
+    start(workspace, look)
+
+
+def test_needed_finds_a_run_whose_spec_is_not_at_hand(workspace: Workspace):
+    from engine import needed
+
+    workspace.prepare()
+    git = Git(commit="c" * 40)
+    for number in (1, 2):
+        folder(workspace, number, {rundir.LIFECYCLE: [BEGUN, {"t": 70.0, "event": "exited", "code": 0}]}, git=git,
+               seed=number, packages={"torch": str(number)})  # fmt: skip
+    from_folders(workspace)
+    found: list[object] = []
+
+    def look(daemon: Daemon, read: list[str]) -> None:
+        for number in (1, 2, 3):
+            wish = Spec(family="toto", command=("x",), cwd="/", config=CONFIG, git=git, packages={"torch": str(number)})
+            run = needed.find(wish, daemon.world.runs.values())
+            found.append(run and run.id)
+
+    start(workspace, look)
+    assert found == ["toto-0001", "toto-0002", None]
+
+
+@settings(max_examples=25)
+@given(any_lines, any_lines, any_lines)
+def test_lines_of_any_type_make_the_same_row_twice(orders, lifecycle, told):
+    with tempfile.TemporaryDirectory() as home:
+        workspace = Workspace(Path(home))
+        workspace.prepare()
+        ended = [BEGUN, *lifecycle, {"t": 70.0, "event": "exited", "code": 1}]
+        folder(
+            workspace,
+            1,
+            {rundir.ORDERS: orders, rundir.LIFECYCLE: ended, rundir.METRICS: told, rundir.EVENTS: told},
+        )
+        first = start(workspace)
+        assert start(workspace) == first
