@@ -19,8 +19,9 @@ from engine.records import ENDED, Down, GetStatus, ListRuns, RunRow, ShowRun, Sp
 from engine.workspace import Workspace
 
 # A busy machine is no fault of the code: examples are counted, not timed.
-settings.register_profile("paddock", deadline=None)
-settings.load_profile("paddock")
+settings.register_profile("paddock", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("PADDOCK_EXAMPLES", "paddock"))
 
 ROOT = Path(__file__).resolve().parent.parent
 

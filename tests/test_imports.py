@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
+@cache
 def imports(path: Path, *, types: bool = True) -> set[str]:
     """Every module a file imports, at its top or inside a function; types: also what only a type checker reads."""
     found: set[str] = set()
