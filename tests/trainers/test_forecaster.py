@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.trainers.conftest import Home, environment
+from tests.trainers.conftest import Home
 from trainers import load_forecaster
 from trainers.errors import ConfigError, DataError
 from trainers.forecast import Forecaster
@@ -212,19 +212,17 @@ def test_an_alias_names_another_model(best: Path, home: Home, frame: pd.DataFram
         load_forecaster(best, alias="prod")
 
 
-def test_an_inference_program_needs_nothing_but_the_file(best: Path, home: Home) -> None:
-    """The program of the README, in a process of its own, in the workspace."""
-    import subprocess
-    import sys
-
+def test_an_inference_program_needs_nothing_but_the_file(
+    best: Path, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program of the README, in the workspace and with nothing in its environment."""
+    monkeypatch.chdir(home.root)
+    monkeypatch.delenv("ENGINE_HOME")
     program = (
-        "from tests.trainers.toy import register; register()\n"
         "import pandas as pd\n"
         "from trainers import load_forecaster\n"
         "frame = pd.read_csv('trainingdata/AAA.csv')\n"
         "print(load_forecaster().predict(frame, horizon=64, levels=[.1, .5, .9]).shape)\n"
     )
-    environ = environment(home.root)
-    del environ["ENGINE_HOME"]
-    done = subprocess.run([sys.executable, "-c", program], cwd=home.root, env=environ, capture_output=True, text=True)
-    assert (done.stdout.strip(), done.returncode) == ("(64, 6)", 0), done.stderr
+    exec(compile(program, "program", "exec"), {})
+    assert capsys.readouterr().out.strip() == "(64, 6)"
