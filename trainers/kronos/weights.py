@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from trainers.errors import ConfigError, did_you_mean
+from trainers import tensors
+from trainers.errors import ConfigError
 from trainers.kronos.config import PredictorConfig, TokenizerConfig
 from trainers.kronos.layout import config_json, read_config
 from trainers.kronos.predictor import DEP_HEADS, Predictor
@@ -113,17 +113,12 @@ def load_predictor(
 def _load(
     kind: type[Part], config: PredictorConfig | TokenizerConfig, folder: Path, device: torch.device | str
 ) -> Part:
-    path = folder / "model.safetensors"
-    try:
-        found = load_file(path)
-    except OSError as error:
-        raise ConfigError(f"No model.safetensors to read in {folder}: {error.strerror or error}.") from error
-    except SafetensorError as error:
-        raise ConfigError(f"{path} is torn or no safetensors file: {error}.") from error
+    path = folder / tensors.FILE
+    found = tensors.read(folder)
     with torch.device("meta"):
         model = kind(config)  # type: ignore[arg-type]
     expected = to_hub(model.state_dict(), config)
-    _check_keys(expected, found, path)
+    tensors.check(expected, found, folder)
     _check_constants(found, path)
     state = from_hub(found, model.state_dict(), config)
     model.load_state_dict({k: v.to(device=device, dtype=torch.float32) for k, v in state.items()}, assign=True)
@@ -131,20 +126,6 @@ def _load(
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name not in fixed)
     return model.eval()
-
-
-def _check_keys(expected: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> None:
-    unknown, missing = sorted(found.keys() - expected.keys()), sorted(expected.keys() - found.keys())
-    if unknown:
-        near = did_you_mean(unknown[0], missing)
-        raise ConfigError(f"{path} has {len(unknown)} unknown tensors, the first is '{unknown[0]}'.{near}")
-    if missing:
-        raise ConfigError(f"{path} lacks {len(missing)} tensors, the first is '{missing[0]}'.")
-    for name, tensor in expected.items():
-        if tensor.shape != found[name].shape:
-            raise ConfigError(
-                f"{path}: '{name}' is {tuple(found[name].shape)}, config.json says {tuple(tensor.shape)}."
-            )
 
 
 def _check_constants(found: dict[str, Tensor], path: Path) -> None:

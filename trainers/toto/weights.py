@@ -12,11 +12,11 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from trainers.errors import ConfigError, did_you_mean
+from trainers import tensors
+from trainers.errors import ConfigError
 from trainers.lora import merged_state
 from trainers.toto.config import ModelConfig
 from trainers.toto.layout import ARCHITECTURE, config_json, not_upstream, read_config, read_known
@@ -88,33 +88,13 @@ def load(folder: Path, device: torch.device | str = "cpu", config: ModelConfig |
                 )
         new_head = config.head != stored.head
         stored = config
-    try:
-        state = from_hub(load_file(folder / "model.safetensors"), stored.heads)
-    except OSError as error:
-        raise ConfigError(f"No model.safetensors to read in {folder}: {error.strerror or error}.") from error
-    except SafetensorError as error:
-        raise ConfigError(f"{folder / 'model.safetensors'} is torn or no safetensors file: {error}.") from error
+    state = from_hub(tensors.read(folder), stored.heads)
     with torch.device("meta"):
         model = Toto(stored)
     if new_head:
         state = {k: v for k, v in state.items() if not k.startswith("output_distribution.")}
         state |= {f"output_distribution.{k}": v for k, v in head_for(stored).state_dict().items()}
-    _check_keys(model.state_dict(), state, folder)
+    tensors.check(model.state_dict(), state, folder)
     model.load_state_dict({k: v.to(device=device, dtype=torch.float32) for k, v in state.items()}, assign=True)
     model.known = read_known(folder)
     return model.requires_grad_(True).eval()
-
-
-def _check_keys(expected: dict[str, Tensor], found: dict[str, Tensor], folder: Path) -> None:
-    where = folder / "model.safetensors"
-    unknown, missing = sorted(found.keys() - expected.keys()), sorted(expected.keys() - found.keys())
-    if unknown:
-        near = did_you_mean(unknown[0], missing)
-        raise ConfigError(f"{where} has {len(unknown)} unknown tensors, the first is '{unknown[0]}'.{near}")
-    if missing:
-        raise ConfigError(f"{where} lacks {len(missing)} tensors, the first is '{missing[0]}'.")
-    for name, tensor in expected.items():
-        if tensor.shape != found[name].shape:
-            raise ConfigError(
-                f"{where}: '{name}' is {tuple(found[name].shape)}, config.json says {tuple(tensor.shape)}."
-            )
