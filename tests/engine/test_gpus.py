@@ -33,7 +33,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def visible(box: Box, run_id: str) -> str:
     log = box.workspace.run(run_id) / rundir.LOG
-    said = wait_for(lambda: log.exists() and log.read_text())
+    said = wait_for(
+        lambda: log.exists() and (text := log.read_text()).endswith("\n") and text
+    )  # print writes in pieces
     assert said.startswith("sees ")
     return said.removeprefix("sees ").strip()
 
