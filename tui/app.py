@@ -19,10 +19,11 @@ from engine.records import Reply, Request, RunRow
 from engine.workspace import Workspace
 from tui.feed import Feed, ask
 from tui.keys import EVERYWHERE, KEYS, bindings
+from tui.places import FIRST, modes
 from tui.reader import Reader, Reading
 from tui.screens.base import BaseScreen
-from tui.screens.dashboard import DashboardScreen
 from tui.screens.run import RunScreen
+from tui.settings import Settings
 from tui.status import leaving
 from tui.theme import DARK, LIGHT, Palette
 from tui.world import World
@@ -39,6 +40,8 @@ class PaddockApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(EVERYWHERE)]
+    MODES = modes()
+    DEFAULT_MODE = FIRST
 
     class Told(Message):
         """The engine told something, or the connection changed."""
@@ -70,6 +73,9 @@ class PaddockApp(App[None]):
         readonly = readonly or far is not None
         self.workspace = workspace
         self.readonly = readonly
+        self.settings = Settings()
+        self.marked: frozenset[str] = frozenset()
+        """Ids of the runs that are marked, on whatever screen; the engine may have forgotten some by now."""
         self.world = World()
         self.reading: Reading | None = None
         self.x_axis, self.smooth, self.log_scale = "step", False, False
@@ -103,9 +109,6 @@ class PaddockApp(App[None]):
     def _watch_theme(self, theme_name: str) -> None:
         self._palette = None
         super()._watch_theme(theme_name)
-
-    def get_default_screen(self) -> Screen[None]:
-        return DashboardScreen()
 
     def on_mount(self) -> None:
         # After the first frame: nobody should wait for an engine to see the screen.
@@ -192,8 +195,10 @@ class PaddockApp(App[None]):
         if isinstance(self.screen, RunScreen) and self.screen.run_id == run:
             self.screen.action_go(tab)
             return
-        self.action_dashboard()
-        self.push_screen(RunScreen(run, tab))
+        if isinstance(self.screen, RunScreen):
+            self.switch_screen(RunScreen(run, tab))
+        else:
+            self.push_screen(RunScreen(run, tab))
 
     def action_open_chosen(self) -> None:
         if isinstance(self.screen, BaseScreen) and (row := self.screen.target()) is not None:
@@ -201,7 +206,11 @@ class PaddockApp(App[None]):
         else:
             self.notify("No run is chosen yet.", timeout=3)
 
-    def action_dashboard(self) -> None:
+    def action_go(self, place: str) -> None:
+        """To the screen of a digit, as it was left; pressed there, back to its own first page."""
+        if self.current_mode != place:
+            self.switch_mode(place)
+            return
         while len(self.screen_stack) > 1:
             self.pop_screen()
 

@@ -1,17 +1,20 @@
-"""The columns of the run lists: title, width and the function that fills the cell, side by side."""
+"""Columns of lists: title, width and the function that fills the cell, side by side; and those of the run lists."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from engine.records import RunRow
 from tui import present
 from tui.present import Cell, cell
 
+Row = TypeVar("Row")
+
 
 @dataclass(frozen=True)
-class Column:
+class Column(Generic[Row]):
     """rank: dropped first when it is highest and the place is narrow; 0 stays always.
 
     flex: how big a part of the spare width it takes; `width` is then the least it makes sense with.
@@ -19,7 +22,8 @@ class Column:
 
     title: str
     width: int
-    fill: Callable[[RunRow, float], Cell]
+    fill: Callable[[Row, float], Cell]
+    """The cell of a row at a moment, in unix seconds."""
     rank: int = 0
     right: bool = False
     flex: int = 0
@@ -27,7 +31,7 @@ class Column:
     """Its text changes with the clock alone."""
 
 
-def fit(columns: Sequence[Column], width: int, gap: int = 2) -> list[tuple[Column, int]]:
+def fit(columns: Sequence[Column[Row]], width: int, gap: int = 2) -> list[tuple[Column[Row], int]]:
     """Choose the columns that fit and give each its width; the sum with gaps is at most `width`."""
     kept = list(columns)
     while len(kept) > 1 and sum(c.width for c in kept) + gap * (len(kept) - 1) > width:
@@ -94,7 +98,7 @@ def _best_skill(row: RunRow, _: float) -> Cell:
     return present.skill_cell(row.skill)
 
 
-RUNNING: tuple[Column, ...] = (
+RUNNING: tuple[Column[RunRow], ...] = (
     Column("", 1, _mark),
     Column("RUN", 11, _id),
     Column("FAMILY", 8, _family, rank=6),
@@ -113,7 +117,7 @@ RUNNING: tuple[Column, ...] = (
     Column("", 12, lambda row, _: present.note(row), rank=3, flex=1),
 )
 
-QUEUE: tuple[Column, ...] = (
+QUEUE: tuple[Column[RunRow], ...] = (
     Column("#", 2, lambda row, _: cell("" if row.place is None else str(row.place), "rest"), right=True),
     Column("", 1, _mark),
     Column("RUN", 11, _id),
@@ -123,7 +127,7 @@ QUEUE: tuple[Column, ...] = (
     Column("WAITS BECAUSE", 20, lambda row, _: present.reason(row), flex=1),
 )
 
-FINISHED: tuple[Column, ...] = (
+FINISHED: tuple[Column[RunRow], ...] = (
     Column("", 1, _mark),
     Column("RUN", 11, _id),
     Column("FAMILY", 8, _family, rank=6),

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from textual.binding import Binding
 
-EVERYWHERE, DASHBOARD, RUN, FORM, LIST, LOG = "everywhere", "dashboard", "run", "form", "list", "log"
+from tui.places import PLACES
+
+EVERYWHERE, LIST, LOG = "everywhere", "list", "log"
+DASHBOARD, RUNS, RUN, COMPARE, BEST, SQL, FORM = "dashboard", "runs", "run", "compare", "best", "sql", "form"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ def _label(key: str) -> str:
 D, R = (DASHBOARD,), (RUN,)
 BOTH = (DASHBOARD, RUN)
 
-KEYS: tuple[Key, ...] = (
+# Keys of the chosen run are the same wherever a run is chosen.
+CHOSEN_KEYS = (
     Key(BOTH, "n", "app.new_run", "queue a new run from a form", "new run", changes=True),
     Key(D, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
     Key(BOTH, "l", "log", "the log of the run", "log"),
@@ -60,10 +64,34 @@ KEYS: tuple[Key, ...] = (
     Key(BOTH, "e", "smooth", "smooth the curves, or not"),
     Key(BOTH, "b", "log_scale", "logarithmic loss, or linear"),
     Key(BOTH, "i", "x_axis", "x axis: step, epoch, time"),
+)
+
+DASHBOARD_KEYS = (
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
+)
+
+RUNS_KEYS: tuple[Key, ...] = ()
+
+RUN_KEYS = (
     Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
     Key(R, "left_square_bracket", "tab(-1)", "the tab before", helped=False),
     Key(R, "escape", "back", "back to where you came from", "back"),
+)
+
+COMPARE_KEYS: tuple[Key, ...] = ()
+
+BEST_KEYS: tuple[Key, ...] = ()
+
+SQL_KEYS: tuple[Key, ...] = ()
+
+FORM_KEYS = (
+    Key((FORM,), "ctrl+s,f5", "submit", "queue the run", "queue", priority=True, shown="ctrl+s"),
+    Key((FORM,), "ctrl+f", "find", "filter the fields", "filter fields", priority=True),
+    Key((FORM,), "ctrl+r", "reset", "give the field its default again", "default", priority=True),
+    Key((FORM,), "escape", "back", "back without queueing; esc in the filter clears it first", "cancel"),
+)
+
+WIDGET_KEYS = (
     Key((LIST,), "up,k", "", "up; past the first row into the list above", made_by="widget", shown="↑ k"),
     Key((LIST,), "down,j", "", "down; past the last row into the list below", made_by="widget", shown="↓ j"),
     Key((LIST,), "g,home", "", "first row", made_by="widget", shown="g home"),
@@ -71,18 +99,29 @@ KEYS: tuple[Key, ...] = (
     Key((LIST,), "tab", "", "next list, shift+tab the one before", made_by="widget"),
     Key((LOG,), "f", "", "follow the end again", made_by="widget"),
     Key((LOG,), "g,home", "", "its start", made_by="widget", shown="g home"),
-    Key((FORM,), "ctrl+s,f5", "submit", "queue the run", "queue", priority=True, shown="ctrl+s"),
-    Key((FORM,), "ctrl+f", "find", "filter the fields", "filter fields", priority=True),
-    Key((FORM,), "ctrl+r", "reset", "give the field its default again", "default", priority=True),
-    Key((FORM,), "escape", "back", "back without queueing; esc in the filter clears it first", "cancel"),
-    Key((EVERYWHERE,), "1", "app.dashboard", "dashboard"),
-    Key((EVERYWHERE,), "3", "app.open_chosen", "the chosen run"),
+)
+
+EVERYWHERE_KEYS = (
+    *(Key((EVERYWHERE,), place.digit, place.go, place.text) for place in PLACES),
     Key((EVERYWHERE,), "E", "app.start_engine", "start the engine when it is away", changes=True),
     Key((EVERYWHERE,), "colon,ctrl+p", "app.command_palette", "every command, by name", "command"),
     Key((EVERYWHERE,), "question_mark,f1", "app.keys", "this help", "help"),
     Key((EVERYWHERE,), "ctrl+t", "app.switch_theme", "dark or light"),
     Key((EVERYWHERE,), "q", "app.leave", "leave; training goes on", "leave"),
     Key((EVERYWHERE,), "ctrl+q", "app.leave", "leave, from anywhere", priority=True),
+)
+
+KEYS: tuple[Key, ...] = (
+    *CHOSEN_KEYS,
+    *DASHBOARD_KEYS,
+    *RUNS_KEYS,
+    *RUN_KEYS,
+    *COMPARE_KEYS,
+    *BEST_KEYS,
+    *SQL_KEYS,
+    *FORM_KEYS,
+    *WIDGET_KEYS,
+    *EVERYWHERE_KEYS,
 )
 
 
@@ -105,7 +144,7 @@ def footer(where: str, *, readonly: bool) -> list[tuple[str, Key]]:
     return found
 
 
-PLACES: tuple[tuple[tuple[str, ...], str], ...] = (
+TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
     (BOTH, "The chosen run, on the dashboard and up close"),
     (D, "Dashboard"),
     (R, "A run up close"),
@@ -118,4 +157,4 @@ PLACES: tuple[tuple[tuple[str, ...], str], ...] = (
 
 def help_places() -> list[tuple[str, list[Key]]]:
     """(title, keys) for the help screen; every key is in one of them."""
-    return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in PLACES]
+    return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in TITLES]

@@ -7,14 +7,15 @@ import time
 from engine import when
 from tui import present
 from tui.keys import Key, footer
+from tui.places import PLACES
 from tui.present import Part
 from tui.widgets.strips import fill, width_of
 from tui.world import AWAY, CONNECTED, World
 
 Link = tuple[int, int, int, str]
 
-# (digit, name, action) of the screens there are; 2 runs, 4 compare, 5 best, 6 sweeps and 7 sql are to come.
-SCREENS = (("1", "dashboard", "app.dashboard"), ("3", "run", "app.open_chosen"))
+ROOMY = 110
+"""Columns from which the names of the other screens are shown too, not only their digits."""
 
 
 def top_line(world: World, here: str, width: int, *, readonly: bool, run: str = "") -> tuple[list[Part], list[Link]]:
@@ -23,12 +24,16 @@ def top_line(world: World, here: str, width: int, *, readonly: bool, run: str = 
     links: list[Link] = []
     if readonly:
         left.append((" read only ", "badge attention"))
-    for digit, name, action in SCREENS:
-        active = name == here
-        text = f"{name} {run}" if active and name == "run" and run else name
+    for place in PLACES:
+        active = place.name == here
+        text = f"{place.name} {run}" if active and place.name == "run" and run else place.name
         start = width_of(left) + 2
-        left += [("  ", "text"), (digit, "key" if active else "rest"), (f" {text}", "strong" if active else "rest")]
-        links.append((0, start, width_of(left), action))
+        digit = (place.digit, "key" if active else "rest")
+        if active or width >= ROOMY:
+            left += [("  ", "text"), digit, (f" {text}", "strong" if active else "rest")]
+        else:
+            left += [("  ", "text"), digit]
+        links.append((0, start, width_of(left), place.go))
     right = engine_parts(world)
     room = width - width_of(left) - width_of(right)
     if (best := best_parts(world)) and width_of(best) + 40 < room:

@@ -12,7 +12,7 @@ from engine.records import Changed, EngineStatus, RunRow, Snapshot
 from tests.tui import recorded
 from tui import devices, logs, status
 from tui.columns import FINISHED, QUEUE, RUNNING, fit
-from tui.keys import DASHBOARD, FORM, KEYS, PLACES, RUN, bindings, footer, help_places
+from tui.keys import DASHBOARD, FORM, KEYS, RUN, TITLES, bindings, footer, help_places
 from tui.layout import plan
 from tui.present import plain
 from tui.world import AWAY, CONNECTED, Link, World
@@ -135,7 +135,7 @@ def test_no_key_has_two_meanings_in_one_place():
 def test_every_key_is_in_the_help():
     helped = {id(key) for _, keys in help_places() for key in keys}
     assert all(id(key) in helped for key in KEYS if key.helped)
-    assert {key.where for key in KEYS} == {where for where, _ in PLACES}
+    assert {key.where for key in KEYS} == {where for where, _ in TITLES}
 
 
 def test_readonly_shows_no_key_that_changes_something():

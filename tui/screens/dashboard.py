@@ -24,7 +24,7 @@ from tui.widgets.chart import Chart
 from tui.widgets.filterline import FilterLine
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
-from tui.widgets.runtable import RunTable
+from tui.widgets.table import RunTable
 from tui.world import AWAY, World
 
 TABLES = ("running", "queue", "finished")
@@ -155,8 +155,8 @@ class DashboardScreen(BaseScreen):
     @on(RunTable.Chosen)
     def _chosen(self, event: RunTable.Chosen) -> None:
         event.stop()
-        if event.table.has_focus and event.run is not None:
-            self._choose(event.run)
+        if event.table.has_focus and event.key is not None:
+            self._choose(event.key)
 
     def _choose(self, run: str | None) -> None:
         if run is None or run == self._run:
@@ -182,7 +182,7 @@ class DashboardScreen(BaseScreen):
 
     @on(RunTable.Opened)
     def _opened(self, event: RunTable.Opened) -> None:
-        self.paddock.open_run(event.run)
+        self.paddock.open_run(event.key)
 
     @on(RunTable.Edge)
     def _edge(self, event: RunTable.Edge) -> None:

@@ -1,0 +1,49 @@
+"""The screens that a digit leads to, once: one more screen is one more line here and one more file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from textual.screen import Screen
+
+
+@dataclass(frozen=True)
+class Place:
+    """screen: `module:Class`, imported when it is first gone to; "" for what opens over the others by an action."""
+
+    digit: str
+    name: str
+    text: str
+    screen: str = ""
+    action: str = ""
+
+    @property
+    def go(self) -> str:
+        """The action that leads there."""
+        return self.action or f"app.go('{self.name}')"
+
+
+PLACES: tuple[Place, ...] = (
+    Place("1", "dashboard", "dashboard", "tui.screens.dashboard:DashboardScreen"),
+    Place("3", "run", "the chosen run", action="app.open_chosen"),
+    Place("8", "new", "a new run, from a form", action="app.new_run"),
+)
+"""6 is kept free for sweeps."""
+
+FIRST = PLACES[0].name
+
+
+def _make(screen: str) -> Screen[Any]:
+    module, name = screen.split(":")
+    made = getattr(import_module(module), name)()
+    assert isinstance(made, Screen)
+    return made
+
+
+def modes() -> dict[str, str | Callable[[], Screen[Any]]]:
+    """What Textual calls modes: places with a stack of screens each, that stay as they were left."""
+    return {place.name: partial(_make, place.screen) for place in PLACES if place.screen}

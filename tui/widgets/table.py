@@ -1,0 +1,356 @@
+"""A list of things, one line each: the cursor bound to a thing and not to a place, only changed lines drawn again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic
+
+from textual.binding import Binding, BindingType
+from textual.events import Click, Resize
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from engine.records import RunRow
+from tui.columns import Column, Row, fit
+from tui.present import Cell, Part
+from tui.theme import Palette, palette_of
+from tui.widgets.strips import fill, strip
+
+GAP = 2
+MARK = "▌"
+
+
+class Table(ScrollView, Generic[Row], can_focus=True):
+    """Shows rows in columns under a header line that stays.
+
+    key: gives what a row is known by, unique in the table. wide: columns keep their width and the table scrolls to
+    the right, instead of leaving out the columns of the highest rank. markable: rows can be marked, see mark().
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "up", show=False),
+        Binding("down,j", "move(1)", "down", show=False),
+        Binding("home,g", "edge(-1)", "first", show=False),
+        Binding("end,G", "edge(1)", "last", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("pagedown", "page(1)", "page down", show=False),
+        Binding("enter", "open", "open", show=False),
+    ]
+
+    class Chosen(Message):
+        """The cursor is on another row now (None: there is none), or the table got the focus."""
+
+        def __init__(self, table: Table[Any], key: str | None) -> None:
+            self.table, self.key = table, key
+            super().__init__()
+
+        @property
+        def control(self) -> Table[Any]:
+            return self.table
+
+    class Opened(Message):
+        """A person wants to see this row up close."""
+
+        def __init__(self, table: Table[Any], key: str) -> None:
+            self.table, self.key = table, key
+            super().__init__()
+
+        @property
+        def control(self) -> Table[Any]:
+            return self.table
+
+    class HeaderClicked(Message):
+        """A person clicked on the title of a column: where a screen can sort, it does."""
+
+        def __init__(self, table: Table[Any], column: Column[Any]) -> None:
+            self.table, self.column = table, column
+            super().__init__()
+
+        @property
+        def control(self) -> Table[Any]:
+            return self.table
+
+    class Edge(Message):
+        """The cursor was pushed past the first (-1) or the last (1) row."""
+
+        def __init__(self, table: Table[Any], way: int) -> None:
+            self.table, self.way = table, way
+            super().__init__()
+
+        @property
+        def control(self) -> Table[Any]:
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column[Row]],
+        empty: Cell,
+        *,
+        key: Callable[[Row], str],
+        id: str,  # noqa: A002 - Textual's own name
+        wide: bool = False,
+        markable: bool = False,
+    ) -> None:
+        super().__init__(id=id)
+        self._columns = tuple(columns)
+        self._empty = empty
+        self._key_of = key
+        self._wide = wide
+        self._gutter = 1 if markable else 0
+        self._rows: tuple[Row, ...] = ()
+        self._keys: list[str] = []
+        self._marked: frozenset[str] = frozenset()
+        self._chosen: str | None = None
+        self._place = 0
+        self._fitted: list[tuple[Column[Row], int]] = []
+        self._fitted_for = -1
+        self._cache: dict[str, tuple[tuple[object, ...], Strip]] = {}
+        self._now = time.time()
+
+    # -- data -------------------------------------------------------------------------------------------------
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return self._rows
+
+    @property
+    def columns(self) -> tuple[Column[Row], ...]:
+        return self._columns
+
+    @property
+    def chosen(self) -> str | None:
+        """The key of the row under the cursor."""
+        return self._chosen if self._rows else None
+
+    @property
+    def chosen_row(self) -> Row | None:
+        return self._rows[self._place] if self._rows else None
+
+    @property
+    def place(self) -> int:
+        """The line the cursor is on, from 0."""
+        return self._place
+
+    def show(self, rows: Sequence[Row], now: float | None = None, empty: Cell | None = None) -> None:
+        """Take new rows; the cursor stays on its row, or near where that was when it has left the list."""
+        if empty is not None and empty != self._empty:
+            self._empty = empty
+            self.refresh()
+        before, self._rows, self._now = self._rows, tuple(rows), time.time() if now is None else now
+        keys_before, self._keys = self._keys, [self._key_of(row) for row in rows]
+        had = self._chosen
+        if keys_before != self._keys:
+            self._find()
+            alive = set(self._keys)
+            self._cache = {key: value for key, value in self._cache.items() if key in alive}
+            self._measure()
+            self.refresh()
+        else:
+            for place, (old, new) in enumerate(zip(before, self._rows, strict=True)):
+                if old is not new and old != new:
+                    self._refresh_row(place)
+        if had != self._chosen:
+            self.refresh()
+            self.post_message(self.Chosen(self, self._chosen))
+
+    def show_columns(self, columns: Sequence[Column[Row]]) -> None:
+        """Show other columns, or the same ones in another order."""
+        self._columns = tuple(columns)
+        self._fitted_for = -1
+        self._cache = {}
+        self._measure()
+        self.refresh()
+
+    def mark(self, keys: frozenset[str]) -> None:
+        """Show these rows as marked: a bar at their left edge."""
+        if keys != self._marked:
+            changed = keys ^ self._marked
+            self._marked = keys
+            for place, key in enumerate(self._keys):
+                if key in changed:
+                    self._refresh_row(place)
+
+    def tick(self, now: float) -> None:
+        """Draw the rows again whose text changes with the clock alone."""
+        self._now = now
+        top = self.scroll_offset.y
+        for place in range(top, min(len(self._rows), top + max(0, self.size.height - 1))):
+            known = self._cache.get(self._keys[place])
+            if known is None or known[0][0] != self._state(place)[0]:
+                self._refresh_row(place)
+
+    def choose(self, key: str) -> bool:
+        """Put the cursor on a row; False when it is not in this list."""
+        try:
+            self._go(self._keys.index(key))
+        except ValueError:
+            return False
+        return True
+
+    def _find(self) -> None:
+        try:
+            self._place = self._keys.index(self._chosen or "")
+        except ValueError:
+            self._place = min(self._place, max(0, len(self._rows) - 1))
+            self._chosen = self._keys[self._place] if self._rows else None
+
+    # -- moving -----------------------------------------------------------------------------------------------
+
+    def _go(self, place: int) -> None:
+        if not self._rows:
+            return
+        place = min(max(0, place), len(self._rows) - 1)
+        old, self._place = self._place, place
+        changed = self._chosen != self._keys[place]
+        self._chosen = self._keys[place]
+        self._refresh_row(old)
+        self._refresh_row(place)
+        self._reveal()
+        if changed:
+            self.post_message(self.Chosen(self, self._chosen))
+
+    def _reveal(self) -> None:
+        top, seen = self.scroll_offset.y, max(1, self.size.height - 1)
+        if self._place < top:
+            self.scroll_to(y=self._place, animate=False)
+        elif self._place >= top + seen:
+            self.scroll_to(y=self._place - seen + 1, animate=False)
+
+    def action_move(self, way: int) -> None:
+        target = self._place + way
+        if not self._rows or not 0 <= target < len(self._rows):
+            self.post_message(self.Edge(self, way))
+        else:
+            self._go(target)
+
+    def action_edge(self, way: int) -> None:
+        self._go(0 if way < 0 else len(self._rows) - 1)
+
+    def action_page(self, way: int) -> None:
+        self._go(self._place + way * max(1, self.size.height - 2))
+
+    def action_open(self) -> None:
+        if self.chosen is not None:
+            self.post_message(self.Opened(self, self.chosen))
+
+    async def on_click(self, event: Click) -> None:
+        content = event.get_content_offset(self)
+        if content is None:
+            return
+        if content.y == 0:
+            self._click_header(content.x + self.scroll_offset.x)
+            return
+        place = content.y - 1 + self.scroll_offset.y
+        if place < len(self._rows):
+            self._go(place)
+            if event.chain == 2:
+                self.action_open()
+
+    def _click_header(self, x: int) -> None:
+        start = self._gutter
+        for column, width in self._fit():
+            if start <= x < start + width and self._rows:
+                self.post_message(self.HeaderClicked(self, column))
+                return
+            start += width + GAP
+
+    # -- drawing ----------------------------------------------------------------------------------------------
+
+    def on_focus(self) -> None:
+        self._refresh_row(self._place)
+        self.post_message(self.Chosen(self, self.chosen))
+
+    def on_blur(self) -> None:
+        self._refresh_row(self._place)
+
+    def on_resize(self, _: Resize) -> None:
+        self._measure()
+        self._reveal()
+
+    def watch_scroll_x(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_x(old_value, new_value)
+        if self._wide:
+            self.refresh()
+
+    def _measure(self) -> None:
+        size = Size(self._line_width, len(self._rows) + 1)
+        if size != self.virtual_size:
+            self.virtual_size = size
+
+    def _refresh_row(self, place: int) -> None:
+        y = place - self.scroll_offset.y + 1
+        if 1 <= y < self.size.height:
+            self.refresh(Region(0, y, self._width, 1))
+
+    def _state(self, place: int) -> tuple[object, ...]:
+        """All a drawn line depends on; the clock only as far as the text shows it."""
+        row = self._rows[place]
+        clock = tuple(part for column, _ in self._fit() if column.clock for part in column.fill(row, self._now))
+        here = place == self._place
+        look = here and (1 if self.has_focus else 2), self._keys[place] in self._marked
+        return clock, row, look, self._line_width, self._palette, self.rich_style
+
+    @property
+    def _palette(self) -> Palette:
+        return palette_of(self)
+
+    @property
+    def _width(self) -> int:
+        """Columns without the scrollbar."""
+        return self.scrollable_content_region.width
+
+    @property
+    def _line_width(self) -> int:
+        if not self._wide:
+            return self._width
+        return max(self._width, self._gutter + sum(column.width + GAP for column in self._columns) - GAP)
+
+    def _fit(self) -> list[tuple[Column[Row], int]]:
+        if self._fitted_for != self._line_width:
+            self._fitted_for = self._line_width
+            self._fitted = fit(self._columns, self._line_width - self._gutter, GAP)
+        return self._fitted
+
+    def render_line(self, y: int) -> Strip:
+        width, left, base = self._width, self.scroll_offset.x if self._wide else 0, self.rich_style
+        if y == 0:
+            line = strip(self._header() if self._rows else self._empty, self._palette, self._line_width, base)
+            return line.crop(left, left + width)
+        place = self.scroll_offset.y + y - 1
+        if place >= len(self._rows):
+            return Strip.blank(width, base)
+        return self._drawn(place).crop(left, left + width)
+
+    def _drawn(self, place: int) -> Strip:
+        key, state = self._keys[place], self._state(place)
+        known = self._cache.get(key)
+        if known is None or known[0] != state:
+            base = self.rich_style
+            if place == self._place:
+                base += self._palette.cursor if self.has_focus else self._palette.cursor_faint
+            known = state, strip(self._line(place), self._palette, self._line_width, base)
+            self._cache[key] = known
+        return known[1]
+
+    def _header(self) -> list[Part]:
+        parts: list[Part] = [(" " * self._gutter, "head")]
+        for column, width in self._fit():
+            parts += [*fill(((column.title, "head"),), width, right=column.right), (" " * GAP, "head")]
+        return parts[:-1]
+
+    def _line(self, place: int) -> list[Part]:
+        row = self._rows[place]
+        parts: list[Part] = [(MARK if self._keys[place] in self._marked else " ", "ours")] if self._gutter else []
+        for column, width in self._fit():
+            parts += [*fill(column.fill(row, self._now), width, right=column.right), (" " * GAP, "text")]
+        return parts[:-1]
+
+
+class RunTable(Table[RunRow]):
+    """A list of runs."""
+
+    def __init__(self, columns: Sequence[Column[RunRow]], empty: Cell, *, id: str, markable: bool = False) -> None:  # noqa: A002
+        super().__init__(columns, empty, key=lambda row: row.id, id=id, markable=markable)
