@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+from rich.color import Color as RichColor
 from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
@@ -149,7 +150,7 @@ class Palette:
         return self.styles[role]
 
     @staticmethod
-    def _color(variables: Mapping[str, str], name: str) -> str:
+    def _color(variables: Mapping[str, str], name: str) -> str | RichColor:
         for key in (name, FALLBACK.get(name, ""), "foreground"):
             if key not in variables:
                 continue
@@ -157,6 +158,8 @@ class Palette:
                 color = _parse(variables[key])
             except ColorParseError:  # "auto 60%" and the like need a background to be a colour
                 continue
+            if color.ansi is not None:  # one of the terminal's own 16
+                return color.rich_color
             background = _parse(variables.get("background", "#000000")) if color.a < 1 else color
             return (background.blend(color.with_alpha(1), color.a) if color.a < 1 else color).hex6
         return "#808080"
