@@ -78,13 +78,15 @@ def quick(args: Sequence[str]) -> Asked | None:
 
 def show(asked: Asked) -> None:
     """List the runs that are asked for, in the order: what ended, what lives, what waits."""
-    reply = talk.ask(ListRuns(), Rows)
+    limit = asked.limit if asked.limit is not None else None if asked.every or asked.state else RECENT
+    few = limit if not (asked.state or asked.family or asked.tag) else None  # the engine knows these without looking
+    reply = talk.ask(ListRuns(ended=few, archived=asked.archived, attempts=asked.attempts), Rows)
     rows = reply.rows
     chosen = choose(rows, asked)
     ended = [row for row in chosen if row.state in ENDED]
-    limit = asked.limit if asked.limit is not None else None if asked.every or asked.state else RECENT
-    left_out = 0 if limit is None else max(0, len(ended) - limit)
-    kept = {row.id for row in ended[left_out:]}
+    more = 0 if limit is None else max(0, len(ended) - limit)
+    left_out = more + reply.left_out
+    kept = {row.id for row in ended[more:]}
     shown = [row for row in chosen if row.state not in ENDED or row.id in kept]
     if asked.json:
         talk.json_out(shown)
@@ -96,7 +98,8 @@ def show(asked: Asked) -> None:
     if left_out:
         talk.say(f"{left_out} older runs are not listed; `engine ls --all` lists them.")
     elif not shown and not asked.json:
-        talk.say(f"none of {len(rows)} runs is like that." if rows else "no runs yet: `engine run toto` queues one.")
+        known = len(rows) + reply.left_out + reply.others
+        talk.say(f"none of {known} runs is like that." if known else "no runs yet: `engine run toto` queues one.")
 
 
 def choose(rows: Sequence[RunRow], asked: Asked) -> list[RunRow]:
