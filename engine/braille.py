@@ -47,10 +47,9 @@ def ordered(xs: Sequence[float], ys: Sequence[float]) -> tuple[Floats, Floats]:
     import numpy as np
 
     x, y = np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)
-    if len(x) and not (x.min() > -FAR and x.max() < FAR):
+    if len(x) and not ((x[1:] >= x[:-1]).all() and x[0] > -FAR and x[-1] < FAR):  # false where any is NaN, too
         known = np.abs(x) < FAR
         x, y = x[known], y[known]
-    if (x[1:] < x[:-1]).any():
         order = np.argsort(x, kind="stable")
         x, y = x[order], y[order]
     return x, y
@@ -196,16 +195,21 @@ class Canvas:
         """Draw the spans of one curve; dotted leaves every other cell out."""
         import numpy as np
 
-        lit = ((self._dots >= curve.first) & (self._dots <= curve.last)).view(np.uint8)
-        bits = np.zeros_like(self._bits)
+        there = curve.there
+        if not there.any():
+            return
+        rows = slice(int(curve.first[there].min()) // 4, int(curve.last[there].max()) // 4 + 1)
+        dots = self._dots[4 * rows.start : 4 * rows.stop]
+        lit = ((dots >= curve.first) & (dots <= curve.last)).view(np.uint8)
+        bits = np.zeros_like(self._bits[rows])
         for side, column in enumerate(_BITS):
             for row, bit in enumerate(column):
                 bits |= lit[row::4, side::2] * np.uint8(bit)
         if dotted:
             bits[:, 1::2] = 0
         touched = bits > 0
-        self._bits[touched] = bits[touched]
-        self._role[touched] = _number(self._roles, role)
+        np.copyto(self._bits[rows], bits, where=touched)
+        self._role[rows][touched] = _number(self._roles, role)
 
     def upright(self, dot: int, role: str) -> None:
         """A line from top to bottom in one dot column."""
