@@ -1,0 +1,30 @@
+"""One forecast beside what came: median, the band of its outer quantiles, the prices before it, and naive's line."""
+
+from __future__ import annotations
+
+from tui.answers import Near
+from tui.widgets.chart import Curve, Picture
+
+
+def picture(near: Near | None) -> Picture:
+    """x counts steps from the last price that the model saw, which is step 0."""
+    if near is None:
+        return Picture("forecast", empty="reading its forecasts…", version=None)
+    band = near.band
+    if band is None:
+        why = near.trouble or (f"{near.run} kept no forecast of {near.symbol}" if near.symbol else "no forecasts kept")
+        return Picture("forecast", empty=why, version=("none", near.run, near.symbol, why))
+    steps = [0.0, *map(float, range(1, len(band.target) + 1))]
+    before = [float(i - len(band.before) + 1) for i in range(len(band.before))]
+    curves = [
+        Curve("", before, band.before, "text", quiet=True),
+        Curve("", steps, [band.last, *band.low], "faint", quiet=True),
+        Curve("", steps, [band.last, *band.high], "faint", quiet=True),
+        Curve("naive", [0.0, steps[-1]], [band.last, band.last], "attention", dotted=True),
+        Curve("actual", steps, [band.last, *band.target], "second"),
+        Curve("median", steps, [band.last, *band.median], "good"),
+    ]
+    title = f"{band.symbol}, {len(band.target)} steps from {band.origin[:10]}"
+    return Picture(
+        title, tuple(curves), "step", version=(near.run, near.symbol, band.origin, near.results.get("val_pct_mae"))
+    )
