@@ -5,6 +5,7 @@ EngineError              1   anything below, and what has no code of its own
 │   ├── UnknownRun       2   no such run (with the nearest id), or a short id that fits several
 │   ├── UnknownFamily    2   no such family
 │   ├── BadField         2   an unknown field, a value of the wrong type or out of range
+│   ├── BadQuery         2   SQL that DuckDB does not understand, or that is not allowed here
 │   └── BadDependency    2   --after an unknown run, or a cycle
 ├── DataError            3   a data file or folder that can't be used
 ├── EngineDown           4   no engine answers, or it could not be started
@@ -41,6 +42,13 @@ class UnknownFamily(UsageError):
 
 class BadField(UsageError):
     pass
+
+
+class BadQuery(UsageError):
+    def __init__(self, text: str = "", at: int | None = None) -> None:
+        """at: the character of the query that it is about, from 0; None where that is not told."""
+        super().__init__(text)
+        self.at = at
 
 
 class BadDependency(UsageError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.errors import NothingToShow, StoreError, UsageError
+from engine.errors import BadQuery, EngineError, NothingToShow, StoreError, UsageError
 from engine.store_open import Held, reading, trouble
 
 if TYPE_CHECKING:
@@ -21,32 +22,90 @@ PATIENCE = 10.0
 
 
 class Answer(NamedTuple):
-    """Both empty after a statement that answers nothing."""
+    """Names and rows are both empty after a statement that answers nothing."""
 
     names: list[str]
     rows: list[tuple[Any, ...]]
+    types: tuple[str, ...] = ()
+    """Of the columns, as DuckDB writes them."""
+    more: bool = False
+    """There are more rows than were asked for."""
+    seconds: float = 0.0
+    """From the question to the last of these rows."""
+
+
+class Stopped(EngineError):
+    """A question was taken back before it was answered."""
+
+
+class Question:
+    """SQL that is asked in one thread and may be stopped from another.
+
+    write: open for writing, with access to other files. most: rows to give; None gives all.
+    """
+
+    def __init__(
+        self, database: Path, query: str, *, write: bool = False, patience: float = PATIENCE, most: int | None = None
+    ) -> None:
+        self.query = query
+        self._database, self._write, self._patience, self._most = database, write, patience, most
+        self._lock = threading.Lock()
+        self._connection: DuckDBPyConnection | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Have ask() end soon with Stopped; harmless before and after it."""
+        with self._lock:
+            self._stopped = True
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    def ask(self) -> Answer:
+        """Run the statements and give the rows of the last one.
+
+        Raises BadQuery for what DuckDB does not understand, NothingToShow without a database, StoreError when it is
+        held by somebody or can't be opened, Stopped after stop().
+        """
+        if not self.query.strip():
+            raise UsageError('The query is empty. Try: engine sql "select * from run_summary"')
+        opened = _writing(self._database, self._patience) if self._write else reading(self._database, self._patience)
+        with opened as connection:
+            try:
+                return self._asked(connection)
+            finally:
+                with self._lock:
+                    self._connection = None
+
+    def _asked(self, connection: DuckDBPyConnection) -> Answer:
+        import duckdb
+
+        begun = time.monotonic()
+        try:
+            connection.execute("SET errors_as_json = true")  # which is how an error says where in the query it is
+            if not self._write:
+                connection.execute("SET enable_external_access = false")
+                connection.execute("SET lock_configuration = true")
+            with self._lock:
+                self._connection = connection
+                if self._stopped:
+                    raise Stopped("The query was stopped.")
+            cursor = connection.execute(self.query)
+            described = cursor.description or []
+            rows: list[tuple[Any, ...]] = []
+            if described:
+                rows = cursor.fetchall() if self._most is None else cursor.fetchmany(self._most + 1)
+        except duckdb.InterruptException:
+            raise Stopped("The query was stopped.") from None
+        except duckdb.Error as error:
+            raise _told(error, self.query, write=self._write) from None
+        more = self._most is not None and len(rows) > self._most
+        names, types = [column[0] for column in described], tuple(str(column[1]) for column in described)
+        return Answer(names, rows[: self._most] if more else rows, types, more, time.monotonic() - begun)
 
 
 def ask(database: Path, query: str, *, write: bool = False, patience: float = PATIENCE) -> Answer:
-    """Run SQL and give the rows of its last statement.
-
-    write: open for writing, with access to other files. Raises UsageError for what DuckDB does not understand,
-    NothingToShow without a database, StoreError when it is held by somebody or can't be opened.
-    """
-    import duckdb
-
-    if not query.strip():
-        raise UsageError('The query is empty. Try: engine sql "select * from run_summary"')
-    with _writing(database, patience) if write else reading(database, patience) as connection:
-        try:
-            if not write:
-                connection.execute("SET enable_external_access = false")
-                connection.execute("SET lock_configuration = true")
-            cursor = connection.execute(query)
-            described = cursor.description
-            return Answer([column[0] for column in described or ()], cursor.fetchall() if described else [])
-        except duckdb.Error as error:
-            raise UsageError(f"{_first(error)}{_hint(error, write)}") from None
+    """Run SQL and give all rows of its last statement; see Question."""
+    return Question(database, query, write=write, patience=patience).ask()
 
 
 @contextmanager
@@ -73,12 +132,26 @@ def _writing(database: Path, patience: float) -> Iterator[DuckDBPyConnection]:
         connection.close()
 
 
-def _first(error: Exception) -> str:
-    """DuckDB's message without its picture of the query."""
-    return " ".join(str(error).split("\nLINE ")[0].split())
+def _told(error: Exception, query: str, *, write: bool) -> BadQuery:
+    """DuckDB's message in one line, with the place in the query that it is about."""
+    import json
+
+    text, at = str(error), None
+    try:
+        told = json.loads(text[text.index("{") :])
+        text = f"{told['exception_type']} Error: {told['exception_message']}"
+        at = _character(query, int(told["position"])) if "position" in told else None
+    except (ValueError, KeyError, TypeError):  # an error of another kind, which has its text as it is
+        text = text.split("\nLINE ")[0]
+    return BadQuery(f"{' '.join(text.split())}{_hint(text, write)}", at)
 
 
-def _hint(error: Exception, write: bool) -> str:
-    text = str(error).lower()
-    shut = "read-only" in text or "external" in text or "disabled" in text
+def _character(query: str, position: int) -> int:
+    """DuckDB counts bytes, people count characters."""
+    return len(query.encode()[:position].decode(errors="ignore"))
+
+
+def _hint(text: str, write: bool) -> str:
+    low = text.lower()
+    shut = any(word in low for word in ("read-only", "external", "disabled", "locked"))
     return " (--write allows it)" if shut and not write else ""

@@ -77,6 +77,8 @@ class PaddockApp(App[None]):
         self.settings = Settings()
         self.marked: frozenset[str] = frozenset()
         """Ids of the runs that are marked, on whatever screen; the engine may have forgotten some by now."""
+        self.sql_wanted = ""
+        """A query that the SQL screen is to take up and ask when it comes on top."""
         self.world = World()
         self.reading: Reading | None = None
         self.x_axis, self.smooth, self.log_scale = "step", False, False
@@ -180,13 +182,14 @@ class PaddockApp(App[None]):
             try:
                 reply = work()
             except EngineError as error:
-                self._back(partial(self.notify, str(error), severity="error", timeout=8))
+                self.back(partial(self.notify, str(error), severity="error", timeout=8))
             else:
-                self._back(partial(then, reply))
+                self.back(partial(then, reply))
 
         self.run_worker(run, group="asks", thread=True)
 
-    def _back(self, call: Callable[[], object]) -> None:
+    def back(self, call: Callable[[], object]) -> None:
+        """Call something in the app's thread, from a worker; not any more when the app ends."""
         if self.is_running:
             self.call_from_thread(call)
 
@@ -200,6 +203,15 @@ class PaddockApp(App[None]):
             self.switch_screen(RunScreen(run, tab))
         else:
             self.push_screen(RunScreen(run, tab))
+
+    def open_sql(self, text: str) -> None:
+        """Go to the SQL screen with a query, and ask it there: `s` on a table shows the SQL behind it."""
+        self.sql_wanted = text
+        self.action_go("sql")
+        from tui.screens.sql import SqlScreen
+
+        if isinstance(self.screen, SqlScreen) and self.screen.ready:
+            self.screen.take()
 
     def action_open_chosen(self) -> None:
         if isinstance(self.screen, BaseScreen) and (row := self.screen.target()) is not None:

@@ -10,6 +10,8 @@ from tui.places import PLACES
 
 EVERYWHERE, LIST, LOG = "everywhere", "list", "log"
 DASHBOARD, RUNS, RUN, COMPARE, BEST, SQL, FORM = "dashboard", "runs", "run", "compare", "best", "sql", "form"
+TYPING = (FORM, SQL)
+"""Where letters are text."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,18 @@ BEST_KEYS = (
     Key(B, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
 )
 
-SQL_KEYS: tuple[Key, ...] = ()
+S = (SQL,)
+SQL_KEYS = (
+    Key(S, "f5,ctrl+enter", "run", "run the query, or what is selected of it", "run", priority=True, shown="F5"),
+    Key(S, "f7", "plot", "draw the result: first number or time along x, a text column parts the curves", "plot",
+        priority=True, shown="F7"),
+    Key(S, "f2", "side", "show or hide tables and recipes", "tables", priority=True, shown="F2"),
+    Key(S, "escape", "back", "stop a query that runs; else from the editor to the rows, then to the dashboard", "back"),
+    Key(S, "tab", "", "in the editor: complete the name at the cursor, from two letters on by itself",
+        made_by="widget"),
+    Key(S, "up", "", "in the first line: the query before, and in the last line down: the one after",
+        made_by="widget", shown="↑ ↓"),
+)  # fmt: skip
 
 FORM_KEYS = (
     Key((FORM,), "ctrl+s,f5", "submit", "queue the run", "queue", priority=True, shown="ctrl+s"),
@@ -154,7 +167,7 @@ def footer(where: str, *, readonly: bool) -> list[tuple[str, Key]]:
     """What the last line shows, in order, with the key as it works there: in a form letters are text."""
     found = []
     for key in KEYS:
-        label = key.label_while_typing if where == FORM else key.label
+        label = key.label_while_typing if where in TYPING else key.label
         if key.foot and label and {where, EVERYWHERE} & set(key.where) and not (readonly and key.changes):
             found.append((label, key))
     return found
@@ -167,6 +180,7 @@ TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
     (B, "Best"),
     ((LIST,), "Lists"),
     ((LOG,), "Logs"),
+    (S, "SQL"),
     ((FORM,), "New run"),
     ((EVERYWHERE,), "Everywhere"),
 )

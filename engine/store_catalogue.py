@@ -1,0 +1,53 @@
+"""What runs.duckdb holds: its tables and views with their columns, types and comments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.store_open import PATIENCE, reading
+
+# People read views more than tables, and these first.
+FIRST = ("run_summary", "leaderboard", "metric_curve", "latest", "symbol_results", "gpu_hours", "runs", "params")
+LAST = ("files", "meta")
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class Relation:
+    """kind: "table" or "view"."""
+
+    name: str
+    kind: str
+    comment: str
+    columns: tuple[Column, ...]
+
+
+def catalogue(database: Path, patience: float = PATIENCE) -> list[Relation]:
+    """Give all tables and views, those that people read most first. Raises as engine.store_open.reading."""
+    with reading(database, patience) as connection:
+        kinds = connection.execute(
+            "SELECT table_name, 'table', coalesce(comment, '') FROM duckdb_tables() WHERE NOT internal UNION ALL "
+            "SELECT view_name, 'view', coalesce(comment, '') FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
+        columns = connection.execute(
+            "SELECT table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns() WHERE NOT internal "
+            "ORDER BY table_name, column_index"
+        ).fetchall()
+    of: dict[str, list[Column]] = {}
+    for table, name, kind, comment in columns:
+        of.setdefault(table, []).append(Column(name, kind, comment))
+    found = [Relation(name, kind, comment, tuple(of.get(name, ()))) for name, kind, comment in kinds]
+    return sorted(found, key=_place)
+
+
+def _place(relation: Relation) -> tuple[int, int, str]:
+    if relation.name in FIRST:
+        return 0, FIRST.index(relation.name), ""
+    return (2 if relation.name in LAST else 1), 0, relation.name

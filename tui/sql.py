@@ -1,0 +1,180 @@
+"""The SQL screen as plain values: the lines of the catalogue, the columns of a result, what its title says. Pure."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from engine.store_sql import Answer
+from tui import present
+from tui.columns import Column
+from tui.completion import Catalogue, quoted
+from tui.present import Cell
+
+MOST = 100_000
+"""Rows of a result that are fetched; more are told in the title and come with a LIMIT of one's own, or an export."""
+MEASURED = 500
+"""Rows that the width of a column is taken from."""
+WIDEST = 48
+Row = tuple[Any, ...]
+
+
+# -- the catalogue ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Node:
+    """A line of the catalogue. kind: head, table, view, yours, column, recipe. puts: what enter puts in the editor."""
+
+    key: str
+    kind: str
+    text: str
+    about: str = ""
+    comment: str = ""
+    puts: str = ""
+    open: bool | None = None
+    """Whether its lines are shown below it; None where there are none."""
+
+
+def nodes(catalogue: Catalogue, recipes: Sequence[tuple[str, str]], opened: Iterable[str]) -> list[Node]:
+    """All lines that are to be seen, with the columns of opened tables and the recipes if their head is opened."""
+    shown = set(opened)
+    found: list[Node] = []
+    for relation in catalogue.relations:
+        key = f"t:{relation.name}"
+        about = "" if relation.kind == "table" else relation.kind
+        found.append(
+            Node(key, relation.kind, relation.name, about, relation.comment, quoted(relation.name), key in shown)
+        )
+        if key in shown:
+            found += [
+                Node(
+                    f"c:{relation.name}.{one.name}", "column", one.name, one.type.lower(), one.comment, quoted(one.name)
+                )
+                for one in relation.columns
+            ]
+    if recipes:
+        found.append(
+            Node("recipes", "head", "recipes", str(len(recipes)), "queries to begin with", "", "recipes" in shown)
+        )
+        if "recipes" in shown:
+            found += [Node(f"r:{title}", "recipe", title, "", title, sql) for title, sql in recipes]
+    return found
+
+
+def _name(node: Node, _: float) -> Cell:
+    if node.kind in ("column", "recipe"):
+        return (("    ", "text"), (node.text, "text"))
+    sign = "▾ " if node.open else "▸ "
+    role = {"head": "attention bold", "yours": "good bold"}.get(node.kind, "strong")
+    return ((sign, "rest"), (node.text, role))
+
+
+NODES: tuple[Column[Node], ...] = (
+    Column("", 20, _name, flex=1),
+    Column("", 9, lambda node, _: present.cell(node.about, "rest"), rank=1, right=True),
+)
+
+
+# -- a result ---------------------------------------------------------------------------------------------------------
+
+
+def is_number(type_: str) -> bool:
+    return type_.split("(")[0] in {
+        "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
+        "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BIGNUM",
+    }  # fmt: skip
+
+
+def is_time(type_: str) -> bool:
+    return type_.startswith(("TIMESTAMP", "DATE"))
+
+
+def shown(value: Any) -> str:
+    """A value as a table shows it: short numbers, UTC times to the second unless there is more, lists in brackets."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return f"{value:.6g}" if abs(value) < 1e15 else f"{value:.4g}"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ", "milliseconds" if value.microsecond else "seconds")
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {shown(one)}" for key, one in value.items()) + "}"
+    return " ".join(str(value).split())
+
+
+def columns(answer: Answer) -> list[Column[tuple[int, Row]]]:
+    """A column for each of the answer's, as wide as its first rows need; numbers stand to the right."""
+    found = []
+    for place, name in enumerate(answer.names):
+        type_ = answer.types[place] if place < len(answer.types) else ""
+        widths = (len(shown(row[place])) for row in answer.rows[:MEASURED])
+        width = min(WIDEST, max([len(name), *widths]))
+        right = is_number(type_)
+        role = "text" if right or is_time(type_) else "rest" if type_ == "BOOLEAN" else "text"
+        found.append(Column(name, max(1, width), _filler(place, role), right=right))
+    return found
+
+
+def _filler(place: int, role: str) -> Callable[[tuple[int, Row], float], Cell]:
+    def fill(row: tuple[int, Row], _: float) -> Cell:
+        value = row[1][place]
+        if value is None:
+            return (("NULL", "faint"),)
+        return ((shown(value), role),)
+
+    return fill
+
+
+def title(answer: Answer) -> str:
+    """Rows and time; a result that was cut says so."""
+    amount = f"first {len(answer.rows):,} rows, there are more" if answer.more else _rows(len(answer.rows))
+    return f"{amount} · {took(answer.seconds)}"
+
+
+def _rows(amount: int) -> str:
+    return f"{amount:,} row" if amount == 1 else f"{amount:,} rows"
+
+
+def took(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def ordered(rows: Sequence[tuple[int, Row]], place: int, *, down: bool) -> list[tuple[int, Row]]:
+    """Rows by one column; NULL and NaN last, whichever way."""
+    there = [row for row in rows if not _nothing(row[1][place])]
+    gone = [row for row in rows if _nothing(row[1][place])]
+    try:
+        there.sort(key=lambda row: row[1][place], reverse=down)
+    except TypeError:  # structs and maps have no order of their own
+        there.sort(key=lambda row: shown(row[1][place]), reverse=down)
+    return there + gone
+
+
+def _nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def wrapped(name: str, about: str, comment: str, width: int, height: int) -> list[list[tuple[str, str]]]:
+    """Name and type, then the comment in as many lines as there are; what does not fit ends in an ellipsis."""
+    import textwrap
+
+    lines = textwrap.wrap(comment, max(10, width)) if comment else []
+    room = max(1, height - 1)
+    if len(lines) > room:
+        lines = [*lines[: room - 1], lines[room - 1][: max(0, width - 1)] + "…"]
+    return [[(name, "strong"), (f"  {about}" if about else "", "rest")], *([(line, "text")] for line in lines)]
