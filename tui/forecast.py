@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.answers import Near
-from tui.widgets.chart import Curve, Picture
+from tui.widgets.chart import Band, Curve, Picture
 
 
 def picture(near: Near | None) -> Picture:
@@ -16,15 +16,14 @@ def picture(near: Near | None) -> Picture:
         return Picture("forecast", empty=why, version=("none", near.run, near.symbol, why))
     steps = [0.0, *map(float, range(1, len(band.target) + 1))]
     before = [float(i - len(band.before) + 1) for i in range(len(band.before))]
-    curves = [
+    low, high = (round(100 * level) for level in band.levels)
+    curves = (
         Curve("", before, band.before, "text", quiet=True),
-        Curve("", steps, [band.last, *band.low], "faint", quiet=True),
-        Curve("", steps, [band.last, *band.high], "faint", quiet=True),
         Curve("naive", [0.0, steps[-1]], [band.last, band.last], "attention", dotted=True),
         Curve("actual", steps, [band.last, *band.target], "second"),
         Curve("median", steps, [band.last, *band.median], "good"),
-    ]
-    title = f"{band.symbol}, {len(band.target)} steps from {band.origin[:10]}"
-    return Picture(
-        title, tuple(curves), "step", version=(near.run, near.symbol, band.origin, near.results.get("val_pct_mae"))
     )
+    room = Band(steps, [band.last, *band.low], [band.last, *band.high], "faint", f"{low}-{high} %")
+    title = f"{band.symbol}, {len(band.target)} steps from {band.origin[:10]}"
+    version = (near.run, near.symbol, band.origin, near.results.get("val_pct_mae"))
+    return Picture(title, curves, "step", version=version, bands=(room,))
