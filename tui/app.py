@@ -73,6 +73,7 @@ class PaddockApp(App[None]):
         super().__init__()
         readonly = readonly or far is not None
         self.workspace = workspace
+        self.far = far is not None
         self.readonly = readonly
         self.settings = Settings()
         self.marked: frozenset[str] = frozenset()

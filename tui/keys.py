@@ -111,7 +111,23 @@ RUN_KEYS = (
 
 COMPARE_KEYS: tuple[Key, ...] = ()
 
-BEST_KEYS: tuple[Key, ...] = ()
+B = (BEST,)
+BEST_KEYS = (
+    Key(B, "m", "metric", "choose what runs are ranked on; which way is better follows from it", "metric"),
+    Key(B, "M", "family", "rank the runs of one family, or all", "family"),
+    Key(B, "d", "dataset", "choose the data, where runs are on several"),
+    Key(B, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(B, "space", "mark", "mark the run, to compare it", "mark"),
+    Key(B, "c", "app.go('compare')", "compare the marked runs", "compare"),
+    Key(B, "P", "promote", "promote the run: write .best_model_path, reveal test and unseen", "promote", changes=True),
+    Key(B, "u", "undo", "go back to the model that was promoted before", changes=True),
+    Key(B, "A", "alias", "promote the run under a name such as prod", "alias", changes=True),
+    Key(B, "R", "replicate", "queue more seeds of the run, to tell chance from skill", "more seeds", changes=True),
+    Key(B, "E", "export_table", "write the table as Markdown or CSV (while the engine is away: start it)", "export"),
+    Key(B, "o", "order", "symbols: worst first, best first, by name"),
+    Key(B, "v", "pane", "on a small terminal, what is below: why, symbols, forecast"),
+    Key(B, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
+)
 
 S = (SQL,)
 SQL_KEYS = (
@@ -192,6 +208,7 @@ TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
     (CHARTED, "Charts"),
     (D, "Dashboard"),
     (R, "A run up close"),
+    (B, "Best"),
     ((LIST,), "Lists"),
     ((LOG,), "Logs"),
     (S, "SQL"),

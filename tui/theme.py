@@ -112,6 +112,8 @@ ROLES: dict[str, tuple[str, str, bool]] = {
     "good": ("success", "", False),
     "attention": ("warning", "", False),
     "trouble": ("error", "", False),
+    "good weak": ("success-muted", "", False),
+    "trouble weak": ("error-muted", "", False),
     "spark": ("accent", "", False),
     "key": ("primary", "", True),
     "head": ("rest", "", False),
@@ -147,6 +149,8 @@ FALLBACK = {
     "cursor": "primary-muted",
     "cursor-faint": "surface-lighten-1",
     "strong": "foreground",
+    "success-muted": "success",
+    "error-muted": "error",
     "band": "primary-muted",
     **{
         f"run-{i}": name
