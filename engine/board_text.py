@@ -1,8 +1,11 @@
-"""A leaderboard as text for the terminal, and as Markdown: a table, what to think of it, what was left out."""
+"""A leaderboard as text for the terminal, as Markdown and as CSV: a table, what to think of it, what was left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import NamedTuple
 
 from engine.select import Board, BoardRow
@@ -69,3 +72,21 @@ def render(board: Board, style: str = "simple") -> str:
     )
     between = "\n\n" if style == "github" else "\n"
     return f"{table}\n\n" + between.join(said(board))
+
+
+FORMS = ("md", "csv")
+
+
+def written(boards: Sequence[Board], form: str) -> str:
+    """Give the leaderboards as a file of one of FORMS; CSV holds the rows of all, with their data set, and no words."""
+    if form == "md":
+        return "\n\n".join(f"# Best by {board.metric}\n\n{render(board, 'github')}" for board in boards) + "\n"
+    file = io.StringIO()
+    names = [field.name for field in fields(BoardRow)]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*names, "cost", "metric", "fingerprint", "horizon", "windows"])
+    for board in boards:
+        for row in board.rows:
+            values = ["" if value is None else value for value in (getattr(row, name) for name in names)]
+            writer.writerow([*values, row.cost, board.metric, board.fingerprint, board.horizon, board.windows])
+    return file.getvalue()

@@ -52,6 +52,33 @@ class Export:
     """The self-contained copy, if one was made."""
 
 
+@dataclass(frozen=True)
+class Ready:
+    """What an export of a run would write, and where: its checkpoint is whole."""
+
+    run: str
+    step: int | None
+    checkpoint: Path
+    sha256: str
+    """Of its model.safetensors, taken just now."""
+    path: Path
+    """The file that will name it."""
+    now: dict[str, Any]
+    """What the JSON twin there says now; empty when nothing was exported."""
+
+
+def ready(workspace: Workspace, run: str, alias: str = "") -> Ready:
+    """Look at everything that an export needs, without writing anything; raises what `export` does."""
+    named = pointer(workspace, alias)
+    folder = workspace.run(run)
+    if "/" in run or run.startswith(".") or not (folder / rundir.SPEC).is_file():
+        known = [entry.name for entry in workspace.runs.iterdir()] if workspace.runs.is_dir() else []
+        raise UnknownRun(f"There is no run '{run}'.{did_you_mean(run, known)} `engine ls` shows all.")
+    step, checkpoint = best_checkpoint(folder, run)
+    sha256 = whole.check(checkpoint, run)
+    return Ready(run, step, checkpoint, sha256, named.path, read_object(named.twin, missing_ok=True))
+
+
 def export(
     workspace: Workspace,
     run: str = BEST,
@@ -78,13 +105,10 @@ def export(
         if board.best is None:
             raise NothingToShow(f"There is nothing to export: no run has a {metric} yet. {board.note}".rstrip())
         run = board.best.id
+    there = ready(workspace, run, alias)
+    step, checkpoint, sha256 = there.step, there.checkpoint, there.sha256
     folder = workspace.run(run)
-    if "/" in run or run.startswith(".") or not (folder / rundir.SPEC).is_file():
-        known = [entry.name for entry in workspace.runs.iterdir()] if workspace.runs.is_dir() else []
-        raise UnknownRun(f"There is no run '{run}'.{did_you_mean(run, known)} `engine ls` shows all.")
     spec = read_object(folder / rundir.SPEC)
-    step, checkpoint = best_checkpoint(folder, run)
-    sha256 = whole.check(checkpoint, run)
     results = {split: found for split in ("val", "test", "unseen") if (found := evaluation(folder, split)) is not None}
     data = _get(spec, "config", "data")
     asked: dict[str, Any] = data if isinstance(data, dict) else {}

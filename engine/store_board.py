@@ -35,6 +35,14 @@ FROM runs r LEFT JOIN val v USING (run_id) LEFT JOIN logged l USING (run_id) LEF
 WHERE NOT coalesce(r.archived, false) ORDER BY r.submitted, r.id
 """
 
+# Equal for runs that differ in nothing but the seed, as `settings` above.
+_KIN = """
+SELECT r.id, r.seed, hash(p.settings, r.family, r.command, r."commit", r.patch_sha) AS kin
+FROM runs r LEFT JOIN (
+  SELECT run_id, bit_xor(hash(name, value)) AS settings
+  FROM params WHERE name <> 'train.seed' AND name NOT LIKE 'used.%' GROUP BY run_id) p USING (run_id)
+"""
+
 _TOLD = """
 WITH asked AS (SELECT unnest($ids::INTEGER[]) AS run_id),
 results AS (
@@ -100,18 +108,31 @@ class Told(NamedTuple):
     test_skill: float | None
 
 
+def metrics_of(con: DuckDBPyConnection) -> dict[str, int | None]:
+    """Give everything that runs can be ranked by, validation results first, with the number it is logged under."""
+    found: dict[str, int | None] = {row[0]: None for row in con.execute(
+        "SELECT DISTINCT 'val_' || metric AS name FROM evaluations WHERE split = 'val' AND symbol = '' ORDER BY name"
+    ).fetchall()}  # fmt: skip
+    return found | dict(con.execute(
+        "SELECT name, metric_id FROM metric_names WHERE NOT regexp_matches(name, '^(test|unseen)_') ORDER BY name"
+    ).fetchall())  # fmt: skip
+
+
+def seeds_of(con: DuckDBPyConnection, run: str) -> set[int]:
+    """Give the seeds of all runs that differ from this one in nothing else, its own and archived ones included."""
+    return {row[0] for row in con.execute(
+        f"WITH kin AS ({_KIN}) SELECT r.seed FROM kin r WHERE r.kin = (SELECT kin FROM kin WHERE id = ?) "
+        "AND r.seed IS NOT NULL", [run]
+    ).fetchall()}  # fmt: skip
+
+
 def scored_runs(con: DuckDBPyConnection, metric: str, *, lower: bool) -> list[Scored]:
     """Give every run with what it reached. metric: with or without `val_`; lower: whether less is better.
 
     Raises UsageError for a metric that nobody has logged or evaluated.
     """
     short = metric.removeprefix("val_")
-    known: dict[str, int | None] = {row[0]: None for row in con.execute(
-        "SELECT DISTINCT 'val_' || metric FROM evaluations WHERE split = 'val' AND symbol = ''"
-    ).fetchall()}  # fmt: skip
-    known |= dict(con.execute(
-        "SELECT name, metric_id FROM metric_names WHERE NOT regexp_matches(name, '^(test|unseen)_')"
-    ).fetchall())  # fmt: skip
+    known = metrics_of(con)
     name = next((name for name in (metric, f"val_{short}") if name in known), None)
     if known and name is None:
         raise UsageError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +37,8 @@ class Band:
     levels: tuple[float, float] = (0.1, 0.9)
     last: float = 0.0
     """The last price seen, which is the naive forecast."""
+    before: list[float] = field(default_factory=list)
+    """The prices that led there, oldest first, as far as earlier windows hold them; NaN where they leave a gap."""
 
 
 def forecasts_of(runs: Path, run: str, split: str = "val") -> Path | None:
@@ -104,6 +108,38 @@ def bands(con: DuckDBPyConnection, runs: Path, run: str, symbols: Sequence[str],
         band.low.append(bottom)
         band.high.append(top)
     return found
+
+
+def led_there(con: DuckDBPyConnection, runs: Path, run: str, band: Band, most: int, split: str = "val") -> list[float]:
+    """Give at most so many prices up to the last one before a forecast, put together from the windows before it.
+
+    A window that overlaps the next one ends where that one's last price is; between two that do not touch is a NaN.
+    """
+    path = forecasts_of(runs, run, split)
+    if path is None:
+        return []
+    windows = con.execute(
+        f"SELECT any_value(naive), list(target ORDER BY step) FROM read_parquet({_text(path)}) "
+        "WHERE symbol = ? AND origin <= ?::TIMESTAMP_NS GROUP BY origin ORDER BY origin DESC LIMIT ?",
+        [band.symbol, band.origin, most + 1],
+    ).fetchall()
+    found: list[float] = []  # from the last price backwards
+    for (last, after), (_, prices) in itertools.pairwise(windows):
+        met = _met(prices, last, after)
+        led = [math.nan if price is None else price for price in prices[:met]]
+        found += [last, *([math.nan] if met is None else []), *reversed(led)]
+        if len(found) >= most:
+            break
+    found += [windows[-1][0]] if windows else []
+    return found[:most][::-1]
+
+
+def _met(prices: Sequence[float | None], last: float, after: Sequence[float | None]) -> int | None:
+    """Where in a window's prices the next window's last price is: what follows there is what that one forecasts."""
+    for at, price in enumerate(prices):
+        if price == last and list(prices[at + 1 :]) == list(after[: len(prices) - at - 1]):
+            return at
+    return None
 
 
 def _columns(con: DuckDBPyConnection, paths: Sequence[Path]) -> dict[Path, list[str]]:

@@ -42,9 +42,13 @@ def rerun(
     anyway: Annotated[bool, typer.Option("--anyway", help="Queue it even if not all is as it was.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Only tell whether all is as it was; queue nothing.")] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Queue it held; `engine release` lets it start.")] = False,
+    seeds: Annotated[int, typer.Option("--seeds", help="Queue it so many times, each with a seed of its own.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Run it again exactly: same settings, code, seed, environment and data; refused if one of them can't be had."""
+    """Run it again exactly: same settings, code, seed, environment and data; refused if one of them can't be had.
+
+    With --seeds all but the seed: the leaderboard then tells the spread over them.
+    """
     from engine.errors import EngineError, UsageError
     from engine.records import Queued, Submit
     from engine.rerun import prepare
@@ -60,6 +64,9 @@ def rerun(
         raise EngineError(
             f"{detail.row.id} can't be run again exactly: {_line(made)}. --anyway runs it as near as can be."
         )
+    if seeds:
+        _replicate(detail, made, seeds, hold, as_json)
+        return
     wish = Submit(spec=made.spec, patch=made.patch, environment=made.environment, hold=hold)
     row = talk.ask(wish, Queued).row
     if as_json:
@@ -68,6 +75,25 @@ def rerun(
     talk.out(row.id)
     told = f"as near to {detail.row.id} as can be: {_line(made)}" if made.missing else f"exactly as {detail.row.id}"
     talk.say(f"{row.id} is {row.state}, {told}.")
+
+
+def _replicate(detail: RunDetail, made: Rerun, count: int, hold: bool, as_json: bool) -> None:
+    from engine.cli.database import up_to_date
+    from engine.records import Queued
+    from engine.replicate import further_seeds, replicas
+
+    up_to_date()
+    wishes = replicas(made, further_seeds(talk.workspace(), detail.spec, count), hold=hold)
+    with talk.engine() as client:
+        rows = [talk.expect(client.call(wish), Queued).row for wish in wishes]
+    if as_json:
+        talk.json_out({"runs": rows, "missing": made.missing})
+        return
+    talk.out("\n".join(row.id for row in rows))
+    told = (
+        f"as near to {detail.row.id} as can be: {_line(made)}" if made.missing else f"{detail.row.id} but for the seed"
+    )
+    talk.say(f"{', '.join(f'{w.spec.seed}' for w in wishes)} are the seeds; {told}.")
 
 
 def patch_of(detail: RunDetail) -> str:

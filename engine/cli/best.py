@@ -30,6 +30,8 @@ def best(
         bool, typer.Option("--interactive", "-i", help="Choose one by its number to export.")
     ] = False,
     as_json: Json = False,
+    md: Annotated[bool, typer.Option("--md", help="As Markdown.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, the rows only.")] = False,
 ) -> None:
     """Show the leaderboard by validation alone, with the naive forecast in its place among the runs.
 
@@ -37,7 +39,7 @@ def best(
     the same config, or the Diebold-Mariano test over their common windows finds none. Test results and the gap to
     validation are shown of exported runs only.
     """
-    from engine.board_text import render
+    from engine.board_text import render, written
     from engine.errors import UsageError
     from engine.select import leaderboard, leaderboards
 
@@ -45,8 +47,8 @@ def best(
     most = top_k or None
     if all_data and dataset:
         raise UsageError("--all-data and --dataset exclude each other.")
-    if interactive and as_json:
-        raise UsageError("--interactive and --json exclude each other.")
+    if interactive + as_json + md + as_csv > 1:
+        raise UsageError("--interactive, --json, --md and --csv exclude each other.")
     if interactive and not sys.stdin.isatty():
         raise UsageError("--interactive asks on a terminal, and stdin is none. `engine export RUN` needs no question.")
     up_to_date()
@@ -58,6 +60,9 @@ def best(
     if as_json:
         shown = [board.as_json() for board in boards]
         talk.json_out(shown if all_data else shown[0])
+        return
+    if md or as_csv:
+        talk.out(written(boards, "md" if md else "csv"))
         return
     talk.out("\n\n".join(map(render, boards)))
     if interactive:

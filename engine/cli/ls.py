@@ -12,6 +12,8 @@ from engine.records import ENDED, LIVE, WAITING, ListRuns, Rows, RunRow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.query_rows import Query
+
 RECENT = 20
 """Ended runs that are listed unless --all or --limit says otherwise."""
 STATES = tuple(sorted(WAITING | LIVE | ENDED))
@@ -40,6 +42,10 @@ class Asked(NamedTuple):
     """Only archived runs, which are else left out."""
     attempts: bool = False
     """Each attempt by itself; else only the last one at a run."""
+    query: str = ""
+    """What runs have to be besides, in the language of engine.query."""
+    sql: bool = False
+    """Give the SQL of the query instead."""
 
 
 def quick(args: Sequence[str]) -> Asked | None:
@@ -48,6 +54,7 @@ def quick(args: Sequence[str]) -> Asked | None:
     family = ""
     limit: int | None = None
     lists: dict[str, list[str]] = {"--state": [], "--tag": []}
+    query: list[str] = []
     words_ = iter(args)
     for word in words_:
         name, equals, value = word.partition("=")
@@ -71,18 +78,27 @@ def quick(args: Sequence[str]) -> Asked | None:
                 limit = int(value)
             else:
                 lists[name].append(value)
-        else:
+        elif word.startswith("-"):
             return None
-    return Asked(every, tuple(lists["--state"]), family, tuple(lists["--tag"]), limit, as_json, archived, attempts)
+        else:
+            query.append(word)
+    states, tags = tuple(lists["--state"]), tuple(lists["--tag"])
+    return Asked(every, states, family, tags, limit, as_json, archived, attempts, " ".join(query))
 
 
 def show(asked: Asked) -> None:
     """List the runs that are asked for, in the order: what ended, what lives, what waits."""
+    if asked.sql:
+        talk.out(behind(asked.query))
+        return
     reply = talk.ask(ListRuns(), Rows)
     rows = reply.rows
     chosen = choose(rows, asked)
+    if asked.query:
+        chosen = meant(chosen, asked.query)
     ended = [row for row in chosen if row.state in ENDED]
-    limit = asked.limit if asked.limit is not None else None if asked.every or asked.state else RECENT
+    all_of_them = asked.every or asked.state or asked.query
+    limit = asked.limit if asked.limit is not None else None if all_of_them else RECENT
     left_out = 0 if limit is None else max(0, len(ended) - limit)
     kept = {row.id for row in ended[left_out:]}
     shown = [row for row in chosen if row.state not in ENDED or row.id in kept]
@@ -116,6 +132,41 @@ def choose(rows: Sequence[RunRow], asked: Asked) -> list[RunRow]:
         and all(tag in row.tags for tag in asked.tag)
     ]
     return sorted(chosen, key=_order)
+
+
+def meant(rows: Sequence[RunRow], text: str) -> list[RunRow]:
+    """The rows that a query means. The database is opened only for what the rows do not tell: 0.1 s."""
+    from engine.query import BadQuery
+    from engine.query_rows import keep, read
+
+    now = time.time()
+    try:
+        query = read(text, now=now)
+    except BadQuery:
+        query = _read(text, now)
+    if not query.needs:
+        return keep(rows, query, {}, now)
+    from engine import store_fields
+
+    _, columns = store_fields.read(talk.workspace().database, query.needs)
+    return keep(rows, query, columns, now)
+
+
+def behind(text: str) -> str:
+    """The SQL that asks runs.duckdb for what a query means."""
+    from engine.query_sql import sql
+
+    now = time.time()
+    return sql(_read(text, now), [("submitted", False)], (), now) + "\n"
+
+
+def _read(text: str, now: float) -> Query:
+    """Understand a query that may name settings and metrics."""
+    from engine import store_fields
+    from engine.query_rows import read
+
+    known, _ = store_fields.read(talk.workspace().database, ())
+    return read(text, known, now)
 
 
 def _states(asked: Sequence[str]) -> set[str]:

@@ -1,14 +1,14 @@
-"""Export a run and have the engine write it down, which reveals what was kept apart: test and unseen results."""
+"""The export of a run by the command line: a run as a person typed it, and what is said of it afterwards."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import export as exporting
+from engine import promotion
 from engine.cli import talk, words
 from engine.export import BEST, Export
-from engine.records import Note, Order, RunDetail, ShowRun
+from engine.records import RunDetail, ShowRun
 
 if TYPE_CHECKING:
     from engine.select import Direction
@@ -24,27 +24,19 @@ def promote(
     alias: str = "",
     to: Path | None = None,
 ) -> Export:
-    """Write .best_model_path (or an alias) and give the promote order. run: as a person typed it, or "best"."""
+    """As engine.promotion has it. run: as a person typed it, or "best"."""
     with talk.engine() as client:
         whole = run if run == BEST else talk.expect(client.call(ShowRun(run)), RunDetail).row.id
-        found = exporting.export(
-            talk.workspace(), whole, metric=metric, direction=direction, family=family, dataset=dataset, alias=alias,
-            to=to,
+        return promotion.promote(
+            client, talk.workspace(), whole, metric=metric, direction=direction, family=family, dataset=dataset,
+            alias=alias, to=to,
         )  # fmt: skip
-        client.call(Order(run=found.run, order="promote", value=str(found.checkpoint)))
-        fields: dict[str, object] = {"run": found.run, "checkpoint": str(found.checkpoint), "sha256": found.sha256}
-        fields |= {"alias": alias, "copy": str(to) if to else ""}
-        client.call(Note(kind="alias" if alias else "export", fields=fields))
-    return found
 
 
 def undo(alias: str = "") -> dict[str, Any]:
     """Go back to the model before and have that written down; what its JSON twin says."""
     with talk.engine() as client:
-        back = exporting.undo(talk.workspace(), alias)
-        fields = {name: back.get(name) for name in ("run", "checkpoint", "sha256")}
-        client.call(Note(kind="undo", fields={**fields, "alias": alias}))
-    return back
+        return promotion.undo(client, talk.workspace(), alias)
 
 
 def told(found: Export) -> str:

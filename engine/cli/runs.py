@@ -14,6 +14,9 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 def ls(
+    query: Annotated[
+        list[str] | None, typer.Argument(metavar="QUERY", help="Which runs: state:failed 'lr>=1e-4' not tag:base")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", "-a", help="Every run, not only the last 20 that ended.")] = False,
     state: Annotated[list[str] | None, typer.Option(help="Only these states; also waiting, live, ended.")] = None,
     family: Annotated[str, typer.Option(help="Only this family.")] = "",
@@ -21,18 +24,29 @@ def ls(
     limit: Annotated[int | None, typer.Option(help="At most so many ended runs.")] = None,
     archived: Annotated[bool, typer.Option("--archived", help="The archived runs, which are else left out.")] = False,
     attempts: Annotated[bool, typer.Option("--attempts", help="Every attempt, not only the last at each run.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Give the SQL that asks runs.duckdb for the same.")] = False,
     as_json: Json = False,
 ) -> None:
     """List runs: those that ended last, those that run, and those that wait with their place and reason.
 
     MAE% is the best validation error in per cent of the price (pct_mae), SKILL how much better than the naive forecast.
+
+    QUERY says which runs are meant: words that a run has somewhere, and tests of fields, all of which must be so.
+    `family:toto val_pct_mae<1 lr>=1e-4 tag:base`; `a or b`, `not tag:x`, parentheses, quotes; `:` is (text: contains),
+    `!=`, `<`, `>=`; `lr:1e-5..1e-3`, `state:failed,lost`, `name:sweep*`, `has:note`, `since:7d`. Fields: id name family
+    state tag note cause reason what on commit val_pct_mae naive skill loss steps planned epoch hours took eta attempt
+    priority place gpus gpu_memory memory exit_code signal; every setting (lr, optim.lr) and metric by name, last.lr
+    being the metric where both are called so.
     """
     from engine.cli import ls as listing
     from engine.errors import UsageError
 
     if limit is not None and limit < 0:
         raise UsageError(f"--limit {limit} is out of range: 0 or more.")
-    listing.show(listing.Asked(every, tuple(state or ()), family, tuple(tag or ()), limit, as_json, archived, attempts))
+    states, tags, text = tuple(state or ()), tuple(tag or ()), " ".join(query or ())
+    if sql and (every or states or family or tags or limit is not None or archived or attempts or as_json):
+        raise UsageError("--sql goes with a query only; say the rest in it: family:toto state:failed tag:base.")
+    listing.show(listing.Asked(every, states, family, tags, limit, as_json, archived, attempts, text, sql))
 
 
 def show(run: Annotated[str, typer.Argument(help="A run.")], as_json: Json = False) -> None:

@@ -128,6 +128,21 @@ class Run:
             f"range(1, 5) r (step) ORDER BY symbol, day, step) TO '{path}' (FORMAT parquet)"
         )
 
+    def windows(self, prices: list[float], stride: int, *, symbol: str = "ARM", horizon: int = 4) -> None:
+        """Forecasts of a true path of prices, `stride` steps apart, each window `horizon` steps; always 1 too high."""
+        (self.folder / "evaluation").mkdir(exist_ok=True)
+        path = self.folder / "evaluation" / "val_forecasts.parquet"
+        rows = ", ".join(
+            f"('{symbol}', TIMESTAMP_NS '2025-01-01' + INTERVAL {start} DAY, {step}, {prices[start + step]!r}::DOUBLE, "
+            f"{prices[start]!r}::DOUBLE)"
+            for start in range(4, len(prices) - horizon, stride)
+            for step in range(1, horizon + 1)
+        )
+        duckdb.execute(
+            "COPY (SELECT *, target + 1 AS mean, target - 4 AS p10, target + 1 AS p50, target + 6 AS p90 "
+            f"FROM (VALUES {rows}) w (symbol, origin, step, target, naive)) TO '{path}' (FORMAT parquet)"
+        )
+
 
 def finished(workspace: Workspace, run_id: str, pct_mae: float | None = 0.55, **fields: Any) -> Run:
     """A run that went well, with everything a good run leaves."""

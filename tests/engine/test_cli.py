@@ -16,7 +16,8 @@ from typing import NamedTuple
 import pexpect
 import pytest
 
-from engine.cli import main
+from engine.cli import main, talk
+from engine.records import Ok, Sync
 from tests.conftest import Box, alive, wait_for
 
 ENGINE = [sys.executable, "-m", "engine.cli.main"]
@@ -126,6 +127,15 @@ def test_ls_lists_what_ended_runs_and_waits(cli: Cli, box: Box):
     assert "1 older runs are not listed" in short.err
     assert "none of 4 runs" in cli("ls", "--tag", "nothing").err
     assert all("exit_code" in row for row in cli("ls", "--json").json), "the same keys for every run"
+    assert [row["id"] for row in cli("ls", "--json", "state:ended", "val_pct_mae<2").json] == [ok]
+    assert [row["id"] for row in cli("ls", "--json", "--limit", "+9", "not", "tag:good", "state:ended").json] == [bad]
+    assert cli("ls", "tagg:good").err == "engine: There is no field 'tagg'. Did you mean tag? (at 1)\n"
+    assert cli("ls", "state:nothing").code == 2
+    talk.ask(Sync(), Ok)
+    assert [row["id"] for row in cli("ls", "--json", "last.val_skill:0.25").json] == [ok], "what the database tells"
+    asked = cli("sql", cli("ls", "--sql", "state:ended last.val_skill>0").out, "--json").json
+    assert [row["id"] for row in asked] == [ok]
+    assert "query only" in cli("ls", "--sql", "--all", "x").err
 
 
 def test_ls_reads_the_same_with_and_without_typer(cli: Cli, box: Box):

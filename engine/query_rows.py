@@ -1,0 +1,286 @@
+"""A query that is asked of rows: which runs it means, and which columns of the database it has to know for that."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.errors import UsageError, did_you_mean
+from engine.query import All, BadQuery, Either, Node, Not, Test, Value, Word, parse
+from engine.query_fields import GROUPS, STATES, TIMES, Field, Known, Scalar, Stored, resolve
+from engine.records import RunRow
+from engine.sizes import size
+from engine.when import DURATION, duration
+
+Columns = Mapping[Stored, Mapping[str, str | float]]
+"""Column -> run id -> value. A run that is not there has none."""
+Matcher = Callable[[RunRow], bool]
+Check = Callable[[Scalar], bool]
+ORDERS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+CLOCKED = frozenset({*TIMES, "took", "hours"})
+
+
+class Texts:
+    """All texts of a row as one, in lower case; kept for each run while its row is the same one."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[RunRow, str]] = {}
+
+    def __call__(self, row: RunRow) -> str:
+        known = self._kept.get(row.id)
+        if known is None or known[0] is not row:
+            parts = (row.id, row.family, row.state, row.name, row.note, row.what, row.reason, row.cause, row.warning)
+            known = self._kept[row.id] = row, "\n".join((*parts, *row.tags)).lower()
+        return known[1]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query whose names and values are all understood."""
+
+    text: str
+    node: Node | None
+    known: Known
+    needs: tuple[Stored, ...] = ()
+    """Columns of the database it asks for."""
+    clocked: bool = False
+    """What it means changes with the clock alone."""
+
+    def matcher(self, columns: Columns, now: float, texts: Texts | None = None) -> Matcher:
+        """Give what tells of a row whether it is meant. now: unix seconds."""
+        if self.node is None:
+            return lambda row: True
+        return _Maker(self.known, columns, now, texts or Texts()).make(self.node)
+
+
+def read(text: str, known: Known | None = None, now: float = 0.0) -> Query:
+    """Understand a query. Raises BadQuery: its grammar, an unknown name, a value that its field can't have."""
+    node, known = parse(text), known or Known()
+    if node is None:
+        return Query(text, None, known)
+    maker = _Maker(known, {}, now, Texts())
+    maker.make(node)
+    return Query(text, node, known, tuple(dict.fromkeys(maker.needs)), maker.clocked)
+
+
+class _Maker:
+    """Turns nodes into functions of a row."""
+
+    def __init__(self, known: Known, columns: Columns, now: float, texts: Texts) -> None:
+        self.known, self.columns, self.now, self.texts = known, columns, now, texts
+        self.needs: list[Stored] = []
+        self.clocked = False
+
+    def make(self, node: Node) -> Matcher:
+        if isinstance(node, Word):
+            text, texts = node.text.lower(), self.texts
+            return lambda row: text in texts(row)
+        if isinstance(node, Not):
+            one = self.make(node.one)
+            return lambda row: not one(row)
+        if isinstance(node, All | Either):
+            parts = [self.make(part) for part in node.parts]
+            if len(parts) == 2:
+                a, b = parts
+                return (lambda row: a(row) and b(row)) if isinstance(node, All) else lambda row: a(row) or b(row)
+            if isinstance(node, All):
+                return lambda row: all(part(row) for part in parts)
+            return lambda row: any(part(row) for part in parts)
+        return self._test(node)
+
+    def _test(self, test: Test) -> Matcher:
+        if test.field in TIMES:
+            self.clocked = True
+            at = edge(test, self.now)
+            if test.field == "since":
+                return lambda row: row.submitted >= at
+            return lambda row: row.submitted < at
+        if test.field == "has":
+            return self._has(test)
+        field = resolve(test.field, self.known, test.at)
+        if isinstance(field, Field):
+            self.clocked = self.clocked or field.name in CLOCKED
+            check, get, now = _check(test, field.kind), field.get, self.now
+            if field.kind == "number" and test.operator in ORDERS:  # the most usual ones, without a call more
+                _one(test)
+                compare, to = ORDERS[test.operator], number(test.values[0])
+                return lambda row: (value := get(row, now)) is not None and compare(value, to)  # type: ignore[arg-type]
+            return lambda row: (value := get(row, now)) is not None and value != "" and check(value)
+        self.needs += field
+        check, tables = stored_check(test), [self.columns.get(one, {}) for one in field]
+        if len(tables) == 1:
+            table = tables[0]
+            return lambda row: (value := table.get(row.id)) is not None and check(value)
+        return lambda row: any((value := table.get(row.id)) is not None and check(value) for table in tables)
+
+    def _has(self, test: Test) -> Matcher:
+        if test.operator not in (":", "="):
+            raise BadQuery(f"has{test.operator} means nothing: has:{test.values[0].text}", test.at)
+        parts = [self._there(value) for value in test.values]
+        return parts[0] if len(parts) == 1 else lambda row: any(part(row) for part in parts)
+
+    def _there(self, value: Value) -> Matcher:
+        field = resolve(value.text, self.known, value.at)
+        if isinstance(field, Field):
+            get, now = field.get, self.now
+            return lambda row: get(row, now) not in (None, "", ())
+        self.needs += field
+        tables = [self.columns.get(one, {}) for one in field]
+        return lambda row: any(row.id in table for table in tables)
+
+
+# -- values -----------------------------------------------------------------------------------------------------------
+
+
+def _check(test: Test, kind: str) -> Check:
+    if kind in ("number", "span", "size"):
+        return _amount(test, {"number": number, "span": _span, "size": _size}[kind])
+    if test.operator in ORDERS:
+        raise BadQuery(f"{test.field} is text: ask for it with : or = or !=", test.at)
+    if kind == "state":
+        wanted = states(test)
+        return (lambda value: value not in wanted) if test.operator == "!=" else lambda value: value in wanted
+    fits = [pattern(value, test.operator, kind) for value in test.values]
+    different = test.operator == "!="
+    if kind == "many":
+        return lambda value: bool(value) and any(fit(one.lower()) for one in value for fit in fits) != different  # type: ignore
+    if len(fits) == 1:
+        only = fits[0]
+        return lambda value: only(str(value).lower()) != different
+    return lambda value: any(fit(str(value).lower()) for fit in fits) != different
+
+
+def _amount(test: Test, reading: Callable[[Value], float]) -> Check:
+    if test.operator in ORDERS:
+        _one(test)
+        compare, to = ORDERS[test.operator], reading(test.values[0])
+        return lambda value: compare(value, to)  # type: ignore[arg-type]
+    ranges = [spread(value, reading) for value in test.values]
+    different = test.operator == "!="
+    return lambda value: any(low <= value <= high for low, high in ranges) != different  # type: ignore[operator]
+
+
+def stored_check(test: Test) -> Check:
+    """Of a setting or metric: as a number where both it and what is asked are numbers, else as text."""
+    if test.operator in ORDERS:
+        _one(test)
+        compare, to = ORDERS[test.operator], number(test.values[0])
+        return lambda value: isinstance(value, float) and compare(value, to)
+    ranges = [spread(value, number) for value in test.values if is_range(value)]
+    fits = [pattern(value, "=", "name") for value in test.values]
+    different = test.operator == "!="
+
+    def check(value: Scalar) -> bool:
+        if isinstance(value, float):
+            return any(low <= value <= high for low, high in ranges) != different
+        text = str(value).lower()
+        return any(fit(text) for fit in fits) != different
+
+    return check
+
+
+def _one(test: Test) -> None:
+    if len(test.values) > 1:
+        raise BadQuery(f"{test.field}{test.operator} takes one value", test.values[1].at)
+
+
+def number(value: Value) -> float:
+    """1, 3e-4, 5% (0.05), 12k, 3M."""
+    text, scale = value.text.strip(), 1.0
+    if text[-1:] in ("%", "k", "M"):
+        text, scale = text[:-1], {"%": 0.01, "k": 1e3, "M": 1e6}[text[-1]]
+    try:
+        found = float(text) * scale if re.fullmatch(r"[-+.\deE]+|[-+]?inf", text) else math.nan
+    except ValueError:
+        found = math.nan
+    if math.isnan(found):
+        raise BadQuery(f"'{value.text}' is no number", value.at)
+    return found
+
+
+def _span(value: Value) -> float:
+    try:
+        return duration(value.text)
+    except UsageError:
+        raise BadQuery(f"'{value.text}' is not {DURATION}", value.at) from None
+
+
+def _size(value: Value) -> float:
+    try:
+        return size(value.text, "")
+    except UsageError:
+        raise BadQuery(f"'{value.text}' is no amount of memory such as 6GiB or 512MiB", value.at) from None
+
+
+def is_range(value: Value) -> bool:
+    """Whether it is a number or two of them with .. between."""
+    try:
+        spread(value, number)
+    except BadQuery:
+        return False
+    return True
+
+
+def spread(value: Value, reading: Callable[[Value], float]) -> tuple[float, float]:
+    """Least and most of 1e-5..1e-3, of 1e-3.. and of ..1e-3; of a single value both are the same."""
+    low, dots, high = value.text.partition("..")
+    if not dots:
+        return reading(value), reading(value)
+    ends = [Value(text, value.quoted, value.at + at) for text, at in ((low, 0), (high, len(low) + 2))]
+    return (
+        reading(ends[0]) if low else -math.inf,
+        reading(ends[1]) if high else math.inf,
+    )
+
+
+def pattern(value: Value, operator_: str, kind: str) -> Callable[[str], bool]:
+    """What tells whether a text in lower case fits. A * that is not in quotes stands for anything."""
+    text = value.text.lower()
+    if "*" in text and not value.quoted:
+        shape = re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)
+        return lambda found: shape.fullmatch(found) is not None
+    if operator_ == ":" and kind == "text":
+        return lambda found: text in found
+    if operator_ == ":" and kind == "begin":
+        return lambda found: found.startswith(text)
+    return lambda found: found == text
+
+
+def states(test: Test) -> frozenset[str]:
+    """The states that are asked for. Raises BadQuery for a word that is none."""
+    found: set[str] = set()
+    for value in test.values:
+        word = value.text.lower()
+        if word not in GROUPS and word not in STATES:
+            near = did_you_mean(word, (*STATES, *GROUPS))
+            raise BadQuery(f"There is no state '{value.text}'.{near}", value.at)
+        found |= GROUPS.get(word, {word})
+    return frozenset(found)
+
+
+def edge(test: Test, now: float) -> float:
+    """The moment, in unix seconds, that since: and before: name: so long ago, or a day or time."""
+    _one(test)
+    if test.operator not in (":", "="):
+        raise BadQuery(f"{test.field} takes a colon: {test.field}:7d", test.at)
+    value = test.values[0]
+    try:
+        return now - duration(value.text)
+    except UsageError:
+        pass
+    try:
+        return datetime.fromisoformat(value.text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        said = f"'{value.text}' is neither a duration such as 7d or 12h nor a day such as 2026-03-01"
+        raise BadQuery(said, value.at) from None
+
+
+def keep(rows: Sequence[RunRow], query: Query, columns: Columns, now: float) -> list[RunRow]:
+    """The rows that are meant, in their order."""
+    return list(filter(query.matcher(columns, now), rows))
