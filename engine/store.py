@@ -7,6 +7,7 @@ offsets the database holds. Each burst is one transaction that holds rows and of
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import stat
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import store_own
 from engine.errors import StoreError
 from engine.store_apart import Apart
 from engine.store_open import REBUILD, Held, attached, locks, reading, who, writer
@@ -27,6 +29,8 @@ from engine.workspace import Workspace
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+log = logging.getLogger("engine")
 
 __all__ = ["Report", "Store", "reading"]
 
@@ -72,6 +76,8 @@ class Store:
         self.path = workspace.database
         self._scan = Scan(workspace.runs)
         self._seen: tuple[int, int] | None = None
+        self._views: tuple[tuple[str, int, int], ...] | None = None
+        """How the files of people's own views were when they were put in."""
         self._mutex = threading.Lock()
         self._con: DuckDBPyConnection | None = None
         self._until = math.inf
@@ -101,7 +107,7 @@ class Store:
                 return Report()
             except OSError as error:
                 return Report(error=f"{self.workspace.runs} can't be read: {error.strerror}.")
-            if not news and self._seen is not None:
+            if not news and self._seen is not None and store_own.signature(self.workspace) == self._views:
                 return Report()
             try:
                 if trouble is not None:
@@ -238,6 +244,7 @@ class Store:
                 ingest = Ingest(con, self.workspace.runs)
                 done = ingest.ingest(news)
                 con.execute("COMMIT")
+                self._put_views(con, path)
             held = max(held, time.monotonic() - opened)
             rows, read, passed = rows + done.rows, read + done.bytes, passed + done.passed
             for name in todo - news.todo.keys():
@@ -249,6 +256,15 @@ class Store:
         if path == self.path:
             self._seen = self._inode()
         return Report(rows, read, seconds=time.monotonic() - begun, held=held, passed=passed)
+
+    def _put_views(self, con: DuckDBPyConnection, path: Path) -> None:
+        """Put people's own views in where they or the database are others than at the last time."""
+        found = store_own.signature(self.workspace)
+        if found == self._views and path == self.path and self._seen == self._inode():
+            return
+        for problem in store_own.put(con, self.workspace):
+            log.warning("%s", problem)
+        self._views = found
 
     def _version(self, con: DuckDBPyConnection, path: Path) -> int:
         """Give the version of the tables. Raises StoreError for what is not ours, or newer."""
