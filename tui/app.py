@@ -91,6 +91,7 @@ class PaddockApp(App[None]):
             self.animation_level = "none"
         readonly = readonly or far is not None
         self.workspace = workspace
+        self.far = far is not None
         self.readonly = readonly
         self.settings = Settings()
         self.marked: frozenset[str] = frozenset()
