@@ -1,7 +1,12 @@
-"""Every key of the program, once: bindings, footer, help and palette are made from this table."""
+"""Every key of the program, once: bindings, footer, help, palette and docs/keys.md are made from this table.
+
+People can have other keys (tui/keymap.py): use() takes theirs, and whatever names a key then names theirs.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.binding import Binding
@@ -18,7 +23,8 @@ TYPING = (FORM, SQL)
 class Key:
     """keys: as Textual names them, the first is shown. foot: the word in the footer, "" keeps it out of there.
 
-    changes: not available with --readonly. made_by: "widget" when the list or log binds it itself.
+    changes: not available with --readonly. made_by: "widget" when the list or log binds it itself; one without an
+    action is Textual's own and can't be another.
     """
 
     where: tuple[str, ...]
@@ -31,16 +37,31 @@ class Key:
     shown: str = ""
     made_by: str = "screen"
     helped: bool = True
+    called: str = ""
+    """Its name where the action does not give a good one."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in keys.toml, for good: `chosen.stop`, `log.follow`."""
+        where = "chosen" if len(self.where) > 1 else self.where[0]
+        return f"{where}.{self.called or _slug(self.action or self.text)}"
+
+    @property
+    def in_use(self) -> str:
+        """The keys as they are here: a person's own, or those of the table."""
+        return _own.get(self.name, self.keys)
 
     @property
     def label(self) -> str:
-        return self.shown or _label(self.keys.split(",")[0])
+        shown = "" if self.name in _own else self.shown
+        return shown or _label(self.in_use.split(",")[0])
 
     @property
     def label_while_typing(self) -> str:
         """The first key that is no letter or sign; empty if there is none."""
-        safe = [key for key in self.keys.split(",") if len(key) > 1 and key not in _LABELS]
-        return self.shown or (_label(safe[0]) if safe else "")
+        safe = [key for key in self.in_use.split(",") if len(key) > 1 and key not in _LABELS]
+        shown = "" if self.name in _own else self.shown
+        return shown or (_label(safe[0]) if safe else "")
 
 
 _LABELS = {
@@ -52,6 +73,21 @@ _LABELS = {
     "left_square_bracket": "[",
     "right_square_bracket": "]",
 }
+
+
+_own: dict[str, str] = {}
+
+
+def use(own: Mapping[str, str]) -> None:
+    """Take a person's own keys, by name; {} takes those of the table again."""
+    _own.clear()
+    _own.update(own)
+
+
+def _slug(text: str) -> str:
+    """app.go('runs') -> go-runs, tab(-1) -> tab-before, tab(1) -> tab-next."""
+    text = text.removeprefix("app.").replace("(-1)", "-before").replace("(1)", "-next")
+    return "-".join(re.findall(r"[a-z0-9]+", text.replace("_", "-").lower())[:4])
 
 
 def _label(key: str) -> str:
@@ -150,23 +186,25 @@ FORM_KEYS = (
 )
 
 WIDGET_KEYS = (
-    Key((LIST,), "up,k", "", "up; past the first row into the list above", made_by="widget", shown="↑ k"),
-    Key((LIST,), "down,j", "", "down; past the last row into the list below", made_by="widget", shown="↓ j"),
-    Key((LIST,), "g,home", "", "first row", made_by="widget", shown="g home"),
-    Key((LIST,), "G,end", "", "last row", made_by="widget", shown="G end"),
+    Key((LIST,), "up,k", "move(-1)", "up; past the first row into the list above", made_by="widget", shown="↑ k",
+        called="up"),
+    Key((LIST,), "down,j", "move(1)", "down; past the last row into the list below", made_by="widget", shown="↓ j",
+        called="down"),
+    Key((LIST,), "g,home", "edge(-1)", "first row", made_by="widget", shown="g home", called="first"),
+    Key((LIST,), "G,end", "edge(1)", "last row", made_by="widget", shown="G end", called="last"),
     Key((LIST,), "tab", "", "next list, shift+tab the one before", made_by="widget"),
-    Key((LOG,), "f", "", "follow the end again", made_by="widget"),
-    Key((LOG,), "g,home", "", "its start", made_by="widget", shown="g home"),
-)
+    Key((LOG,), "f,G,end", "follow", "follow the end again", made_by="widget", shown="f"),
+    Key((LOG,), "g,home", "scroll_home", "its start", made_by="widget", shown="g home", called="start"),
+)  # fmt: skip
 
 EVERYWHERE_KEYS = (
     *(Key((EVERYWHERE,), place.digit, place.go, place.text) for place in PLACES),
     Key((EVERYWHERE,), "E", "app.start_engine", "start the engine when it is away", changes=True),
     Key((EVERYWHERE,), "colon,ctrl+p", "app.command_palette", "every command, by name", "command"),
     Key((EVERYWHERE,), "question_mark,f1", "app.keys", "this help", "help"),
-    Key((EVERYWHERE,), "ctrl+t", "app.switch_theme", "dark or light"),
+    Key((EVERYWHERE,), "ctrl+t", "app.switch_theme", "the next theme: dark, light, safe for the colour-blind, plain"),
     Key((EVERYWHERE,), "q", "app.leave", "leave; training goes on", "leave"),
-    Key((EVERYWHERE,), "ctrl+q", "app.leave", "leave, from anywhere", priority=True),
+    Key((EVERYWHERE,), "ctrl+q", "app.leave", "leave, from anywhere", priority=True, called="leave-anywhere"),
 )
 
 KEYS: tuple[Key, ...] = (
@@ -184,12 +222,12 @@ KEYS: tuple[Key, ...] = (
 )
 
 
-def bindings(where: str) -> list[Binding]:
-    """What a screen binds (or the app, for EVERYWHERE)."""
+def bindings(where: str, made_by: str = "screen") -> list[Binding]:
+    """What a screen binds (or the app, for EVERYWHERE; or a widget, for LIST and LOG). The id is for a person's own."""
     return [
-        Binding(key.keys, key.action, key.text, show=bool(key.foot), priority=key.priority)
+        Binding(key.keys, key.action, key.text, show=bool(key.foot), priority=key.priority, id=key.name)
         for key in KEYS
-        if where in key.where and key.action and key.made_by == "screen"
+        if where in key.where and key.action and key.made_by == made_by
     ]
 
 
@@ -220,3 +258,9 @@ TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
 def help_places() -> list[tuple[str, list[Key]]]:
     """(title, keys) for the help screen; every key is in one of them."""
     return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in TITLES]
+
+
+def hint(*names: str, between: str = "   ") -> str:
+    """Keys with their words for the edge of a pane: `enter open   l log`; the word is the footer's or the name's."""
+    by_name = {key.name: key for key in KEYS}
+    return between.join(f"{by_name[name].label} {by_name[name].foot or name.partition('.')[2]}" for name in names)

@@ -15,6 +15,7 @@ from textual.strip import Strip
 
 from engine.records import RunRow
 from tui.columns import Column, Row, fit
+from tui.keys import LIST, bindings
 from tui.present import Cell, Part
 from tui.theme import Palette, palette_of
 from tui.widgets.strips import fill, strip
@@ -31,10 +32,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "up", show=False),
-        Binding("down,j", "move(1)", "down", show=False),
-        Binding("home,g", "edge(-1)", "first", show=False),
-        Binding("end,G", "edge(1)", "last", show=False),
+        *bindings(LIST, "widget"),
         Binding("pageup", "page(-1)", "page up", show=False),
         Binding("pagedown", "page(1)", "page down", show=False),
         Binding("enter", "open", "open", show=False),
