@@ -109,7 +109,7 @@ CHOSEN_KEYS = (
     Key(BOTH, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
     Key(BOTH, "e", "smooth", "smooth the curves, or not"),
     Key(BOTH, "b", "log_scale", "logarithmic loss, or linear"),
-    Key(BOTH, "i", "x_axis", "x axis: step, epoch, time"),
+    Key(BOTH, "i", "x_axis", "x axis: step, epoch, time, tokens"),
 )
 
 CHARTED = (DASHBOARD, RUN)
