@@ -55,7 +55,8 @@ class Journey:
         screen = self.app.screen
         width, height = self.app.size
         lines = screen._compositor.render_strips()
-        assert len(lines) == height
+        if len(lines) != height:  # a screen that has just come on top is not laid out yet
+            return ""
         return "\n".join(line.text[:width] for line in lines)
 
     @property
