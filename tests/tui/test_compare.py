@@ -108,7 +108,7 @@ def test_compare_two_runs_look_at_the_code_sort_remove(two, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
-def test_of_marked_the_first_eight_are_compared(workspace, size):
+def test_of_nine_marked_the_first_eight_are_compared(workspace, size):
     marked = [f"toto-{number:04d}" for number in range(1, 10)]
     for run in marked:
         Run(workspace, run).logs(20)
