@@ -44,9 +44,10 @@ class Key:
 
 
 _LABELS = {
-    "minus": "-",
     "less_than_sign": "<",
     "greater_than_sign": ">",
+    "plus": "+",
+    "minus": "−",
     "question_mark": "?",
     "slash": "/",
     "colon": ":",
@@ -77,6 +78,21 @@ CHOSEN_KEYS = (
     Key(BOTH, "i", "x_axis", "x axis: step, epoch, time"),
 )
 
+CHARTED = (DASHBOARD, RUN)
+"""Where several charts are zoomed together and have one crosshair; the mouse does so on every screen with charts."""
+CHART_KEYS = (
+    Key(CHARTED, "left", "cross(-1)", "move the crosshair, with shift by ten columns; a click puts it there",
+        shown="← →"),
+    Key(CHARTED, "right", "cross(1)", "crosshair to the right", helped=False),
+    Key(CHARTED, "shift+left", "cross(-10)", "crosshair far to the left", helped=False),
+    Key(CHARTED, "shift+right", "cross(10)", "crosshair far to the right", helped=False),
+    Key(CHARTED, "plus,equals_sign", "zoom(True)", "zoom in or out at the crosshair; the wheel: at the pointer; "
+        "dragging: to what is marked", shown="+ −"),
+    Key(CHARTED, "minus", "zoom(False)", "zoom out", helped=False),
+    Key(CHARTED, "0", "fit", "show the whole curves again; a second time: no crosshair"),
+    Key(CHARTED, "z", "grow", "one chart alone, or all again; also a double click"),
+)  # fmt: skip
+
 DASHBOARD_KEYS = (
     Key(D, "c", "app.go('compare')", "compare the marked runs", "compare"),
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
@@ -87,7 +103,13 @@ RUNS_KEYS: tuple[Key, ...] = ()
 RUN_KEYS = (
     Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
     Key(R, "left_square_bracket", "tab(-1)", "the tab before", helped=False),
-    Key(R, "escape", "back", "back to where you came from", "back"),
+    Key(
+        R,
+        "escape",
+        "back",
+        "back: from one chart alone, from the crosshair, from the zoom, then to where you were",
+        "back",
+    ),
 )
 
 C = (COMPARE,)
@@ -170,6 +192,7 @@ EVERYWHERE_KEYS = (
 
 KEYS: tuple[Key, ...] = (
     *CHOSEN_KEYS,
+    *CHART_KEYS,
     *DASHBOARD_KEYS,
     *RUNS_KEYS,
     *RUN_KEYS,
@@ -203,6 +226,7 @@ def footer(where: str, *, readonly: bool) -> list[tuple[str, Key]]:
 
 TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
     (BOTH, "The chosen run, on the dashboard and up close"),
+    (CHARTED, "Charts"),
     (D, "Dashboard"),
     (R, "A run up close"),
     (C, "Compare"),

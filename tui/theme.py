@@ -203,6 +203,8 @@ class Palette:
             )
             for role, (fore, back, bold) in ROLES.items()
         }
+        self.plain = frozenset(role for role, (_, back, _bold) in ROLES.items() if not back)
+        """Roles that leave the background alone: a blank looks the same in all of them."""
         self.cursor = Style(bgcolor=self._colors["cursor"])
         self.cursor_faint = Style(bgcolor=self._colors["cursor-faint"])
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from textual.binding import BindingType
 from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp
 from textual.geometry import Region
 from textual.message import Message
@@ -19,9 +16,7 @@ __all__ = ["Band", "Chart", "Curve", "Picture", "View", "draw"]
 
 
 class Chart(Widget):
-    """Draws the last Picture it was given, as its View says. What the mouse does is told, not done: see Charts."""
-
-    BINDINGS: ClassVar[list[BindingType]] = []
+    """Draws the last Picture it was given, as its View says. What the mouse does is told to the screen, not done."""
 
     class Pointed(Message):
         """Somebody clicked at an x."""
@@ -51,9 +46,18 @@ class Chart(Widget):
             self.chart = chart
             super().__init__()
 
-    def __init__(self, title: str, *, id: str | None = None, focusable: bool = False) -> None:  # noqa: A002
+    def __init__(
+        self,
+        title: str,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's own name
+        focusable: bool = False,
+        alone: bool = False,
+    ) -> None:
+        """alone: its x is another one than that of the charts beside it, so it is not zoomed with them."""
         super().__init__(id=id)
         self.can_focus = focusable
+        self.alone = alone
         self._picture = Picture(title)
         self._view = EVERYTHING
         self._drawn: tuple[object, ...] = ()
@@ -71,6 +75,11 @@ class Chart(Widget):
     @property
     def view(self) -> View:
         return self._view
+
+    @property
+    def plot_width(self) -> int:
+        """Columns of cells between its axes."""
+        return self._plot.columns
 
     def show(self, picture: Picture) -> None:
         if picture.version is None or picture.version != self._picture.version or picture.title != self._picture.title:
