@@ -65,6 +65,8 @@ class Key:
 
 
 _LABELS = {
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
     "plus": "+",
     "minus": "−",
     "question_mark": "?",
@@ -128,6 +130,7 @@ CHART_KEYS = (
 )  # fmt: skip
 
 DASHBOARD_KEYS = (
+    Key(D, "c", "app.go('compare')", "compare the marked runs", "compare"),
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
 )
 
@@ -145,7 +148,24 @@ RUN_KEYS = (
     ),
 )
 
-COMPARE_KEYS: tuple[Key, ...] = ()
+C = (COMPARE,)
+COMPARE_KEYS = (
+    Key(C, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(C, "greater_than_sign", "sort(1)", "sort the runs by the next metric, or the one before", "sort", shown="< >"),
+    Key(C, "less_than_sign", "sort(-1)", "by the metric before", helped=False),
+    Key(C, "f", "first", "make it the first: the others are tested against that", "first"),
+    Key(C, "minus,space", "remove", "take the run out of the comparison", "remove", shown="-"),
+    Key(C, "u", "equal", "show the settings that are equal too, or not", "equal ones"),
+    Key(C, "d", "diff", "the run and the first line by line: config and code", "diff"),
+    Key(C, "o", "order", "symbols: worst first, best first, by name"),
+    Key(C, "E", "export", "write the comparison as Markdown or HTML (while the engine is away: start it)", "export"),
+    Key(C, "s", "sql", "the SQL behind the results", "sql"),
+    Key(C, "v", "pane", "on a small terminal, what is below: settings, curves, symbols"),
+    Key(C, "e", "smooth", "smooth the curves, or not"),
+    Key(C, "b", "log_scale", "logarithmic loss, or linear"),
+    Key(C, "i", "x_axis", "x axis: step, epoch, time"),
+    Key(C, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
+)
 
 B = (BEST,)
 BEST_KEYS = (
@@ -160,6 +180,7 @@ BEST_KEYS = (
     Key(B, "A", "alias", "promote the run under a name such as prod", "alias", changes=True),
     Key(B, "R", "replicate", "queue more seeds of the run, to tell chance from skill", "more seeds", changes=True),
     Key(B, "E", "export_table", "write the table as Markdown or CSV (while the engine is away: start it)", "export"),
+    Key(B, "s", "sql", "the SQL behind the ranking", "sql"),
     Key(B, "o", "order", "symbols: worst first, best first, by name"),
     Key(B, "v", "pane", "on a small terminal, what is below: why, symbols, forecast"),
     Key(B, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
@@ -246,6 +267,7 @@ TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
     (CHARTED, "Charts"),
     (D, "Dashboard"),
     (R, "A run up close"),
+    (C, "Compare"),
     (B, "Best"),
     ((LIST,), "Lists"),
     ((LOG,), "Logs"),
