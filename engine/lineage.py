@@ -46,8 +46,9 @@ class Lineage:
     def points(self, name: str, x: Axis = "step", width: int | None = None) -> tuple[Sequence[float], Sequence[float]]:
         """Give xs and ys of a metric over all attempts, in their order; see Series.points."""
         xs, ys = array("d"), array("d")
-        ends, starts = self._ends(), self._starts()
-        for part, end, start in zip(self.parts, ends, starts, strict=True):
+        # Where each began is looked for in all its points: only for the axis that needs it.
+        starts = self._starts() if x == "time" else [0.0] * len(self.parts)
+        for part, end, start in zip(self.parts, self._ends(), starts, strict=True):
             curve = part.curve(name)
             if curve is None:
                 continue
@@ -97,6 +98,8 @@ class Lineage:
             times = [t for curve in part.curves() for t in (curve.t[0],) if t == t]
             first = min(times, default=0.0)
             found.append(first - before)
+            if part is self.parts[-1]:
+                break  # nothing follows it
             kept = [t for curve in part.curves() for t, step in zip(curve.t, curve.step, strict=True) if step < end]
             before += max((t - first for t in kept if t == t), default=0.0)
         return found

@@ -17,6 +17,7 @@ from engine.errors import EngineError
 from engine.notice import notice
 from engine.records import Reply, Request, RunRow
 from engine.workspace import Workspace
+from tui.beat import BEAT, news
 from tui.feed import Feed, ask
 from tui.keys import EVERYWHERE, KEYS, bindings
 from tui.places import FIRST, modes
@@ -72,6 +73,7 @@ class PaddockApp(App[None]):
         super().__init__()
         readonly = readonly or far is not None
         self.workspace = workspace
+        self.far = far is not None
         self.readonly = readonly
         self.settings = Settings()
         self.marked: frozenset[str] = frozenset()
@@ -79,6 +81,8 @@ class PaddockApp(App[None]):
         self.sql_wanted = ""
         """A query that the SQL screen is to take up and ask when it comes on top."""
         self.world = World()
+        self._shown: World | None = None
+        self._read_shown: Reading | None = None
         self.reading: Reading | None = None
         self.x_axis, self.smooth, self.log_scale = "step", False, False
         self.feed = Feed(workspace, lambda world: self._post(self.Told(world)), may_start=not readonly)
@@ -115,7 +119,7 @@ class PaddockApp(App[None]):
     def on_mount(self) -> None:
         # After the first frame: nobody should wait for an engine to see the screen.
         self.call_after_refresh(self._begin)
-        self.set_interval(1.0, self._tick)
+        self.set_interval(BEAT, self._tick)
 
     def _begin(self) -> None:
         if not gc.isenabled():  # switched off in __main__; what is there by now stays for good
@@ -133,8 +137,9 @@ class PaddockApp(App[None]):
         if ended := event.world.ended_since(self.world):
             self._notice(ended)
         self.world = event.world
-        if (screen := self._ready_screen()) is not None:
-            screen.show(self.world)
+        # What only counts on is shown at the next beat: eight runs at 20 lines a second would draw all the time.
+        if news(self._shown, self.world):
+            self._show_news()
 
     def _notice(self, ended: Sequence[RunRow]) -> None:
         """Let the terminal show a desktop notice of what has ended; the driver is how Textual itself sends such."""
@@ -148,10 +153,22 @@ class PaddockApp(App[None]):
 
     def on_paddock_app_read(self, event: Read) -> None:
         self.reading = event.reading
-        if (screen := self._ready_screen()) is not None:
-            screen.read(event.reading)
+        if self._read_shown is None or self._read_shown.wish != event.reading.wish:
+            self._show_news()
+
+    def _show_news(self) -> None:
+        """Hand the screen on top what came since it was handed something."""
+        if (screen := self._ready_screen()) is None:
+            return
+        if self._shown is not self.world:
+            self._shown = self.world
+            screen.show(self.world)
+        if self.reading is not None and self._read_shown is not self.reading:
+            self._read_shown = self.reading
+            screen.read(self.reading)
 
     def _tick(self) -> None:
+        self._show_news()
         if (screen := self._ready_screen()) is not None:
             screen.tick()
 

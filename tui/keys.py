@@ -43,7 +43,15 @@ class Key:
         return self.shown or (_label(safe[0]) if safe else "")
 
 
-_LABELS = {"question_mark": "?", "slash": "/", "colon": ":", "left_square_bracket": "[", "right_square_bracket": "]"}
+_LABELS = {
+    "plus": "+",
+    "minus": "−",
+    "question_mark": "?",
+    "slash": "/",
+    "colon": ":",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+}
 
 
 def _label(key: str) -> str:
@@ -68,6 +76,21 @@ CHOSEN_KEYS = (
     Key(BOTH, "i", "x_axis", "x axis: step, epoch, time"),
 )
 
+CHARTED = (DASHBOARD, RUN)
+"""Where several charts are zoomed together and have one crosshair; the mouse does so on every screen with charts."""
+CHART_KEYS = (
+    Key(CHARTED, "left", "cross(-1)", "move the crosshair, with shift by ten columns; a click puts it there",
+        shown="← →"),
+    Key(CHARTED, "right", "cross(1)", "crosshair to the right", helped=False),
+    Key(CHARTED, "shift+left", "cross(-10)", "crosshair far to the left", helped=False),
+    Key(CHARTED, "shift+right", "cross(10)", "crosshair far to the right", helped=False),
+    Key(CHARTED, "plus,equals_sign", "zoom(True)", "zoom in or out at the crosshair; the wheel: at the pointer; "
+        "dragging: to what is marked", shown="+ −"),
+    Key(CHARTED, "minus", "zoom(False)", "zoom out", helped=False),
+    Key(CHARTED, "0", "fit", "show the whole curves again; a second time: no crosshair"),
+    Key(CHARTED, "z", "grow", "one chart alone, or all again; also a double click"),
+)  # fmt: skip
+
 DASHBOARD_KEYS = (
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
 )
@@ -77,12 +100,34 @@ RUNS_KEYS: tuple[Key, ...] = ()
 RUN_KEYS = (
     Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
     Key(R, "left_square_bracket", "tab(-1)", "the tab before", helped=False),
-    Key(R, "escape", "back", "back to where you came from", "back"),
+    Key(
+        R,
+        "escape",
+        "back",
+        "back: from one chart alone, from the crosshair, from the zoom, then to where you were",
+        "back",
+    ),
 )
 
 COMPARE_KEYS: tuple[Key, ...] = ()
 
-BEST_KEYS: tuple[Key, ...] = ()
+B = (BEST,)
+BEST_KEYS = (
+    Key(B, "m", "metric", "choose what runs are ranked on; which way is better follows from it", "metric"),
+    Key(B, "M", "family", "rank the runs of one family, or all", "family"),
+    Key(B, "d", "dataset", "choose the data, where runs are on several"),
+    Key(B, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(B, "space", "mark", "mark the run, to compare it", "mark"),
+    Key(B, "c", "app.go('compare')", "compare the marked runs", "compare"),
+    Key(B, "P", "promote", "promote the run: write .best_model_path, reveal test and unseen", "promote", changes=True),
+    Key(B, "u", "undo", "go back to the model that was promoted before", changes=True),
+    Key(B, "A", "alias", "promote the run under a name such as prod", "alias", changes=True),
+    Key(B, "R", "replicate", "queue more seeds of the run, to tell chance from skill", "more seeds", changes=True),
+    Key(B, "E", "export_table", "write the table as Markdown or CSV (while the engine is away: start it)", "export"),
+    Key(B, "o", "order", "symbols: worst first, best first, by name"),
+    Key(B, "v", "pane", "on a small terminal, what is below: why, symbols, forecast"),
+    Key(B, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
+)
 
 S = (SQL,)
 SQL_KEYS = (
@@ -132,6 +177,7 @@ EVERYWHERE_KEYS = (
 
 KEYS: tuple[Key, ...] = (
     *CHOSEN_KEYS,
+    *CHART_KEYS,
     *DASHBOARD_KEYS,
     *RUNS_KEYS,
     *RUN_KEYS,
@@ -165,8 +211,10 @@ def footer(where: str, *, readonly: bool) -> list[tuple[str, Key]]:
 
 TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
     (BOTH, "The chosen run, on the dashboard and up close"),
+    (CHARTED, "Charts"),
     (D, "Dashboard"),
     (R, "A run up close"),
+    (B, "Best"),
     ((LIST,), "Lists"),
     ((LOG,), "Logs"),
     (S, "SQL"),

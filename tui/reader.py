@@ -11,7 +11,7 @@ from typing import Any
 
 from tui.logs import LogTail
 
-EVERY = 0.5
+EVERY = 1.0
 """Seconds between two looks at a folder."""
 POINTS = 2000
 """Most buckets of a curve that are handed to a chart; more than any terminal has dots."""
@@ -117,8 +117,8 @@ class Reader:
         return found
 
 
-def _lists(xs: Any, ys: Any) -> Points:
-    return [float(x) for x in xs], [float(y) for y in ys]
+def _lists(xs: Sequence[float], ys: Sequence[float]) -> Points:
+    return list(xs), list(ys)
 
 
 def mean(ys: Sequence[float], weight: float = 0.9) -> list[float]:

@@ -141,6 +141,9 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         if empty is not None and empty != self._empty:
             self._empty = empty
             self.refresh()
+        if rows is self._rows:  # a list that did not change is the same one: of 10,000 rows none is looked at
+            self._now = time.time() if now is None else now
+            return
         before, self._rows, self._now = self._rows, tuple(rows), time.time() if now is None else now
         keys_before, self._keys = self._keys, [self._key_of(row) for row in rows]
         had = self._chosen
