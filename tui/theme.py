@@ -165,7 +165,7 @@ FALLBACK = {
 class Styles(dict[str, Style]):
     """Styles by role; those of a role on a ground are made when they are first asked for."""
 
-    def __init__(self, grounds: Mapping[str, str]) -> None:
+    def __init__(self, grounds: Mapping[str, str | RichColor]) -> None:
         super().__init__()
         self._grounds = grounds
 
