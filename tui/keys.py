@@ -37,13 +37,15 @@ class Key:
     shown: str = ""
     made_by: str = "screen"
     helped: bool = True
+    before: str = ""
+    """The name of the key of everywhere that it takes the place of, on purpose."""
     called: str = ""
     """Its name where the action does not give a good one."""
 
     @property
     def name(self) -> str:
         """What it is called in keys.toml, for good: `chosen.stop`, `log.follow`."""
-        where = "chosen" if len(self.where) > 1 else self.where[0]
+        where = self.where[0] if len(self.where) == 1 else "charts" if self.where == CHARTED else "chosen"
         return f"{where}.{self.called or _slug(self.action or self.text)}"
 
     @property
@@ -114,17 +116,17 @@ CHOSEN_KEYS = (
     Key(BOTH, "i", "x_axis", "x axis: step, epoch, time, tokens"),
 )
 
-CHARTED = (DASHBOARD, RUN)
+CHARTED = (RUN, DASHBOARD)
 """Where several charts are zoomed together and have one crosshair; the mouse does so on every screen with charts."""
 CHART_KEYS = (
     Key(CHARTED, "left", "cross(-1)", "move the crosshair, with shift by ten columns; a click puts it there",
         shown="← →"),
-    Key(CHARTED, "right", "cross(1)", "crosshair to the right", helped=False),
-    Key(CHARTED, "shift+left", "cross(-10)", "crosshair far to the left", helped=False),
-    Key(CHARTED, "shift+right", "cross(10)", "crosshair far to the right", helped=False),
+    Key(CHARTED, "right", "cross(1)", "crosshair to the right", helped=False, called="cross-next"),
+    Key(CHARTED, "shift+left", "cross(-10)", "crosshair far to the left", helped=False, called="cross-far-before"),
+    Key(CHARTED, "shift+right", "cross(10)", "crosshair far to the right", helped=False, called="cross-far-next"),
     Key(CHARTED, "plus,equals_sign", "zoom(True)", "zoom in or out at the crosshair; the wheel: at the pointer; "
-        "dragging: to what is marked", shown="+ −"),
-    Key(CHARTED, "minus", "zoom(False)", "zoom out", helped=False),
+        "dragging: to what is marked", shown="+ −", called="zoom-in"),
+    Key(CHARTED, "minus", "zoom(False)", "zoom out", helped=False, called="zoom-out"),
     Key(CHARTED, "0", "fit", "show the whole curves again; a second time: no crosshair"),
     Key(CHARTED, "z", "grow", "one chart alone, or all again; also a double click"),
 )  # fmt: skip
@@ -153,12 +155,19 @@ COMPARE_KEYS = (
     Key(C, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
     Key(C, "greater_than_sign", "sort(1)", "sort the runs by the next metric, or the one before", "sort", shown="< >"),
     Key(C, "less_than_sign", "sort(-1)", "by the metric before", helped=False),
-    Key(C, "f", "first", "make it the first: the others are tested against that", "first"),
+    Key(C, "F", "first", "make it the first: the others are tested against that", "first"),
     Key(C, "minus,space", "remove", "take the run out of the comparison", "remove", shown="-"),
     Key(C, "u", "equal", "show the settings that are equal too, or not", "equal ones"),
     Key(C, "d", "diff", "the run and the first line by line: config and code", "diff"),
     Key(C, "o", "order", "symbols: worst first, best first, by name"),
-    Key(C, "E", "export", "write the comparison as Markdown or HTML (while the engine is away: start it)", "export"),
+    Key(
+        C,
+        "E",
+        "export",
+        "write the comparison as Markdown or HTML (while the engine is away: start it)",
+        "export",
+        before="everywhere.start-engine",
+    ),
     Key(C, "s", "sql", "the SQL behind the results", "sql"),
     Key(C, "v", "pane", "on a small terminal, what is below: settings, curves, symbols"),
     Key(C, "e", "smooth", "smooth the curves, or not"),
@@ -179,7 +188,14 @@ BEST_KEYS = (
     Key(B, "u", "undo", "go back to the model that was promoted before", changes=True),
     Key(B, "A", "alias", "promote the run under a name such as prod", "alias", changes=True),
     Key(B, "R", "replicate", "queue more seeds of the run, to tell chance from skill", "more seeds", changes=True),
-    Key(B, "E", "export_table", "write the table as Markdown or CSV (while the engine is away: start it)", "export"),
+    Key(
+        B,
+        "E",
+        "export_table",
+        "write the table as Markdown or CSV (while the engine is away: start it)",
+        "export",
+        before="everywhere.start-engine",
+    ),
     Key(B, "s", "sql", "the SQL behind the ranking", "sql"),
     Key(B, "o", "order", "symbols: worst first, best first, by name"),
     Key(B, "v", "pane", "on a small terminal, what is below: why, symbols, forecast"),
