@@ -27,7 +27,7 @@ settings.load_profile(os.environ.get("PADDOCK_EXAMPLES", "paddock"))
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def wait_for(condition: Callable[[], Any], what: str = "", seconds: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str = "", seconds: float = 60.0) -> Any:
     """Wait until the condition gives something true and give that; fail with `what` after some seconds."""
     give_up = time.monotonic() + seconds
     while True:
@@ -79,7 +79,7 @@ class Box:
     def rows(self) -> dict[str, RunRow]:
         return {row.id: row for row in self.client.call(ListRuns()).rows}
 
-    def state(self, run_id: str, *states: str, seconds: float = 20.0) -> RunRow:
+    def state(self, run_id: str, *states: str, seconds: float = 60.0) -> RunRow:
         """Wait until the run is in one of the states."""
         return wait_for(
             lambda: row if (row := self.row(run_id)).state in states else None, f"for {run_id} {states}", seconds
