@@ -330,7 +330,14 @@ class DryRun(msgspec.Struct, frozen=True, tag="dry_run"):
 
 
 class ListRuns(msgspec.Struct, frozen=True, tag="list"):
-    pass
+    """All runs, or those that wait and live and the last few that ended: of ten thousand nobody reads the others."""
+
+    ended: int | None = None
+    """How many ended runs at most; None gives all runs whatever the fields below say."""
+    archived: bool = False
+    """Archived runs and no others."""
+    attempts: bool = False
+    """Each attempt by itself, not only the last one at a run."""
 
 
 class ShowRun(msgspec.Struct, frozen=True, tag="show"):
@@ -407,6 +414,10 @@ class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
 class Rows(msgspec.Struct, frozen=True, tag="rows"):
     rows: tuple[RunRow, ...]
     queue_paused: float | None = None
+    left_out: int = 0
+    """Ended runs that are like those asked for and are not among the rows."""
+    others: int = 0
+    """Runs that are not like those asked for."""
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):

@@ -28,6 +28,7 @@ def copy_world(world: World) -> World:
     made = copy.copy(world)
     made.runs = {run_id: copy.copy(run) for run_id, run in world.runs.items()}
     made.waiting, made.live, made.limits = set(world.waiting), set(world.live), dict(world.limits)
+    made.states, made.moved, made.bound, made.line = dict(world.states), set(), set(world.bound), []
     return made
 
 

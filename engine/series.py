@@ -14,14 +14,14 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from engine.rundir import ADOPTED, MAX_LINE, METRICS
 
 Row = dict[str, float | None]
-Axis = Literal["step", "epoch", "time"]
+Axis = Literal["step", "epoch", "time", "clock"]
 NAME_LIMIT = 200
 """Characters; a longer metric name is not a name."""
 STEP_LIMIT = float(1 << 53)
@@ -245,7 +245,8 @@ class Series:
     def points(self, name: str, x: Axis = "step", width: int | None = None) -> tuple[Sequence[float], Sequence[float]]:
         """Give xs and ys of a metric, in the order logged; two empty sequences for one that was never logged.
 
-        x: "step"; "epoch" (NaN where none was logged); "time", seconds since the curve's first point.
+        x: "step"; "epoch" (NaN where none was logged); "time", seconds since the curve's first point; "clock", unix
+        seconds.
         width: columns to decimate to, which keeps every extreme.
         """
         curve = self._curves.get(name)
@@ -255,7 +256,7 @@ class Series:
             first = next((t for t in curve.t if t == t), 0.0)
             xs = array("d", (t - first for t in curve.t))
         else:
-            xs = curve.epoch if x == "epoch" else curve.step
+            xs = curve.epoch if x == "epoch" else curve.t if x == "clock" else curve.step
         return (xs, curve.value) if width is None else decimate(xs, curve.value, width)
 
     def last(self, name: str) -> float:
@@ -288,6 +289,9 @@ def decimate(xs: Sequence[float], ys: Sequence[float], columns: int) -> tuple[Se
     with np.errstate(over="ignore"):
         part = (x / 2 - low / 2) / (high / 2 - low / 2) if high > low else np.zeros(len(x))
     column = np.minimum((np.nan_to_num(part) * columns).astype(np.int64), columns - 1)
+    if (np.diff(column) >= 0).all():
+        keep = _extremes(column, y)
+        return array("d", x[keep].tobytes()), array("d", y[keep].tobytes())
     at, fine = np.arange(len(x)), np.isfinite(y)
     keep = np.zeros(len(x), dtype=bool)
     by_place = np.lexsort((at, column))
@@ -299,3 +303,21 @@ def decimate(xs: Sequence[float], ys: Sequence[float], columns: int) -> tuple[Se
     some = counts > 0
     keep[by_value[starts[some]]] = keep[by_value[(starts + counts - 1)[some]]] = True
     return array("d", x[keep].tobytes()), array("d", y[keep].tobytes())
+
+
+def _extremes(column: Any, y: Any) -> Any:
+    """What decimate keeps of points that lie in the order of their columns, as nearly all do: 3x as fast as sorting."""
+    import numpy as np
+
+    starts = np.flatnonzero(np.diff(column, prepend=-1))
+    counts = np.diff(np.append(starts, len(y)))
+    fine = np.isfinite(y)
+    keep = np.zeros(len(y), dtype=bool)
+    keep[starts] = keep[starts + counts - 1] = True
+    for extreme, nothing, last in ((np.minimum, np.inf, False), (np.maximum, -np.inf, True)):
+        value = extreme.reduceat(np.where(fine, y, nothing), starts)
+        at = np.flatnonzero(fine & (y == np.repeat(value, counts)))
+        # Of equal ones the first least and the last greatest, as sorting by value and then by place would leave them.
+        of = column[at]
+        keep[at[np.flatnonzero(np.diff(of, append=of[-1:] + 1) if last else np.diff(of, prepend=-1))]] = True
+    return keep

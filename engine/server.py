@@ -224,6 +224,8 @@ class Server:
             case QueueOrder():
                 return Ok(daemon.wishes.order_queue(request))
             case ListRuns():
+                if request.ended is not None:
+                    return daemon.readings.recent(request)
                 return Rows(daemon.readings.all_rows(), daemon.world.paused)
             case ShowRun():
                 return daemon.readings.detail(request.run)

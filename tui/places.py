@@ -31,6 +31,8 @@ PLACES: tuple[Place, ...] = (
     Place("1", "dashboard", "dashboard", "tui.screens.dashboard:DashboardScreen"),
     Place("2", "runs", "all runs", "tui.screens.runs:RunsScreen"),
     Place("3", "run", "the chosen run", action="app.open_chosen"),
+    Place("4", "compare", "the marked runs side by side", "tui.screens.compare:CompareScreen"),
+    Place("5", "best", "the leaderboard, and promotion", "tui.screens.best:BestScreen"),
     Place("7", "sql", "questions in SQL", "tui.screens.sql:SqlScreen"),
     Place("8", "new", "a new run, from a form", action="app.new_run"),
 )

@@ -5,9 +5,11 @@ Blue is ours, purple second, green good, amber wants attention, red is trouble, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from rich.color import Color as RichColor
 from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
@@ -34,6 +36,15 @@ DARK = Theme(
         "cursor": "#232f44",
         "cursor-faint": "#1a212d",
         "strong": "#eef2f8",
+        "band": "#1c2a40",
+        "run-1": "#7aa2f7",
+        "run-2": "#ff9e64",
+        "run-3": "#8bd5a0",
+        "run-4": "#c792ea",
+        "run-5": "#56c7d2",
+        "run-6": "#f0788c",
+        "run-7": "#e5d07b",
+        "run-8": "#a9b4c6",
         "border": "#7aa2f7",
         "border-blurred": "#2a3342",
         "input-cursor-background": "#7aa2f7",
@@ -69,6 +80,15 @@ LIGHT = Theme(
         "cursor": "#d5e0f8",
         "cursor-faint": "#e8edf6",
         "strong": "#10151d",
+        "band": "#dbe6fa",
+        "run-1": "#2f5fd0",
+        "run-2": "#c2570c",
+        "run-3": "#1f7a43",
+        "run-4": "#8a3fc0",
+        "run-5": "#0f7f8c",
+        "run-6": "#c0303c",
+        "run-7": "#8a6d00",
+        "run-8": "#556072",
         "border": "#2f5fd0",
         "border-blurred": "#cdd4df",
         "scrollbar": "#cdd4df",
@@ -93,6 +113,8 @@ ROLES: dict[str, tuple[str, str, bool]] = {
     "good": ("success", "", False),
     "attention": ("warning", "", False),
     "trouble": ("error", "", False),
+    "good weak": ("success-muted", "", False),
+    "trouble weak": ("error-muted", "", False),
     "spark": ("accent", "", False),
     "key": ("primary", "", True),
     "head": ("rest", "", False),
@@ -113,7 +135,11 @@ ROLES: dict[str, tuple[str, str, bool]] = {
     "bar good": ("success", "track", False),
     "bar second on first": ("secondary", "primary", False),
     "track": ("track", "track", False),
+    # Runs beside each other, see run_roles.
+    **{f"run {i}{bold}": (f"run-{i}", "", bool(bold)) for i in range(1, 9) for bold in ("", " bold")},
 }
+GROUNDS = ("band", "cursor")
+"""What can lie behind a part of another role, as `ours on band`."""
 
 # Where another theme (Textual's own, chosen in the palette) says nothing of ours.
 FALLBACK = {
@@ -124,15 +150,53 @@ FALLBACK = {
     "cursor": "primary-muted",
     "cursor-faint": "surface-lighten-1",
     "strong": "foreground",
+    "success-muted": "success",
+    "error-muted": "error",
+    "band": "primary-muted",
+    **{
+        f"run-{i}": name
+        for i, name in enumerate(
+            ("primary", "warning", "success", "secondary", "accent", "error", "text-warning", "text-muted"), 1
+        )
+    },
 }
+
+
+class Styles(dict[str, Style]):
+    """Styles by role; those of a role on a ground are made when they are first asked for."""
+
+    def __init__(self, grounds: Mapping[str, str | RichColor]) -> None:
+        super().__init__()
+        self._grounds = grounds
+
+    def __missing__(self, role: str) -> Style:
+        front, on, ground = role.rpartition(" on ")
+        if not on or ground not in GROUNDS:
+            raise KeyError(role)
+        made = self[role] = self[front] + Style(bgcolor=self._grounds[ground])
+        return made
+
+
+def run_roles(runs: Sequence[str]) -> dict[str, str]:
+    """Give each of up to 8 runs a colour of its own, most often the one it has beside any others too."""
+    found: dict[str, str] = {}
+    free = list(range(8))
+    for run in runs:
+        want = zlib.crc32(run.encode()) % 8
+        number = min(free or range(8), key=lambda one: (one - want) % 8)
+        if number in free:
+            free.remove(number)
+        found[run] = f"run {number + 1}"
+    return found
 
 
 class Palette:
     """The styles of one theme. Made anew when the theme changes; equal only to itself, so a part of cache keys."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._colors = {name: self._color(variables, name) for name in {"cursor", "cursor-faint"}}
-        self.styles = {
+        self._colors = {name: self._color(variables, name) for name in {"cursor", "cursor-faint", "band"}}
+        self.styles = Styles(self._colors)
+        self.styles |= {
             role: Style(
                 color=self._color(variables, fore),
                 bgcolor=self._color(variables, back) if back else None,
@@ -140,6 +204,8 @@ class Palette:
             )
             for role, (fore, back, bold) in ROLES.items()
         }
+        self.plain = frozenset(role for role, (_, back, _bold) in ROLES.items() if not back)
+        """Roles that leave the background alone: a blank looks the same in all of them."""
         self.cursor = Style(bgcolor=self._colors["cursor"])
         self.cursor_faint = Style(bgcolor=self._colors["cursor-faint"])
 
@@ -147,7 +213,7 @@ class Palette:
         return self.styles[role]
 
     @staticmethod
-    def _color(variables: Mapping[str, str], name: str) -> str:
+    def _color(variables: Mapping[str, str], name: str) -> str | RichColor:
         for key in (name, FALLBACK.get(name, ""), "foreground"):
             if key not in variables:
                 continue
@@ -155,6 +221,8 @@ class Palette:
                 color = _parse(variables[key])
             except ColorParseError:  # "auto 60%" and the like need a background to be a colour
                 continue
+            if color.ansi is not None:  # one of the terminal's own 16
+                return color.rich_color
             background = _parse(variables.get("background", "#000000")) if color.a < 1 else color
             return (background.blend(color.with_alpha(1), color.a) if color.a < 1 else color).hex6
         return "#808080"

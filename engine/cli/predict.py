@@ -73,7 +73,7 @@ def picture(
 
     rows: of one series, as `python -m trainers forecast --json` gives them.
     """
-    from engine import braille
+    from engine import braille, ticks
 
     names = [name for name in rows[0] if name not in ("symbol", "timestamp", "step", "mean")]
     middle = min(names, key=lambda name: abs(float(name) - 0.5))
@@ -81,8 +81,8 @@ def picture(
     known = [value for value in past if value is not None]
     every = [*known, *(value for curve in curves for value in curve)]
     low, top = min(every), max(every)
-    marks = braille.ticks(low, top, max(2, high // 3)) or [low]
-    words = braille.tick_labels(marks)
+    marks = ticks.ticks(low, top, max(2, high // 3)) or [low]
+    words = ticks.tick_labels(marks)
     left = max(map(len, words)) + 1
     wide = max(10, columns - left - 1)
     span = (0.0, float(len(past) + len(rows) - 1))
@@ -99,8 +99,8 @@ def picture(
     }
     at = round((len(past) - 0.5) / max(span[1], 1.0) * (wide - 1))
     lines = []
-    for row in range(high):
-        cells = list("".join(text for text, _ in canvas.line(row)))
+    for row, parts in enumerate(canvas.lines()):
+        cells = list("".join(text for text, _ in parts))
         if 0 <= at < len(cells) and cells[at] == " ":
             cells[at] = "┊"
         lines.append(f"{labels.get(row, ''):>{left - 1}} │{''.join(cells)}")

@@ -78,6 +78,30 @@ def test_windows_are_normalised_by_their_history_alone():
     assert not torch.equal(later[:, 15:], ours[:, 15:])
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+def test_windows_out_of_one_table_are_those_made_one_by_one(home: Home, gaps: bool) -> None:
+    """Whole and shorter ones, as bars; as values where augmentation changes these first."""
+    data = load(DataConfig(context=12, horizon=4, stride=3), home.root).with_stamps()
+    where = windows.places([name for name in data.variates if name != "amount"])
+    if gaps:
+        for variate, step in ((where[3], 5), (where[4], 7)):
+            data.panel.mask[variate, ::step] = False
+    source = windows.FreshWindows(data, where, augmented=False)
+    plain = windows.FreshWindows(data, where, augmented=True, why="they are changed")
+    assert (source.used(), plain.used()["pretokenised"]) == ({}, "no: they are changed")
+    numbers = torch.tensor([5, 0, len(source) - 1])
+    for lengths in ((12, 4), (8, 2), ()):
+        made, batch = source.gather(numbers, *lengths), plain.gather(numbers, *lengths)
+        history = lengths[0] if lengths else 12
+        wanted = windows.normalised(windows.features(batch.values, batch.mask, where), history)
+        assert torch.equal(made.values, wanted)
+        assert torch.equal(made.stamps, batch.stamps)
+        if gaps:
+            assert torch.equal(made.valid, batch.mask[:, where[3]])
+        else:
+            assert made.valid is None
+
+
 def test_tokens_that_are_kept_are_those_made_on_the_fly(home: Home) -> None:
     config = DataConfig(context=12, horizon=4, stride=3)
     data = load(config, home.root).with_stamps()
@@ -96,10 +120,14 @@ def test_tokens_that_are_kept_are_those_made_on_the_fly(home: Home) -> None:
         assert torch.equal(tokens.values.long(), torch.stack([s1, s2], dim=-1))
         assert torch.equal(tokens.stamps, batch.stamps)
         losses = []
-        for some in (tokens, batch):
+        for some in (
+            tokens,
+            batch,
+            windows.FreshWindows(data, model.where, augmented=False).gather(numbers, 12, horizon),
+        ):
             torch.manual_seed(1)
             losses.append(FAMILY.loss(model.train(), some, horizon))
-        assert torch.equal(*losses)
+        assert losses[0] == losses[1] == losses[2]
     with pytest.raises(ValueError, match="context of 12, not 8"):
         kept.gather(numbers, 8, 4)
 

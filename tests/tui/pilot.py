@@ -53,9 +53,8 @@ class Journey:
     def text(self) -> str:
         """What a person sees, as plain lines."""
         screen = self.app.screen
-        width, height = self.app.size
-        lines = screen._compositor.render_strips()
-        assert len(lines) == height
+        width = self.app.size.width
+        lines = screen._compositor.render_strips()  # of the size it was last laid out for
         return "\n".join(line.text[:width] for line in lines)
 
     @property
@@ -72,7 +71,7 @@ def travel(
     workspace: Workspace,
     way: Callable[[Journey], Awaitable[None]],
     size: tuple[int, int] = (160, 44),
-    **options: bool,
+    **options: Any,
 ) -> PaddockApp:
     """Start the app, go the way, leave."""
     app = PaddockApp(workspace, **options)

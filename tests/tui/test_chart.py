@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+import calendar
 import math
+from collections import defaultdict
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import braille
-from tui.widgets.chart import Curve, Picture, draw
+from engine import braille, ticks
+from engine.series import decimate
+from tui.theme import DARK, Palette, run_roles
+from tui.widgets.chart import Band, Curve, Picture, View, draw
 
 
 def text(lines):
     return ["".join(part for part, _ in line) for line in lines]
 
 
+def listed(spans):
+    return [(int(a), int(b)) if a <= b else None for a, b in zip(spans.first, spans.last, strict=True)]
+
+
 def test_a_falling_line_is_one_connected_diagonal():
     spans = braille.spans([0, 7], [7, 0], (0, 7), (0, 7), 4, 2)
-    assert spans == [(i, i) for i in range(8)]
+    assert listed(spans) == [(i, i) for i in range(8)]
     canvas = braille.Canvas(4, 2)
     canvas.draw(spans, "ours")
-    assert [canvas.line(0)[0][0][:2], canvas.line(1)[-1][1]] == ["⠑⢄", "ours"]
+    first, second = canvas.lines()
+    assert first[0][0][:2] == "⠑⢄"
+    assert second[-1][1] == "ours"
 
 
 def test_a_gap_stays_a_gap():
     spans = braille.spans([0, 1, 2, 3, 4, 5], [1, 1, math.nan, math.nan, 1, 1], (0, 5), (0, 2), 3, 1)
-    assert [span is None for span in spans] == [False, False, True, True, False, False]
+    assert spans.there.tolist() == [True, True, False, False, True, True]
 
 
 def test_what_lies_outside_is_clipped():
-    spans = braille.spans([0, 1, 2, 3], [0, 100, -100, 0], (0, 3), (0, 3), 2, 1)
+    spans = listed(braille.spans([0, 1, 2, 3], [0, 100, -100, 0], (0, 3), (0, 3), 2, 1))
     assert all(span is None or (0 <= span[0] <= span[1] <= 3) for span in spans)
 
 
@@ -47,7 +57,7 @@ def test_spans_stay_on_the_canvas_and_neighbours_touch(points, columns, rows):
     if not real:
         return
     box = (xs[0], xs[-1]), (min(real), max(real))
-    spans = braille.spans(xs, ys, *box, columns, rows)
+    spans = listed(braille.spans(xs, ys, *box, columns, rows))
     assert len(spans) == 2 * columns
     for span in spans:
         assert span is None or 0 <= span[0] <= span[1] < 4 * rows
@@ -57,21 +67,70 @@ def test_spans_stay_on_the_canvas_and_neighbours_touch(points, columns, rows):
             assert max(a, c) <= min(b, d) + 1
 
 
+@given(
+    st.lists(st.floats(0.01, 100) | st.just(math.nan), min_size=2, max_size=4000),
+    st.integers(1, 40),
+    st.integers(1, 12),
+    st.floats(0, 0.9),
+    st.floats(0.05, 1),
+    st.booleans(),
+)
+def test_every_column_keeps_its_least_and_its_greatest_value(ys, columns, rows, start, part, log):
+    """Against each point by itself: the dots of a column reach from its greatest to its least value, no less.
+
+    And no more than half a column's way along the lines that enter and leave it: never beyond the neighbours' values.
+    """
+    xs = list(range(len(ys)))
+    low_x, high_x = start * xs[-1], (start + part * (1 - start)) * xs[-1]
+    top, wide, high = (2.0 if log else 100.0), 2 * columns, 4 * rows
+    bottom = -2.0 if log else 0.01
+    spans = braille.spans(xs, ys, (low_x, high_x), (bottom, top), columns, rows, log=log)
+    near = defaultdict(list)
+    for x, y in zip(xs, ys, strict=True):
+        if math.isfinite(y):
+            place = (x - low_x) / (high_x - low_x) * (wide - 1)
+            dot = (top - (math.log10(y) if log else y)) / (top - bottom) * (high - 1)
+            if abs(place % 1 - 0.5) > 1e-6 and 0 <= round(place) < wide:  # on an edge it may be in either column
+                assert spans.first[round(place)] <= dot + 0.501
+                assert spans.last[round(place)] >= dot - 0.501
+            near[round(min(max(place, -1), wide))].append(dot)
+    every = [dot for dots in near.values() for dot in dots]
+    for first, last in zip(spans.first, spans.last, strict=True):
+        assert first > last or (first >= min(every) - 0.501 and last <= max(every) + 0.501)
+
+
+def test_a_spike_in_a_hundred_thousand_points_is_seen():
+    ys = [1.0] * 100_000
+    ys[61_803], ys[31_415] = 9.0, -7.0
+    lines = draw(Picture("loss", (Curve("a", range(100_000), ys, "ours"),)), 80, 23)
+    rows = [[part for part, role in line if role == "ours"] for line in lines[1:-2]]
+    assert rows[0] != []  # the air above is less than a row
+    assert rows[-1] != []
+    assert sum(len("".join(parts).strip()) for parts in rows[1:5]) <= 4  # the way up is one column of cells
+    seen = draw(Picture("loss", (Curve("a", range(100_000), ys, "ours"),)), 80, 23, View(window=(31_000, 32_000)))
+    assert "".join(text(seen)[1:-2]).count("⡇") + "".join(text(seen)[1:-2]).count("⢸") >= 15
+
+
 def test_a_later_curve_takes_the_cells_it_touches():
     canvas = braille.Canvas(2, 1)
-    canvas.draw([(0, 3)] * 4, "ours")
-    canvas.draw([None, None, (1, 1), (1, 1)], "second")
-    assert canvas.line(0) == [("⣿", "ours"), ("⠒", "second")]
+    whole = braille.spans([0, 0, 1, 1], [0, 3, 3, 0], (0, 1), (0, 3), 2, 1)
+    low = braille.spans([2, 3], [2, 2], (0, 3), (0, 3), 2, 1)
+    canvas.draw(whole, "ours")
+    assert canvas.lines() == [[("⣇⣸", "ours")]] or canvas.lines() == [[("⡏⢹", "ours")]]
+    canvas.draw(low, "second")
+    assert canvas.lines()[0][1] == ("⠒", "second")
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=3000), st.integers(1, 100))
-def test_decimation_is_bounded_and_keeps_the_extremes(ys, buckets):
-    xs = list(range(len(ys)))
-    kept_x, kept_y = braille.decimate(xs, ys, buckets)
-    assert len(kept_x) == len(kept_y) <= 2 * buckets
-    assert min(kept_y) == min(ys)
-    assert max(kept_y) == max(ys)
-    assert kept_x == sorted(kept_x)
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=3000), st.integers(1, 100))
+def test_thinning_out_keeps_the_extremes_of_each_stretch(ys, columns):
+    xs = [float(i) for i in range(len(ys))]
+    kept_x, kept_y = decimate(xs, ys, columns)
+    assert len(kept_x) == len(kept_y) <= max(4 * columns, len(ys) if len(ys) <= 4 * columns else 0)
+    assert list(kept_x) == sorted(kept_x)
+    real = [y for y in ys if math.isfinite(y)]
+    if real:
+        assert min(y for y in kept_y if math.isfinite(y)) == min(real)
+        assert max(y for y in kept_y if math.isfinite(y)) == max(real)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +140,7 @@ def test_decimation_is_bounded_and_keeps_the_extremes(ys, buckets):
      (-3, 3, 3, ["-2", "0", "2"]), (1e6, 3e6, 3, ["1M", "2M", "3M"])],
 )  # fmt: skip
 def test_ticks_are_round_and_their_labels_differ(low, high, most, labels):
-    assert braille.tick_labels(braille.ticks(low, high, most)) == labels
+    assert ticks.tick_labels(ticks.ticks(low, high, most)) == labels
 
 
 def test_a_chart_has_legend_axes_and_round_ticks():
@@ -118,3 +177,76 @@ def test_any_values_can_be_drawn(ys, log):
     xs = [float(i) for i in range(len(ys))]
     lines = draw(Picture("loss", (Curve("a", xs, ys, "ours"),), log=log), 60, 16)
     assert len(lines) <= 16
+
+
+def plain(picture, width=70, height=16, view=None):
+    return "\n".join(text(draw(picture, width, height, view or View())))
+
+
+def test_a_window_shows_its_stretch_alone_and_scales_to_it():
+    curve = Curve("train", range(1001), [x * 1.0 for x in range(1001)], "ours")
+    lines = plain(Picture("loss", (curve,)), view=View(window=(400, 500)))
+    labels = {line.split("┤")[0].strip() for line in lines.splitlines() if "┤" in line}
+    assert "400" in labels
+    assert "0" not in labels
+    assert "450" in lines.splitlines()[-1]
+
+
+def test_the_crosshair_gives_every_curve_its_value_there():
+    curves = (
+        Curve("train", [0, 10, 20], [5.0, 4.0, 3.0], "ours"),
+        Curve("val", [12, 20], [7.0, 6.0], "second"),
+        Curve("holed", [0, 10, 20], [1.0, math.nan, 2.0], "good"),
+    )
+    lines = plain(Picture("loss", curves), view=View(at=11))
+    assert lines.startswith("loss  ━ train 4.000  ━ val –  ━ holed –")
+    assert " 11 " in lines.splitlines()[-1]
+
+
+def test_a_legend_too_wide_says_how_many_curves_it_leaves_out():
+    curves = tuple(Curve(f"toto-{i:04d}", [0, 1], [1, i], f"run {i}") for i in range(1, 9))
+    first = text(draw(Picture("val", curves), 60, 12))[0]
+    assert first.endswith("+6")
+    assert len(first) <= 60
+
+
+def test_a_band_is_a_ground_behind_the_curves_with_edges():
+    xs = list(range(100))
+    band = Band(xs, [10 - x / 20 for x in xs], [10 + x / 20 for x in xs], "faint", "10–90 %")
+    lines = draw(Picture("AEM", (Curve("median", xs, [10.0] * 100, "good"),), bands=(band,)), 60, 20)
+    roles = {role for line in lines for _, role in line}
+    assert {"good on band", "faint on band"} <= roles
+    assert Palette({**DARK.to_color_system().generate(), **DARK.variables})["good on band"].bgcolor is not None
+    # To the right the band is wide, to the left it is nothing.
+    grounds = [[role.endswith(" on band") for part, role in line for _ in part] for line in lines[1:-2]]
+    assert sum(row[-1] for row in grounds) > 12 > 3 > sum(row[8] for row in grounds)
+
+
+def test_dates_and_times_have_labels_of_their_own():
+    day = calendar.timegm((2026, 2, 1, 0, 0, 0))
+    xs = [day + 86400 * i for i in range(280)]
+    dates = plain(Picture("close", (Curve("", xs, xs, "ours"),), x_name="", x_kind="date"), view=View(at=xs[3]))
+    assert "2026-07" in dates.splitlines()[-1]
+    assert " 2026-02-04 " in dates.splitlines()[-1]
+    spans = plain(Picture("loss", (Curve("", [0, 7200], [1, 2], "ours"),), x_name="", x_kind="span"))
+    assert spans.splitlines()[-1].split() == ["0", "30m", "1h", "1h", "30m", "2h"]
+
+
+@given(st.floats(0, 4e9), st.floats(1e-3, 4e9), st.integers(1, 20))
+def test_ticks_in_time_lie_in_their_range_and_ascend(low, length, most):
+    for found in (
+        ticks.dates(low, low + length, most, utc=True),
+        ticks.dates(low, low + length, most, utc=False),
+        ticks.spans(low, low + length, most),
+    ):
+        values = [value for value, _ in found]
+        assert values == sorted(set(values))
+        assert len(values) <= 2 * most + 2
+        assert all(low - 1e-6 * length <= value <= low + length * (1 + 1e-6) for value in values)
+
+
+def test_eight_runs_have_eight_colours_and_keep_them():
+    runs = [f"toto-{i:04d}" for i in range(8)]
+    roles = run_roles(runs)
+    assert len(set(roles.values())) == 8
+    assert run_roles(runs[:3]) == {run: roles[run] for run in runs[:3]}

@@ -231,7 +231,9 @@ def test_a_resize_lays_everything_out_anew(workspace, scene):
         await journey.known()
         for width, height in ((80, 24), (200, 50), (60, 15), (120, 36)):
             await journey.pilot.resize_terminal(width, height)
-            await journey.until(lambda w=width: len(journey.text().splitlines()[0]) == w)
+            await journey.until(
+                lambda w=width, h=height: [len(line) for line in journey.text().splitlines()] == [w] * h
+            )
             await journey.sees("Running")
 
     travel(workspace, way)

@@ -6,13 +6,13 @@ import os
 import time
 from typing import TYPE_CHECKING, cast
 
-from textual.screen import Screen
-
 from engine.records import ENDED, LIVE, WAITING, Order, OrderKind, Request, Retry, RunRow
 from tui import status
+from tui.charts import EVERYTHING
 from tui.pictures import error, loss
 from tui.reader import Reading, Wish
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.looking import Looking
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.world import World
@@ -20,10 +20,10 @@ from tui.world import World
 if TYPE_CHECKING:
     from tui.app import PaddockApp
 
-X_AXES = ("step", "epoch", "time")
+X_AXES = ("step", "epoch", "time", "tokens")
 
 
-class BaseScreen(Screen[None]):
+class BaseScreen(Looking):
     """A screen that is told the World; subclasses say which run is meant and fill their panes."""
 
     WHERE = ""
@@ -98,6 +98,7 @@ class BaseScreen(Screen[None]):
     def action_x_axis(self) -> None:
         after = X_AXES.index(self.paddock.x_axis) + 1
         self.paddock.x_axis = X_AXES[after % len(X_AXES)]
+        self.look(EVERYTHING)  # a window of steps is none of epochs
         self._rewish(f"x axis: {self.paddock.x_axis}")
 
     def action_log_scale(self) -> None:

@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from engine.records import RunRow
 from tui import devices
+from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
 from tui.keys import DASHBOARD, bindings
 from tui.layout import Plan, plan
@@ -163,6 +164,7 @@ class DashboardScreen(BaseScreen):
             return
         self._run = run
         self._touched = True
+        self.look(EVERYTHING)
         self.query_one("#loss").border_title = f" {run} "
         self.wish(run)
         self.show_frame(self.paddock.world)

@@ -48,10 +48,10 @@ class RunScreen(BaseScreen):
         yield Lines(id="tabs")
         with ContentSwitcher(initial=self._tab, id="pages"):
             with Grid(id="charts"):
-                yield Chart("loss", id="loss")
-                yield Chart("val pct_mae", id="error")
-                yield Chart("windows/s", id="speed")
-                yield Chart("lr", id="rates")
+                yield Chart("loss", id="loss", focusable=True)
+                yield Chart("val pct_mae", id="error", focusable=True)
+                yield Chart("windows/s", id="speed", focusable=True)
+                yield Chart("lr", id="rates", focusable=True)
             yield LogView("its log is empty", id="log")
             with VerticalScroll(id="config"):
                 yield Lines(id="config-lines")
@@ -63,6 +63,7 @@ class RunScreen(BaseScreen):
         for name in ("loss", "error", "speed", "rates", "log", "config", "events"):
             self.query_one(f"#{name}").add_class("pane")
         self.query_one("#loss").border_subtitle = " e smooth   b log   i x axis "
+        self.query_one("#error").border_subtitle = " ← → crosshair   + − 0 zoom   z alone "
         self.query_one("#log").border_subtitle = " following "
         self.wish(self.run_id)
         self._show_tab()
@@ -149,4 +150,5 @@ class RunScreen(BaseScreen):
         self.action_go("log")
 
     def action_back(self) -> None:
-        self.dismiss(None)
+        if not self.let_go():
+            self.dismiss(None)

@@ -45,9 +45,25 @@ def fill(parts: Cell, width: int, *, right: bool = False) -> list[Part]:
 
 
 def strip(parts: Sequence[Part], palette: Palette, width: int, base: Style) -> Strip:
-    """Exactly `width` cells; base lies under the roles' own colours: the widget's background, or a cursor line."""
-    styles = palette.styles
-    segments = [Segment(text, base + styles[role]) for text, role in fill(tuple(parts), width) if text]
+    """Exactly `width` cells; base lies under the roles' own colours: the widget's background, or a cursor line.
+
+    Neighbours of one look become one segment, and so do the blanks between words: each segment costs time at every
+    step on the way to the terminal and some thirty bytes on the line.
+    """
+    styles, plain = palette.styles, palette.plain
+    segments: list[Segment] = []
+    text, role = "", ""
+    for more, kind in fill(tuple(parts), width):
+        if kind == role or (kind in plain and role in plain and more.isspace()):
+            text += more
+        elif kind in plain and role in plain and text.isspace():
+            text, role = text + more, kind
+        else:
+            if text:
+                segments.append(Segment(text, base + styles[role]))
+            text, role = more, kind
+    if text:
+        segments.append(Segment(text, base + styles[role]))
     return Strip(segments, width)
 
 
@@ -55,3 +71,17 @@ def spread(left: Cell, right: Cell, width: int) -> list[Part]:
     """left ..... right; when both don't fit the left one is cut."""
     space = width - width_of(right)
     return [*fill(left, max(0, space)), *cut(right, width)]
+
+
+def pieces(cells: Sequence[tuple[Cell, str]], width: int) -> tuple[list[Part], list[tuple[int, int, int, str]]]:
+    """A line of (cell, action) that fit, and the links of it; what has no room is left out from the end on."""
+    parts: list[Part] = [(" ", "text")]
+    links: list[tuple[int, int, int, str]] = []
+    for piece, action in cells:
+        start = width_of(parts)
+        if start + width_of(piece) > width:
+            break
+        parts += [*piece, ("   ", "text")]
+        if action:
+            links.append((0, start, start + width_of(piece), action))
+    return parts[:-1] if links else parts, links

@@ -16,12 +16,15 @@ from textual.strip import Strip
 
 from engine.records import RunRow
 from tui.columns import Column, Row, fit
+from tui.keys import LIST, bindings
 from tui.present import Cell, Part
 from tui.theme import Palette, palette_of
 from tui.widgets.strips import ELLIPSIS, fill, strip
 
 GAP = 2
 MARK = "▌"
+REMEMBERED = 2000
+"""Drawn lines that are kept."""
 
 
 class Table(ScrollView, Generic[Row], can_focus=True):
@@ -33,10 +36,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "up", show=False),
-        Binding("down,j", "move(1)", "down", show=False),
-        Binding("home,g", "edge(-1)", "first", show=False),
-        Binding("end,G", "edge(1)", "last", show=False),
+        *bindings(LIST, "widget"),
         Binding("pageup", "page(-1)", "page up", show=False),
         Binding("pagedown", "page(1)", "page down", show=False),
         Binding("enter", "open", "open", show=False),
@@ -220,7 +220,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             self.post_message(self.Chosen(self, self._chosen))
 
     def _reveal(self) -> None:
-        top, seen = self.scroll_offset.y, max(1, self.size.height - 1)
+        top, seen = self.scroll_offset.y, max(1, self.scrollable_content_region.height - 1)
         if self._place < top:
             self.scroll_to(y=self._place, animate=False)
         elif self._place >= top + seen:
@@ -319,7 +319,8 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             self.refresh()
 
     def _measure(self) -> None:
-        size = Size(self._line_width, len(self._rows) + 1)
+        # Of a wide one its own width alone: the pane's would bring a scrollbar as soon as the other one takes a column.
+        size = Size(self._own_width if self._wide else self._line_width, len(self._rows) + 1)
         if size != self.virtual_size:
             self.virtual_size = size
 
@@ -349,7 +350,11 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def _line_width(self) -> int:
         if not self._wide:
             return self._width
-        return max(self._width, self._gutter + sum(column.width + GAP for column in self._columns) - GAP)
+        return max(self._width, self._own_width)
+
+    @property
+    def _own_width(self) -> int:
+        return max(0, self._gutter + sum(column.width + GAP for column in self._columns) - GAP)
 
     def _fit(self) -> list[tuple[Column[Row], int]]:
         if self._fitted_for != self._line_width:
@@ -387,6 +392,8 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             if place == self._place:
                 base += self._palette.cursor if self.has_focus else self._palette.cursor_faint
             known = state, strip(self._line(place), self._palette, self._line_width, base)
+            if len(self._cache) >= REMEMBERED:
+                self._cache = {}  # far more than any screen shows: a walk through 100,000 rows must not keep them all
             self._cache[key] = known
         return known[1]
 
