@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from textual.binding import Binding
 
-from tui.places import PLACES
+from tui.places import PLACES, is_place
 
 EVERYWHERE, LIST, LOG = "everywhere", "list", "log"
 DASHBOARD, RUNS, RUN, COMPARE, BEST, SQL, FORM = "dashboard", "runs", "run", "compare", "best", "sql", "form"
@@ -136,7 +136,36 @@ DASHBOARD_KEYS = (
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
 )
 
-RUNS_KEYS: tuple[Key, ...] = ()
+L = (RUNS,)
+RUNS_KEYS = (
+    Key(L, "slash", "filter", "list what a query means: family:toto val_pct_mae<1 lr>=1e-4 -tag:base", "filter"),
+    Key(L, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(L, "space", "mark", "mark the run, or not any more", "mark"),
+    Key(L, "v", "mark_range", "mark from here to where the cursor goes; v again ends it"),
+    Key(L, "A", "mark_all", "mark all that are listed"),
+    Key(L, "V", "mark_none", "forget all marks"),
+    Key(L, "less_than_sign", "sort(-1)", "sort by the column to the left, or to the right; or click its title", "sort",
+        shown="< >"),
+    Key(L, "greater_than_sign", "sort(1)", "sort by the column to the right", helped=False),
+    Key(L, "r", "reverse", "turn the order around"),
+    Key(L, "C", "columns", "choose the columns and their order; every setting and metric can be one", "columns"),
+    Key(L, "left,right", "", "see further columns, where they do not all fit", made_by="widget", shown="← →"),
+    Key(L, "o", "unfold", "list the earlier attempts at the run, or fold them up"),
+    Key(L, "O", "unfold_all", "list all earlier attempts, or fold all up"),
+    *((Key(L, "c", "compare", "compare the marked runs", "compare"),) if is_place("compare") else ()),
+    Key(L, "l", "log", "the log of the run", "log"),
+    Key(L, "t", "tag", "tag the marked runs, or the chosen one: paper -old", "tag", changes=True),
+    Key(L, "N", "note", "write a note on the marked runs, or on the chosen one", "note", changes=True),
+    Key(L, "x", "stop", "stop the marked runs, or the chosen one", "stop", changes=True),
+    Key(L, "X", "kill", "kill them at once, without a last checkpoint", changes=True),
+    Key(L, "R", "retry", "queue them again, from their last checkpoints", "retry", changes=True),
+    Key(L, "h", "hold", "hold them back while they wait, or release them", changes=True),
+    Key(L, "D", "archive", "archive them: they leave the lists, nothing is deleted", "archive", changes=True),
+    Key(L, "u", "unarchive", "bring back what was archived last", changes=True),
+    Key(L, "y", "copy", "copy ids, the command, the folder, Markdown or SQL (OSC 52)", "copy"),
+    Key(L, "s", "sql", "the SQL behind the list", "SQL"),
+    Key(L, "n", "app.new_run", "queue a new run from a form", "new run", changes=True),
+)  # fmt: skip
 
 RUN_KEYS = (
     Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
@@ -288,6 +317,7 @@ TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
     (BOTH, "The chosen run, on the dashboard and up close"),
     (CHARTED, "Charts"),
     (D, "Dashboard"),
+    (L, "Runs"),
     (R, "A run up close"),
     (C, "Compare"),
     (B, "Best"),
