@@ -302,4 +302,4 @@ class BestScreen(Promoting):
                 self.paddock.settings.put("best.metric", name)
             self.ask_again()
 
-        self.app.push_screen(ChooseScreen(title, choices, chosen, detail), answered)
+        self.ask_person(ChooseScreen(title, choices, chosen, detail), answered)

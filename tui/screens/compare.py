@@ -307,7 +307,7 @@ class CompareScreen(WorkScreen):
                 return "", str(error)
 
         def then(found: tuple[str, str]) -> None:
-            self.app.push_screen(DiffScreen(f"{first} and {other}", lines(first, other, fields, *found)))
+            self.ask_person(DiffScreen(f"{first} and {other}", lines(first, other, fields, *found)), lambda _: None)
 
         self.work("diff", look, then)
 
@@ -341,4 +341,4 @@ class CompareScreen(WorkScreen):
             Choice("md", "Markdown", "engine compare … --md"),
             Choice("html", "HTML", "one file with pictures: engine compare … --html"),
         ]
-        self.app.push_screen(ChooseScreen("Export the comparison as", choices, "md"), answered)
+        self.ask_person(ChooseScreen("Export the comparison as", choices, "md"), answered)
