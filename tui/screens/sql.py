@@ -18,6 +18,7 @@ from engine.errors import BadQuery, EngineError
 from engine.records import RunRow
 from tui import sql as sqls
 from tui import sqlwork
+from tui.charts import Picture
 from tui.columns import Column
 from tui.completion import Catalogue
 from tui.keys import SQL, bindings
@@ -73,6 +74,7 @@ class SqlScreen(BaseScreen):
         self._answered_query = ""
         self._serial = 0
         """Grows with each answer."""
+        self._drawn = 0
         self._order_by: tuple[int, bool] | None = None
         self._wants_side: bool | None = None
         """What a person chose; None follows the width."""
@@ -104,6 +106,10 @@ class SqlScreen(BaseScreen):
     @property
     def result(self) -> Table[tuple[int, Row]]:
         return self.query_one("#result", Table)
+
+    @property
+    def plot(self) -> Chart:
+        return self.query_one("#plot", Chart)
 
     @property
     def answer(self) -> Answer | None:
@@ -271,18 +277,25 @@ class SqlScreen(BaseScreen):
     # -- keys ------------------------------------------------------------------------------------------------------
 
     def action_plot(self) -> None:
-        plot = self.query_one("#plot", Chart)
-        plot.display = not plot.display
-        self.result.display = not plot.display
+        self.plot.display = not self.plot.display
+        self.result.display = not self.plot.display
         self._draw()
 
     def _draw(self) -> None:
-        plot = self.query_one("#plot", Chart)
-        if plot.display and self._answer is not None:
-            from tui.sqlplot import picture
+        if self.plot.display and self._answer is not None and self._drawn != self._serial:
+            self._drawn = self._serial
+            self._picture(self._answer, self._serial)
 
-            plot.show(picture(self._answer, self._serial))
-            plot.border_title = self.result.border_title
+    @work(thread=True, group="picture", exclusive=True)
+    def _picture(self, answer: Answer, serial: int) -> None:
+        from tui.sqlplot import picture
+
+        self.paddock.back(partial(self._pictured, picture(answer, serial), serial))
+
+    def _pictured(self, made: Picture, serial: int) -> None:
+        if self.ready and serial == self._serial:
+            self.plot.show(made)
+            self.plot.border_title = self.result.border_title
 
     def action_side(self) -> None:
         self._wants_side = self.side.display = not self.side.display
@@ -358,11 +371,13 @@ class SqlScreen(BaseScreen):
         self.app.push_screen(AskScreen("Write the result to", detail, sqlwork.wrong_file, text="result.csv"), named)
 
     def action_back(self) -> None:
-        """One level: offers, a query that runs, the editor, the screen."""
+        """One level: offers, a query that runs, the zoom of the plot, the editor, the screen."""
         if self.editor.offering:
             self.pane.close()
         elif self._question is not None:
             self._question.stop()
+        elif self.plot.display and self.let_go():
+            pass
         elif self.editor.has_focus:
             (self.result if self.result.display and self.result.rows else self.side.table).focus()
         else:
