@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import string
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 
 from engine.errors import UsageError
 from tui.keys import EVERYWHERE, KEYS, LIST, LOG, TITLES, TYPING, Key, _label
@@ -16,6 +17,8 @@ from tui.keys import EVERYWHERE, KEYS, LIST, LOG, TITLES, TYPING, Key, _label
 NAME = "keys.toml"
 _NAMES = frozenset(key.value for key in Keys) | frozenset(KEY_NAME_REPLACEMENTS.values())
 _MODIFIERS = ("ctrl+", "alt+", "shift+")
+_WORDS = {sign: unicodedata.name(sign).lower().replace(" ", "_").replace("-", "_") for sign in string.punctuation + " "}
+_SIGNS = {sign: KEY_NAME_REPLACEMENTS.get(word, word) for sign, word in _WORDS.items()}
 
 
 def path() -> Path:
@@ -81,18 +84,10 @@ def _key(name: str, text: str) -> str:
     while bare.lower().startswith(_MODIFIERS) and "+" in bare[:-1]:
         bare = bare.partition("+")[2]
     if len(bare) == 1 and bare.isprintable():
-        return text[: len(text) - 1] + _character_to_key(bare)
-    if text.lower() in _NAMES or bare.lower() in _NAMES or _is_sign(bare):
+        return text[: len(text) - 1] + _SIGNS.get(bare, bare)
+    if text.lower() in _NAMES or bare.lower() in _NAMES or bare in _SIGNS.values():
         return text.lower()
     raise UsageError(f"{name} = '{text}': there is no such key.{_nearest(text, _NAMES)}")
-
-
-def _is_sign(name: str) -> bool:
-    """Whether it is what Unicode calls a character: equals_sign."""
-    try:
-        return bool(unicodedata.lookup(name.replace("_", " ").upper()))
-    except KeyError:
-        return False
 
 
 def _nearest(name: str, names: Mapping[str, object] | frozenset[str]) -> str:
@@ -110,16 +105,15 @@ def _check(own: Mapping[str, str]) -> None:
                 continue
             for one in own.get(key.name, key.keys).split(","):
                 other = taken.setdefault(one, key)
-                if other is not key and (key.name in own or other.name in own) and not _meant(one, key, other):
+                if other is not key and (key.name in own or other.name in own) and not _apart(key, other):
                     raise UsageError(
                         f"'{_label(one)}' is both {other.name} ({other.text}) and {key.name} ({key.text})."
                     )
 
 
-def _meant(one: str, key: Key, other: Key) -> bool:
-    """A list and a log never have the focus at the same time; and a screen may have a key of everywhere for itself."""
-    both_by_default = one in key.keys.split(",") and one in other.keys.split(",")
-    return both_by_default or {key.where, other.where} == {(LIST,), (LOG,)}
+def _apart(one: Key, other: Key) -> bool:
+    """A list and a log never have the focus at the same time; some keys of a screen stand before one of everywhere."""
+    return one.before == other.name or other.before == one.name or {one.where, other.where} == {(LIST,), (LOG,)}
 
 
 def default() -> str:

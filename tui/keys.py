@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from textual.binding import Binding
 
-from tui.places import PLACES
+from tui.places import PLACES, is_place
 
 EVERYWHERE, LIST, LOG = "everywhere", "list", "log"
 DASHBOARD, RUNS, RUN, COMPARE, BEST, SQL, FORM = "dashboard", "runs", "run", "compare", "best", "sql", "form"
@@ -37,13 +37,15 @@ class Key:
     shown: str = ""
     made_by: str = "screen"
     helped: bool = True
+    before: str = ""
+    """The name of the key of everywhere that it takes the place of, on purpose."""
     called: str = ""
     """Its name where the action does not give a good one."""
 
     @property
     def name(self) -> str:
         """What it is called in keys.toml, for good: `chosen.stop`, `log.follow`."""
-        where = "chosen" if len(self.where) > 1 else self.where[0]
+        where = self.where[0] if len(self.where) == 1 else "charts" if self.where == CHARTED else "chosen"
         return f"{where}.{self.called or _slug(self.action or self.text)}"
 
     @property
@@ -65,6 +67,8 @@ class Key:
 
 
 _LABELS = {
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
     "plus": "+",
     "minus": "−",
     "question_mark": "?",
@@ -110,7 +114,7 @@ CHOSEN_KEYS = (
     Key(BOTH, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
     Key(BOTH, "e", "smooth", "smooth the curves, or not"),
     Key(BOTH, "b", "log_scale", "logarithmic loss, or linear"),
-    Key(BOTH, "i", "x_axis", "x axis: step, epoch, time"),
+    Key(BOTH, "i", "x_axis", "x axis: step, epoch, time, tokens"),
 )
 
 CHARTED = (RUN, DASHBOARD)
@@ -118,20 +122,20 @@ CHARTED = (RUN, DASHBOARD)
 CHART_KEYS = (
     Key(CHARTED, "left", "cross(-1)", "move the crosshair, with shift by ten columns; a click puts it there",
         shown="← →"),
-    Key(CHARTED, "right", "cross(1)", "crosshair to the right", helped=False),
-    Key(CHARTED, "shift+left", "cross(-10)", "crosshair far to the left", helped=False),
-    Key(CHARTED, "shift+right", "cross(10)", "crosshair far to the right", helped=False),
+    Key(CHARTED, "right", "cross(1)", "crosshair to the right", helped=False, called="cross-next"),
+    Key(CHARTED, "shift+left", "cross(-10)", "crosshair far to the left", helped=False, called="cross-far-before"),
+    Key(CHARTED, "shift+right", "cross(10)", "crosshair far to the right", helped=False, called="cross-far-next"),
     Key(CHARTED, "plus,equals_sign", "zoom(True)", "zoom in or out at the crosshair; the wheel: at the pointer; "
-        "dragging: to what is marked", shown="+ −"),
-    Key(CHARTED, "minus", "zoom(False)", "zoom out", helped=False),
+        "dragging: to what is marked", shown="+ −", called="zoom-in"),
+    Key(CHARTED, "minus", "zoom(False)", "zoom out", helped=False, called="zoom-out"),
     Key(CHARTED, "0", "fit", "show the whole curves again; a second time: no crosshair"),
     Key(CHARTED, "z", "grow", "one chart alone, or all again; also a double click"),
 )  # fmt: skip
 
 DASHBOARD_KEYS = (
+    Key(D, "c", "app.go('compare')", "compare the marked runs", "compare"),
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
     Key(D, "space", "mark", "mark the run, on this and every other screen", "mark"),
-    Key(D, "c", "compare", "compare the marked runs", "compare"),
     Key(D, "K", "move('up')", "move the waiting run up in the queue", changes=True, shown="K J", called="move"),
     Key(D, "J", "move('down')", "move it down", changes=True, called="move-down", helped=False),
     Key(D, "p", "pause_queue", "pause the queue, or let it go on: nothing new starts", "pause queue", changes=True),
@@ -141,7 +145,36 @@ DASHBOARD_KEYS = (
     Key(D, "t", "timeline", "when each run starts and ends, as a chart"),
 )
 
-RUNS_KEYS: tuple[Key, ...] = ()
+L = (RUNS,)
+RUNS_KEYS = (
+    Key(L, "slash", "filter", "list what a query means: family:toto val_pct_mae<1 lr>=1e-4 -tag:base", "filter"),
+    Key(L, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(L, "space", "mark", "mark the run, or not any more", "mark"),
+    Key(L, "v", "mark_range", "mark from here to where the cursor goes; v again ends it"),
+    Key(L, "A", "mark_all", "mark all that are listed"),
+    Key(L, "V", "mark_none", "forget all marks"),
+    Key(L, "less_than_sign", "sort(-1)", "sort by the column to the left, or to the right; or click its title", "sort",
+        shown="< >"),
+    Key(L, "greater_than_sign", "sort(1)", "sort by the column to the right", helped=False),
+    Key(L, "r", "reverse", "turn the order around"),
+    Key(L, "C", "columns", "choose the columns and their order; every setting and metric can be one", "columns"),
+    Key(L, "left,right", "", "see further columns, where they do not all fit", made_by="widget", shown="← →"),
+    Key(L, "o", "unfold", "list the earlier attempts at the run, or fold them up"),
+    Key(L, "O", "unfold_all", "list all earlier attempts, or fold all up"),
+    *((Key(L, "c", "compare", "compare the marked runs", "compare"),) if is_place("compare") else ()),
+    Key(L, "l", "log", "the log of the run", "log"),
+    Key(L, "t", "tag", "tag the marked runs, or the chosen one: paper -old", "tag", changes=True),
+    Key(L, "N", "note", "write a note on the marked runs, or on the chosen one", "note", changes=True),
+    Key(L, "x", "stop", "stop the marked runs, or the chosen one", "stop", changes=True),
+    Key(L, "X", "kill", "kill them at once, without a last checkpoint", changes=True),
+    Key(L, "R", "retry", "queue them again, from their last checkpoints", "retry", changes=True),
+    Key(L, "h", "hold", "hold them back while they wait, or release them", changes=True),
+    Key(L, "D", "archive", "archive them: they leave the lists, nothing is deleted", "archive", changes=True),
+    Key(L, "u", "unarchive", "bring back what was archived last", changes=True),
+    Key(L, "y", "copy", "copy ids, the command, the folder, Markdown or SQL (OSC 52)", "copy"),
+    Key(L, "s", "sql", "the SQL behind the list", "SQL"),
+    Key(L, "n", "app.new_run", "queue a new run from a form", "new run", changes=True),
+)  # fmt: skip
 
 RUN_KEYS = (
     Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
@@ -155,7 +188,31 @@ RUN_KEYS = (
     ),
 )
 
-COMPARE_KEYS: tuple[Key, ...] = ()
+C = (COMPARE,)
+COMPARE_KEYS = (
+    Key(C, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(C, "greater_than_sign", "sort(1)", "sort the runs by the next metric, or the one before", "sort", shown="< >"),
+    Key(C, "less_than_sign", "sort(-1)", "by the metric before", helped=False),
+    Key(C, "F", "first", "make it the first: the others are tested against that", "first"),
+    Key(C, "minus,space", "remove", "take the run out of the comparison", "remove", shown="-"),
+    Key(C, "u", "equal", "show the settings that are equal too, or not", "equal ones"),
+    Key(C, "d", "diff", "the run and the first line by line: config and code", "diff"),
+    Key(C, "o", "order", "symbols: worst first, best first, by name"),
+    Key(
+        C,
+        "E",
+        "export",
+        "write the comparison as Markdown or HTML (while the engine is away: start it)",
+        "export",
+        before="everywhere.start-engine",
+    ),
+    Key(C, "s", "sql", "the SQL behind the results", "sql"),
+    Key(C, "v", "pane", "on a small terminal, what is below: settings, curves, symbols"),
+    Key(C, "e", "smooth", "smooth the curves, or not"),
+    Key(C, "b", "log_scale", "logarithmic loss, or linear"),
+    Key(C, "i", "x_axis", "x axis: step, epoch, time"),
+    Key(C, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
+)
 
 B = (BEST,)
 BEST_KEYS = (
@@ -169,7 +226,15 @@ BEST_KEYS = (
     Key(B, "u", "undo", "go back to the model that was promoted before", changes=True),
     Key(B, "A", "alias", "promote the run under a name such as prod", "alias", changes=True),
     Key(B, "R", "replicate", "queue more seeds of the run, to tell chance from skill", "more seeds", changes=True),
-    Key(B, "E", "export_table", "write the table as Markdown or CSV (while the engine is away: start it)", "export"),
+    Key(
+        B,
+        "E",
+        "export_table",
+        "write the table as Markdown or CSV (while the engine is away: start it)",
+        "export",
+        before="everywhere.start-engine",
+    ),
+    Key(B, "s", "sql", "the SQL behind the ranking", "sql"),
     Key(B, "o", "order", "symbols: worst first, best first, by name"),
     Key(B, "v", "pane", "on a small terminal, what is below: why, symbols, forecast"),
     Key(B, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
@@ -180,6 +245,12 @@ SQL_KEYS = (
     Key(S, "f5,ctrl+enter", "run", "run the query, or what is selected of it", "run", priority=True, shown="F5"),
     Key(S, "f7", "plot", "draw the result: first number or time along x, a text column parts the curves", "plot",
         priority=True, shown="F7"),
+    Key(S, "f8", "history", "earlier queries, newest first", "earlier", priority=True, shown="F8"),
+    Key(S, "f9", "save_view", "save the query as a view that every DuckDB client sees", "save as view", changes=True,
+        priority=True, shown="F9"),
+    Key(S, "f10", "export", "write the result to a file: CSV, JSON, Markdown or Parquet", "write", priority=True,
+        shown="F10"),
+    Key(S, "f3", "copy", "copy the query as an `engine sql` command (OSC 52)", "copy", priority=True, shown="F3"),
     Key(S, "f2", "side", "show or hide tables and recipes", "tables", priority=True, shown="F2"),
     Key(S, "escape", "back", "stop a query that runs; else from the editor to the rows, then to the dashboard", "back"),
     Key(S, "tab", "", "in the editor: complete the name at the cursor, from two letters on by itself",
@@ -255,7 +326,9 @@ TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
     (BOTH, "The chosen run, on the dashboard and up close"),
     (CHARTED, "Charts"),
     (D, "Dashboard"),
+    (L, "Runs"),
     (R, "A run up close"),
+    (C, "Compare"),
     (B, "Best"),
     ((LIST,), "Lists"),
     ((LOG,), "Logs"),

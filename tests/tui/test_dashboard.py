@@ -138,8 +138,6 @@ def test_orders_to_the_queue_and_why_and_when(workspace):
         assert isinstance(journey.app.screen, CardScreen)
         await journey.press("escape", "space", "up", "space")
         await journey.until(lambda: journey.app.marked == {"toto-0203", "kronos-0204"})
-        await journey.press("space", "c")
-        await journey.sees("Mark two or more runs")
 
     with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now), recorded.history(now)) as engine:
         travel(workspace, way)

@@ -103,9 +103,3 @@ class Queueing(BaseScreen):
         if row is not None:
             self.paddock.marked ^= {row.id}
             self.show(self.paddock.world)
-
-    def action_compare(self) -> None:
-        if len(self.paddock.marked & frozenset(self.paddock.world.rows)) < 2:
-            self.notify(f"Mark two or more runs with {label('dashboard.mark')} first.", timeout=4)
-        else:
-            self.paddock.action_go("compare")
