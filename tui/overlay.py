@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui.reader import Points, mean
+from tui.reader import Points
+from tui.series import mean
 from tui.widgets.chart import Curve, Picture
 
 LOSS, VAL, NAIVE = "loss", "val_pct_mae", "val_naive_pct_mae"

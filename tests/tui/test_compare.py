@@ -88,7 +88,7 @@ def test_compare_two_runs_look_at_the_code_sort_remove(two, tmp_path, monkeypatc
         await journey.until(lambda: screen._sort == compare.metrics_shown(screen.found.found)[-1])
         await journey.press("greater_than_sign", "greater_than_sign", "greater_than_sign")
         await journey.sees("val_skill ▲")
-        await journey.press("home", "down", "f")
+        await journey.press("home", "down", "F")
         await journey.until(lambda: screen.runs == ("toto-0002", "toto-0001"), "for another first")
         await journey.until(lambda: screen.found.runs == screen.runs, "for the comparison anew", 30)
         await journey.sees("better, p < 0.001")

@@ -83,7 +83,7 @@ class CompareScreen(WorkScreen):
 
     def on_mount(self) -> None:
         for name, title, keys in (
-            ("runs", "Compare", "< > sort   f first   - remove"),
+            ("runs", "Compare", "< > sort   F first   - remove"),
             ("loss", "", "e smooth   b log   i x axis"),
             ("error", "", ""),
             ("fields", "What differs", "u equal ones too   d line by line"),
