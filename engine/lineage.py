@@ -45,22 +45,20 @@ class Lineage:
 
     def points(self, name: str, x: Axis = "step", width: int | None = None) -> tuple[Sequence[float], Sequence[float]]:
         """Give xs and ys of a metric over all attempts, in their order; see Series.points."""
-        xs, ys = array("d"), array("d")
+        import numpy as np  # 0.1 s, and nobody asks for points before there is something to draw
+
+        found_x, found_y = [np.empty(0)], [np.empty(0)]
         # Where each began is looked for in all its points: only for the axis that needs it.
         starts = self._starts() if x == "time" else [0.0] * len(self.parts)
         for part, end, start in zip(self.parts, self._ends(), starts, strict=True):
             curve = part.curve(name)
             if curve is None:
                 continue
-            along = curve.epoch if x == "epoch" else curve.step
-            if end == math.inf and x != "time":
-                xs.extend(along)
-                ys.extend(curve.value)
-                continue
-            for at, step in enumerate(curve.step):
-                if not step >= end:
-                    xs.append(_x(curve, at, x, start))
-                    ys.append(curve.value[at])
+            kept = ~(np.array(curve.step) >= end) if end < math.inf else slice(None)
+            found_x.append(np.array(_along(curve, x))[kept] - start)
+            found_y.append(np.array(curve.value)[kept])
+        xs = array("d", np.concatenate(found_x).tobytes())
+        ys = array("d", np.concatenate(found_y).tobytes())
         return (xs, ys) if width is None else decimate(xs, ys, width)
 
     def last(self, name: str) -> float:
@@ -79,7 +77,7 @@ class Lineage:
             first = min((curve.step[0] for curve in part.curves()), default=math.inf)
             if shown and first < end:
                 curve = min(part.curves(), key=lambda curve: curve.step[0])
-                found.append(_x(curve, 0, x, start))
+                found.append(_along(curve, x)[0] - (start if x == "time" else 0.0))
             shown = shown or first < end
         return found
 
@@ -105,7 +103,7 @@ class Lineage:
         return found
 
 
-def _x(curve: Curve, at: int, x: Axis, start: float) -> float:
-    if x == "time":
-        return curve.t[at] - start
-    return curve.epoch[at] if x == "epoch" else curve.step[at]
+def _along(curve: Curve, x: Axis) -> array[float]:
+    if x in ("time", "clock"):
+        return curve.t
+    return curve.epoch if x == "epoch" else curve.step

@@ -21,7 +21,7 @@ import msgspec
 from engine.rundir import ADOPTED, MAX_LINE, METRICS
 
 Row = dict[str, float | None]
-Axis = Literal["step", "epoch", "time"]
+Axis = Literal["step", "epoch", "time", "clock"]
 NAME_LIMIT = 200
 """Characters; a longer metric name is not a name."""
 STEP_LIMIT = float(1 << 53)
@@ -245,7 +245,8 @@ class Series:
     def points(self, name: str, x: Axis = "step", width: int | None = None) -> tuple[Sequence[float], Sequence[float]]:
         """Give xs and ys of a metric, in the order logged; two empty sequences for one that was never logged.
 
-        x: "step"; "epoch" (NaN where none was logged); "time", seconds since the curve's first point.
+        x: "step"; "epoch" (NaN where none was logged); "time", seconds since the curve's first point; "clock", unix
+        seconds.
         width: columns to decimate to, which keeps every extreme.
         """
         curve = self._curves.get(name)
@@ -255,7 +256,7 @@ class Series:
             first = next((t for t in curve.t if t == t), 0.0)
             xs = array("d", (t - first for t in curve.t))
         else:
-            xs = curve.epoch if x == "epoch" else curve.step
+            xs = curve.epoch if x == "epoch" else curve.t if x == "clock" else curve.step
         return (xs, curve.value) if width is None else decimate(xs, curve.value, width)
 
     def last(self, name: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -26,7 +27,7 @@ settings.load_profile(os.environ.get("PADDOCK_EXAMPLES", "paddock"))
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def wait_for(condition: Callable[[], Any], what: str = "", seconds: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str = "", seconds: float = 60.0) -> Any:
     """Wait until the condition gives something true and give that; fail with `what` after some seconds."""
     give_up = time.monotonic() + seconds
     while True:
@@ -78,7 +79,7 @@ class Box:
     def rows(self) -> dict[str, RunRow]:
         return {row.id: row for row in self.client.call(ListRuns()).rows}
 
-    def state(self, run_id: str, *states: str, seconds: float = 20.0) -> RunRow:
+    def state(self, run_id: str, *states: str, seconds: float = 60.0) -> RunRow:
         """Wait until the run is in one of the states."""
         return wait_for(
             lambda: row if (row := self.row(run_id)).state in states else None, f"for {run_id} {states}", seconds
@@ -135,9 +136,26 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """runs.duckdb as a store leaves it where there are no runs: made once, as its 250 comments take 0.2 s."""
+    from engine.store import Store
+
+    workspace = Workspace(tmp_path_factory.mktemp("empty"))
+    workspace.prepare()
+    Store(workspace).catch_up().check()
+    return workspace.database
+
+
 @pytest.fixture
-def box(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
-    """A real engine with two CPU slots."""
+def database(workspace: Workspace, empty_database: Path) -> Path:
+    """The workspace's database, still empty."""
+    return Path(shutil.copy(empty_database, workspace.database))
+
+
+@pytest.fixture
+def box(workspace: Workspace, database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
+    """A real engine with two CPU slots, in a workspace where one has been before."""
     monkeypatch.setenv("ENGINE_CPU_SLOTS", "2")
     made = Box(workspace)
     yield made

@@ -20,6 +20,7 @@ from engine.workspace import Workspace
 from tui.feed import ask
 
 if TYPE_CHECKING:
+    from engine.compare import Comparison
     from engine.differences import Difference
 
 TOP = 200
@@ -162,3 +163,44 @@ def row_of(board: Board | None, run: str | None) -> BoardRow | None:
     if board is None or run is None or run == NAIVE:
         return None
     return next((row for row in board.rows if row.id == run), None)
+
+
+# -- runs side by side ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Runs side by side, as engine.compare has them. trouble: why there is nothing, in one line."""
+
+    runs: tuple[str, ...] = ()
+    found: Comparison | None = None
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Every field of the config, of each run: field -> run -> value."""
+    behind: str = ""
+    trouble: str = ""
+
+
+def put_beside(workspace: Workspace, runs: Sequence[str]) -> Compared:
+    """Compare runs; the others are tested against the first. What is wrong stands in Compared.trouble."""
+    from engine.compare import compare, spec_of
+
+    behind = up_to_date(workspace)
+    try:
+        found = compare(workspace, runs)
+        specs = {run: spec_of(workspace, run) for run in found.runs}
+    except EngineError as error:
+        return Compared(tuple(runs), behind=behind, trouble=str(error))
+    settings: dict[str, dict[str, str]] = {}
+    for run, spec in specs.items():
+        for section, values in spec.config.items():
+            for name, value in values.items():
+                settings.setdefault(f"{section}.{name}", {})[run] = _shown(value)
+    return Compared(found.runs, found, settings, behind)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(map(_shown, value))
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

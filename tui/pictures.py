@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from tui.reader import Reading
+from tui.series import TOKENS
 from tui.widgets.chart import Curve, Picture
 
 # Names that a chart of its own shows, or that say little as a curve.
 _KNOWN = {"loss", "val_loss", "val_pct_mae", "val_naive_pct_mae", "epoch", "t", "step"}
-_X_NAMES = {"step": "step", "epoch": "epoch", "time": "seconds"}
+_X = {
+    "step": ("step", "number"),
+    "epoch": ("epoch", "number"),
+    "time": ("time", "span"),
+    "tokens": ("tokens", "number"),
+}
+NO_TOKENS = "neither tokens nor points_per_s are logged: i goes on to the next x axis"
 
 
 def loss(reading: Reading, *, log: bool) -> Picture:
@@ -26,7 +33,7 @@ def error(reading: Reading) -> Picture:
         pick = names[skip : skip + 1]
         if pick and not _has(reading, "loss"):
             return _picture(reading, pick[0], [(pick[0], pick[0])])
-        return Picture("val pct_mae", empty="no validation yet", version=_version(reading))
+        return _made(reading, "val pct_mae", [], _version(reading), empty="no validation yet")
     curves = _curves(reading, [("val_pct_mae", "model")], ["good"])
     if _has(reading, "val_naive_pct_mae"):
         xs, ys = reading.curves["val_naive_pct_mae"]
@@ -35,9 +42,7 @@ def error(reading: Reading) -> Picture:
             xs, ys = [min(ends), max(ends)], [ys[0], ys[0]]
         curves.insert(0, Curve("naive", xs, ys, "attention", dotted=True))
         curves = [curves[1], curves[0]] if len(curves) > 1 else curves
-    return Picture(
-        "val pct_mae", tuple(curves), _X_NAMES[reading.wish.x], seams=reading.seams, version=_version(reading)
-    )
+    return _made(reading, "val pct_mae", curves, _version(reading))
 
 
 def speed(reading: Reading) -> Picture:
@@ -50,7 +55,7 @@ def rates(reading: Reading) -> Picture:
     for name in ("grad_norm", "lr", *other(reading)[2:]):
         if _has(reading, name):
             return _picture(reading, name, [(name, "")], roles=["second"])
-    return Picture("grad_norm", version=_version(reading))
+    return _made(reading, "grad_norm", [], _version(reading))
 
 
 def other(reading: Reading) -> list[str]:
@@ -60,7 +65,7 @@ def other(reading: Reading) -> list[str]:
 
 
 def _has(reading: Reading, name: str) -> bool:
-    return bool(reading.curves.get(name, ([], []))[0])
+    return len(reading.curves.get(name, ((), ()))[0]) > 0
 
 
 def _version(reading: Reading) -> object:
@@ -72,7 +77,20 @@ def _picture(
 ) -> Picture:
     curves = _curves(reading, names, roles or ["ours", "second", "spark"])
     version = (_version(reading), log)
-    return Picture(title, tuple(curves), _X_NAMES[reading.wish.x], log=log, seams=reading.seams, version=version)
+    return _made(reading, title, curves, version, log=log)
+
+
+def _made(
+    reading: Reading, title: str, curves: list[Curve], version: object, *, log: bool = False, empty: str = ""
+) -> Picture:
+    x_name, x_kind = _X[reading.wish.x]
+    if reading.wish.x == "tokens" and TOKENS not in reading.curves:
+        x_name = "values seen"
+        empty = empty if reading.curves else NO_TOKENS
+    return Picture(
+        title, tuple(curves), x_name, log=log, seams=reading.seams, empty=empty or "no values yet", version=version,
+        x_kind=x_kind,
+    )  # fmt: skip
 
 
 def _curves(reading: Reading, names: list[tuple[str, str]], roles: list[str]) -> list[Curve]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from tui.logs import LogTail
+from tui.series import mean, tokens
 
 EVERY = 1.0
 """Seconds between two looks at a folder."""
-POINTS = 2000
-"""Most buckets of a curve that are handed to a chart; more than any terminal has dots."""
 
-Points = tuple[list[float], list[float]]
+Points = tuple[Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What to read. x: step, epoch or time. smooth: also give exponential means of the noisy curves."""
+    """What to read. x: step, epoch, time or tokens. smooth: also give exponential means of the noisy curves."""
 
     run: str = ""
     x: str = "step"
@@ -41,6 +39,8 @@ class Reading:
     log: tuple[str, ...] = ()
     log_left_out: bool = False
     trouble: str = ""
+    clock: Points = ((), ())
+    """Places on the x axis and the unix seconds of each, of the curve with the most points."""
 
 
 class Reader:
@@ -58,6 +58,7 @@ class Reader:
         self._version = 0
         self._drawn: Mapping[str, Points] = {}
         self._seams: tuple[float, ...] = ()
+        self._clock: Points = ((), ())
 
     def look_at(self, wish: Wish) -> None:
         if wish != self._wish:
@@ -101,35 +102,24 @@ class Reader:
             return None
         if news or fresh:
             self._version += 1
-            self._drawn = self._curves(wish)
-            self._seams = tuple(self._series.seams(wish.x))
-        return Reading(wish, self._version, self._drawn, self._seams, tuple(self._log.lines), self._log.left_out)
+            self._drawn, self._clock = self._curves(wish)
+            self._seams = tuple(self._series.seams(wish.x)) if wish.x != "tokens" else ()
+        return Reading(
+            wish, self._version, self._drawn, self._seams, tuple(self._log.lines), self._log.left_out, clock=self._clock
+        )
 
-    def _curves(self, wish: Wish) -> dict[str, Points]:
-        from engine.series import decimate
-
-        found: dict[str, Points] = {}
-        for name in self._series.names():
-            xs, ys = self._series.points(name, wish.x)
-            if wish.smooth and len(ys) > 10:
-                found[name + "~"] = _lists(*decimate(xs, mean(ys), POINTS))
-            found[name] = _lists(*decimate(xs, ys, POINTS))
-        return found
-
-
-def _lists(xs: Sequence[float], ys: Sequence[float]) -> Points:
-    return list(xs), list(ys)
-
-
-def mean(ys: Sequence[float], weight: float = 0.9) -> list[float]:
-    """Exponential mean without a bias at the start; gaps stay gaps. weight: how much of the past is kept."""
-    found: list[float] = []
-    total, sum_of_weights = 0.0, 0.0
-    for y in ys:
-        if not math.isfinite(y):
-            found.append(math.nan)
-            continue
-        total = weight * total + (1 - weight) * float(y)
-        sum_of_weights = weight * sum_of_weights + (1 - weight)
-        found.append(total / sum_of_weights)
-    return found
+    def _curves(self, wish: Wish) -> tuple[dict[str, Points], Points]:
+        """All points of all curves, and the time of each place on the x axis."""
+        axis = wish.x if wish.x in ("step", "epoch", "time") else "step"
+        found = {name: self._series.points(name, axis) for name in self._series.names()}
+        densest = max(found, key=lambda name: len(found[name][0]), default="")
+        clock = (found[densest][0], self._series.points(densest, "clock")[0]) if densest else ((), ())
+        if wish.x == "tokens":
+            total = tokens(found)
+            if total is None:
+                return {}, ((), ())
+            found = {name: (total(xs), ys) for name, (xs, ys) in found.items()}
+            clock = total(clock[0]), clock[1]
+        if wish.smooth:
+            found |= {f"{name}~": (xs, mean(ys)) for name, (xs, ys) in found.items() if len(ys) > 10}
+        return found, clock

@@ -46,7 +46,7 @@ def test_a_chart_has_a_seam_where_an_attempt_begins(tmp_path: Path):
         reader.look_at(Wish("toto-0001.2"))
         reading = wait_for(lambda: readings and readings[-1])
         assert reading.seams == (50.0,)
-        assert reading.curves["loss"][0] == list(range(1, 100))
+        assert list(reading.curves["loss"][0]) == list(range(1, 100))
         lines = draw(pictures.loss(reading, log=False), 60, 12)
         assert "attempt 2" in "".join(text for text, _ in lines[0])
         plot = lines[1:-2]

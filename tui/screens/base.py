@@ -20,7 +20,7 @@ from tui.world import World
 if TYPE_CHECKING:
     from tui.app import PaddockApp
 
-X_AXES = ("step", "epoch", "time")
+X_AXES = ("step", "epoch", "time", "tokens")
 
 
 class BaseScreen(Looking):

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 
 from engine.records import RunRow
-from tui import best, heat
+from tui import behind, best, heat
 from tui.answers import Near, Ranking, Wish, look_near, rank, rival_of, row_of
 from tui.forecast import picture
 from tui.keys import BEST, bindings
@@ -34,7 +34,7 @@ class BestScreen(Promoting):
     WHERE = BEST
     NAME = "best"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
-    DEFAULT_CSS = """
+    CSS = """
     BestScreen #asked { height: 1; margin-bottom: 0; }
     BestScreen #said { padding: 0 2; }
     BestScreen #near { height: 1fr; }
@@ -250,6 +250,12 @@ class BestScreen(Promoting):
         self.board.mark(self.paddock.marked)
         self.board.action_move(1)
 
+    def action_sql(self) -> None:
+        if self.found is None or self.found.board is None or not self.found.board.rows:
+            self.notify("There is no ranking yet, so no SQL behind it.", timeout=3)
+        else:
+            self.paddock.open_sql(behind.of_board(self.found.board, self._wish.family))
+
     # -- what is ranked --------------------------------------------------------------------------------------------
 
     def action_metric(self) -> None:
@@ -296,4 +302,4 @@ class BestScreen(Promoting):
                 self.paddock.settings.put("best.metric", name)
             self.ask_again()
 
-        self.app.push_screen(ChooseScreen(title, choices, chosen, detail), answered)
+        self.ask_person(ChooseScreen(title, choices, chosen, detail), answered)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic
 
+from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 from textual.geometry import Region, Size
@@ -15,9 +16,10 @@ from textual.strip import Strip
 
 from engine.records import RunRow
 from tui.columns import Column, Row, fit
+from tui.keys import LIST, bindings
 from tui.present import Cell, Part
 from tui.theme import Palette, palette_of
-from tui.widgets.strips import fill, strip
+from tui.widgets.strips import ELLIPSIS, fill, strip
 
 GAP = 2
 MARK = "▌"
@@ -29,14 +31,12 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     """Shows rows in columns under a header line that stays.
 
     key: gives what a row is known by, unique in the table. wide: columns keep their width and the table scrolls to
-    the right, instead of leaving out the columns of the highest rank. markable: rows can be marked, see mark().
+    the right, instead of leaving out the columns of the highest rank; the first `pinned` ones stay where they are.
+    markable: rows can be marked, see mark().
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "up", show=False),
-        Binding("down,j", "move(1)", "down", show=False),
-        Binding("home,g", "edge(-1)", "first", show=False),
-        Binding("end,G", "edge(1)", "last", show=False),
+        *bindings(LIST, "widget"),
         Binding("pageup", "page(-1)", "page up", show=False),
         Binding("pagedown", "page(1)", "page down", show=False),
         Binding("enter", "open", "open", show=False),
@@ -94,6 +94,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         key: Callable[[Row], str],
         id: str,  # noqa: A002 - Textual's own name
         wide: bool = False,
+        pinned: int = 0,
         markable: bool = False,
     ) -> None:
         super().__init__(id=id)
@@ -101,6 +102,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         self._empty = empty
         self._key_of = key
         self._wide = wide
+        self._pinned = pinned
         self._gutter = 1 if markable else 0
         self._rows: tuple[Row, ...] = ()
         self._keys: list[str] = []
@@ -246,7 +248,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         if content is None:
             return
         if content.y == 0:
-            self._click_header(content.x + self.scroll_offset.x)
+            self._click_header(content.x if content.x < self._held else content.x + self.scroll_offset.x)
             return
         place = content.y - 1 + self.scroll_offset.y
         if place < len(self._rows):
@@ -263,6 +265,42 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             start += width + GAP
 
     # -- drawing ----------------------------------------------------------------------------------------------
+
+    def action_scroll_left(self) -> None:
+        self._scroll_columns(-1)
+
+    def action_scroll_right(self) -> None:
+        self._scroll_columns(1)
+
+    def _scroll_columns(self, way: int) -> None:
+        """Scroll a wide table by a whole column, so that none begins in its middle."""
+        edges, at = [0], 0
+        for _, width in self._fit()[self._pinned :]:
+            at += width + GAP
+            edges.append(at)
+        now = self.scroll_offset.x
+        to = next((x for x in edges if x > now), now) if way > 0 else max((x for x in edges if x < now), default=0)
+        self.scroll_to(x=to, animate=False)
+
+    @property
+    def hidden(self) -> tuple[int, int]:
+        """How many columns of a wide table are out of sight to the left and to the right, or not wholly in it."""
+        held = self._held
+        left = right = 0
+        at = -self.scroll_offset.x + self._gutter
+        for place, (_, width) in enumerate(self._fit()):
+            if place >= self._pinned:
+                left += at < held
+                right += at >= held and at + width > self._width
+            at += width + GAP
+        return left, right
+
+    @property
+    def _held(self) -> int:
+        """Cells at the left that do not scroll."""
+        if not self._pinned:
+            return 0
+        return self._gutter + sum(width + GAP for _, width in self._fit()[: self._pinned])
 
     def on_focus(self) -> None:
         self._refresh_row(self._place)
@@ -327,12 +365,24 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def render_line(self, y: int) -> Strip:
         width, left, base = self._width, self.scroll_offset.x if self._wide else 0, self.rich_style
         if y == 0:
-            line = strip(self._header() if self._rows else self._empty, self._palette, self._line_width, base)
-            return line.crop(left, left + width)
+            if not self._rows:
+                return strip(self._empty, self._palette, width, base)
+            return self._seen(strip(self._header(), self._palette, self._line_width, base), left)
         place = self.scroll_offset.y + y - 1
         if place >= len(self._rows):
             return Strip.blank(width, base)
-        return self._drawn(place).crop(left, left + width)
+        return self._seen(self._drawn(place), left)
+
+    def _seen(self, line: Strip, left: int) -> Strip:
+        """The part of a line that is in sight."""
+        width, held = self._width, min(self._held, self._width) if left else 0
+        more = left + width < self._line_width and bool(line.crop(left + width - 1).text.strip())
+        seen = line.crop(left + held, left + width - more)
+        parts = [line.crop(0, held), seen] if held else [seen]
+        if more:  # what is cut ends in an ellipsis, so that it shows
+            style = next((segment.style for segment in reversed([*seen])), None)
+            parts.append(Strip([Segment(ELLIPSIS, style)], 1))
+        return Strip.join(parts) if len(parts) > 1 else seen
 
     def _drawn(self, place: int) -> Strip:
         key, state = self._keys[place], self._state(place)
@@ -364,5 +414,9 @@ class Table(ScrollView, Generic[Row], can_focus=True):
 class RunTable(Table[RunRow]):
     """A list of runs."""
 
-    def __init__(self, columns: Sequence[Column[RunRow]], empty: Cell, *, id: str, markable: bool = False) -> None:  # noqa: A002
-        super().__init__(columns, empty, key=lambda row: row.id, id=id, markable=markable)
+    def __init__(self, columns: Sequence[Column[RunRow]], empty: Cell, *, id: str, **options: Any) -> None:  # noqa: A002
+        super().__init__(columns, empty, key=_id_of, id=id, **options)
+
+
+def _id_of(row: RunRow) -> str:
+    return row.id
