@@ -110,6 +110,7 @@ CHOSEN_KEYS = (
     Key(BOTH, "x", "stop", "stop the run: SIGTERM, then SIGKILL after its grace", "stop", changes=True),
     Key(BOTH, "X", "kill", "kill the run at once, without a last checkpoint", changes=True),
     Key(BOTH, "R", "retry", "queue the run again, from its last checkpoint", "retry", changes=True),
+    Key(BOTH, "C", "clone", "a new run like this one: the form, showing only what it changed", changes=True),
     Key(BOTH, "h", "hold", "hold a waiting run back, or release it", "hold", changes=True),
     Key(BOTH, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
     Key(BOTH, "e", "smooth", "smooth the curves, or not"),
@@ -262,9 +263,14 @@ SQL_KEYS = (
 FORM_KEYS = (
     Key((FORM,), "ctrl+s,f5", "submit", "queue the run", "queue", priority=True, shown="ctrl+s"),
     Key((FORM,), "ctrl+f", "find", "filter the fields", "filter fields", priority=True),
+    Key((FORM,), "f2", "changed", "show only what was changed, or everything", "only changed", priority=True,
+        shown="F2"),
+    Key((FORM,), "f3", "copy", "copy the command line that does the same (OSC 52)", "copy command", priority=True,
+        shown="F3"),
+    Key((FORM,), "f4", "rehearse", "a dry run: what would become of it", "dry run", priority=True, shown="F4"),
     Key((FORM,), "ctrl+r", "reset", "give the field its default again", "default", priority=True),
     Key((FORM,), "escape", "back", "back without queueing; esc in the filter clears it first", "cancel"),
-)
+)  # fmt: skip
 
 WIDGET_KEYS = (
     Key((LIST,), "up,k", "move(-1)", "up; past the first row into the list above", made_by="widget", shown="↑ k",
