@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
@@ -31,6 +31,8 @@ from tui.world import World
 
 if TYPE_CHECKING:
     from tui.far import Far
+
+T = TypeVar("T")
 
 
 class PaddockApp(App[None]):
@@ -192,7 +194,7 @@ class PaddockApp(App[None]):
         """Ask the engine in a worker; `then` gets the answer here, a refusal is shown."""
         self.in_worker(partial(ask, self.workspace, request), then)
 
-    def in_worker(self, work: Callable[[], Reply], then: Callable[[Reply], None]) -> None:
+    def in_worker(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
         def run() -> None:
             try:
                 reply = work()
