@@ -71,6 +71,8 @@ _LABELS = {
     "greater_than_sign": ">",
     "plus": "+",
     "minus": "−",
+    "comma": ",",
+    "full_stop": ".",
     "question_mark": "?",
     "slash": "/",
     "colon": ":",
@@ -180,14 +182,14 @@ RUNS_KEYS = (
 RUN_KEYS = (
     Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
     Key(R, "left_square_bracket", "tab(-1)", "the tab before", helped=False),
-    Key(
-        R,
-        "escape",
-        "back",
-        "back: from one chart alone, from the crosshair, from the zoom, then to where you were",
-        "back",
-    ),
-)
+    Key(R, "comma", "travel(-1)", "charts, devices and log back in time, < by ten steps; or by mouse", "time",
+        shown=", ."),
+    Key(R, "full_stop", "travel(1)", "forward in time", helped=False),
+    Key(R, "less_than_sign", "travel(-10)", "far back in time", helped=False),
+    Key(R, "greater_than_sign", "travel(10)", "far forward in time", helped=False),
+    Key(R, "end", "now", "to the present again"),
+    Key(R, "escape", "back", "back: from one chart alone, the crosshair, the zoom, then to where you were", "back"),
+)  # fmt: skip
 
 C = (COMPARE,)
 COMPARE_KEYS = (
