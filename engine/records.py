@@ -327,6 +327,8 @@ class DryRun(msgspec.Struct, frozen=True, tag="dry_run"):
     """Rehearse a wish on a copy of the world: nothing is changed. Later ones on the same connection build on it."""
 
     wish: Submit | Order | Retry | QueueOrder | Down
+    plan: bool = False
+    """Tell also when a new run would start and end, which takes the queue played forward."""
 
 
 class ListRuns(msgspec.Struct, frozen=True, tag="list"):
@@ -409,6 +411,8 @@ class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
 
     told: tuple[str, ...]
     reply: Queued | Ok
+    turn: Turn | None = None
+    """When a new run would start and end, where that was asked."""
 
 
 class Rows(msgspec.Struct, frozen=True, tag="rows"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import string
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,8 +17,8 @@ from tui.keys import EVERYWHERE, KEYS, LIST, LOG, TITLES, TYPING, Key, _label
 NAME = "keys.toml"
 _NAMES = frozenset(key.value for key in Keys) | frozenset(KEY_NAME_REPLACEMENTS.values())
 _MODIFIERS = ("ctrl+", "alt+", "shift+")
-_SIGNS = {"?": "question_mark", "/": "slash", ":": "colon", "[": "left_square_bracket", "]": "right_square_bracket",
-          ",": "comma", " ": "space"}  # fmt: skip
+_WORDS = {sign: unicodedata.name(sign).lower().replace(" ", "_").replace("-", "_") for sign in string.punctuation + " "}
+_SIGNS = {sign: KEY_NAME_REPLACEMENTS.get(word, word) for sign, word in _WORDS.items()}
 
 
 def path() -> Path:
@@ -110,8 +112,8 @@ def _check(own: Mapping[str, str]) -> None:
 
 
 def _apart(one: Key, other: Key) -> bool:
-    """A list and a log never have the focus at the same time."""
-    return {one.where, other.where} == {(LIST,), (LOG,)}
+    """A list and a log never have the focus at the same time; some keys of a screen stand before one of everywhere."""
+    return one.before == other.name or other.before == one.name or {one.where, other.where} == {(LIST,), (LOG,)}
 
 
 def default() -> str:

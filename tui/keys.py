@@ -37,13 +37,15 @@ class Key:
     shown: str = ""
     made_by: str = "screen"
     helped: bool = True
+    before: str = ""
+    """The name of the key of everywhere that it takes the place of, on purpose."""
     called: str = ""
     """Its name where the action does not give a good one."""
 
     @property
     def name(self) -> str:
         """What it is called in keys.toml, for good: `chosen.stop`, `log.follow`."""
-        where = "chosen" if len(self.where) > 1 else self.where[0]
+        where = self.where[0] if len(self.where) == 1 else "charts" if self.where == CHARTED else "chosen"
         return f"{where}.{self.called or _slug(self.action or self.text)}"
 
     @property
@@ -74,6 +76,7 @@ _LABELS = {
     "colon": ":",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "exclamation_mark": "!",
 }
 
 
@@ -88,7 +91,7 @@ def use(own: Mapping[str, str]) -> None:
 
 def _slug(text: str) -> str:
     """app.go('runs') -> go-runs, tab(-1) -> tab-before, tab(1) -> tab-next."""
-    text = text.removeprefix("app.").replace("(-1)", "-before").replace("(1)", "-next")
+    text = text.removeprefix("app.").replace("(-1)", "-before").replace("(1)", "-next").replace("(-", "-back-")
     return "-".join(re.findall(r"[a-z0-9]+", text.replace("_", "-").lower())[:4])
 
 
@@ -107,6 +110,7 @@ CHOSEN_KEYS = (
     Key(BOTH, "x", "stop", "stop the run: SIGTERM, then SIGKILL after its grace", "stop", changes=True),
     Key(BOTH, "X", "kill", "kill the run at once, without a last checkpoint", changes=True),
     Key(BOTH, "R", "retry", "queue the run again, from its last checkpoint", "retry", changes=True),
+    Key(BOTH, "C", "clone", "a new run like this one: the form, showing only what it changed", changes=True),
     Key(BOTH, "h", "hold", "hold a waiting run back, or release it", "hold", changes=True),
     Key(BOTH, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
     Key(BOTH, "e", "smooth", "smooth the curves, or not"),
@@ -114,17 +118,17 @@ CHOSEN_KEYS = (
     Key(BOTH, "i", "x_axis", "x axis: step, epoch, time, tokens"),
 )
 
-CHARTED = (DASHBOARD, RUN)
+CHARTED = (RUN, DASHBOARD)
 """Where several charts are zoomed together and have one crosshair; the mouse does so on every screen with charts."""
 CHART_KEYS = (
     Key(CHARTED, "left", "cross(-1)", "move the crosshair, with shift by ten columns; a click puts it there",
         shown="← →"),
-    Key(CHARTED, "right", "cross(1)", "crosshair to the right", helped=False),
-    Key(CHARTED, "shift+left", "cross(-10)", "crosshair far to the left", helped=False),
-    Key(CHARTED, "shift+right", "cross(10)", "crosshair far to the right", helped=False),
+    Key(CHARTED, "right", "cross(1)", "crosshair to the right", helped=False, called="cross-next"),
+    Key(CHARTED, "shift+left", "cross(-10)", "crosshair far to the left", helped=False, called="cross-far-before"),
+    Key(CHARTED, "shift+right", "cross(10)", "crosshair far to the right", helped=False, called="cross-far-next"),
     Key(CHARTED, "plus,equals_sign", "zoom(True)", "zoom in or out at the crosshair; the wheel: at the pointer; "
-        "dragging: to what is marked", shown="+ −"),
-    Key(CHARTED, "minus", "zoom(False)", "zoom out", helped=False),
+        "dragging: to what is marked", shown="+ −", called="zoom-in"),
+    Key(CHARTED, "minus", "zoom(False)", "zoom out", helped=False, called="zoom-out"),
     Key(CHARTED, "0", "fit", "show the whole curves again; a second time: no crosshair"),
     Key(CHARTED, "z", "grow", "one chart alone, or all again; also a double click"),
 )  # fmt: skip
@@ -132,6 +136,14 @@ CHART_KEYS = (
 DASHBOARD_KEYS = (
     Key(D, "c", "app.go('compare')", "compare the marked runs", "compare"),
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
+    Key(D, "space", "mark", "mark the run, on this and every other screen", "mark"),
+    Key(D, "K", "move('up')", "move the waiting run up in the queue", changes=True, shown="K J", called="move"),
+    Key(D, "J", "move('down')", "move it down", changes=True, called="move-down", helped=False),
+    Key(D, "p", "pause_queue", "pause the queue, or let it go on: nothing new starts", "pause queue", changes=True),
+    Key(D, "P", "pause_run", "pause the run, or let it go on: it keeps its device", changes=True),
+    Key(D, "w", "why", "why the run waits, or how it ended", "why"),
+    Key(D, "exclamation_mark", "alert", "put the cursor on the run of the next alert"),
+    Key(D, "t", "timeline", "when each run starts and ends, as a chart"),
 )
 
 L = (RUNS,)
@@ -182,12 +194,19 @@ COMPARE_KEYS = (
     Key(C, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
     Key(C, "greater_than_sign", "sort(1)", "sort the runs by the next metric, or the one before", "sort", shown="< >"),
     Key(C, "less_than_sign", "sort(-1)", "by the metric before", helped=False),
-    Key(C, "f", "first", "make it the first: the others are tested against that", "first"),
+    Key(C, "F", "first", "make it the first: the others are tested against that", "first"),
     Key(C, "minus,space", "remove", "take the run out of the comparison", "remove", shown="-"),
     Key(C, "u", "equal", "show the settings that are equal too, or not", "equal ones"),
     Key(C, "d", "diff", "the run and the first line by line: config and code", "diff"),
     Key(C, "o", "order", "symbols: worst first, best first, by name"),
-    Key(C, "E", "export", "write the comparison as Markdown or HTML (while the engine is away: start it)", "export"),
+    Key(
+        C,
+        "E",
+        "export",
+        "write the comparison as Markdown or HTML (while the engine is away: start it)",
+        "export",
+        before="everywhere.start-engine",
+    ),
     Key(C, "s", "sql", "the SQL behind the results", "sql"),
     Key(C, "v", "pane", "on a small terminal, what is below: settings, curves, symbols"),
     Key(C, "e", "smooth", "smooth the curves, or not"),
@@ -208,7 +227,14 @@ BEST_KEYS = (
     Key(B, "u", "undo", "go back to the model that was promoted before", changes=True),
     Key(B, "A", "alias", "promote the run under a name such as prod", "alias", changes=True),
     Key(B, "R", "replicate", "queue more seeds of the run, to tell chance from skill", "more seeds", changes=True),
-    Key(B, "E", "export_table", "write the table as Markdown or CSV (while the engine is away: start it)", "export"),
+    Key(
+        B,
+        "E",
+        "export_table",
+        "write the table as Markdown or CSV (while the engine is away: start it)",
+        "export",
+        before="everywhere.start-engine",
+    ),
     Key(B, "s", "sql", "the SQL behind the ranking", "sql"),
     Key(B, "o", "order", "symbols: worst first, best first, by name"),
     Key(B, "v", "pane", "on a small terminal, what is below: why, symbols, forecast"),
@@ -237,9 +263,14 @@ SQL_KEYS = (
 FORM_KEYS = (
     Key((FORM,), "ctrl+s,f5", "submit", "queue the run", "queue", priority=True, shown="ctrl+s"),
     Key((FORM,), "ctrl+f", "find", "filter the fields", "filter fields", priority=True),
+    Key((FORM,), "f2", "changed", "show only what was changed, or everything", "only changed", priority=True,
+        shown="F2"),
+    Key((FORM,), "f3", "copy", "copy the command line that does the same (OSC 52)", "copy command", priority=True,
+        shown="F3"),
+    Key((FORM,), "f4", "rehearse", "a dry run: what would become of it", "dry run", priority=True, shown="F4"),
     Key((FORM,), "ctrl+r", "reset", "give the field its default again", "default", priority=True),
     Key((FORM,), "escape", "back", "back without queueing; esc in the filter clears it first", "cancel"),
-)
+)  # fmt: skip
 
 WIDGET_KEYS = (
     Key((LIST,), "up,k", "move(-1)", "up; past the first row into the list above", made_by="widget", shown="↑ k",
@@ -318,7 +349,14 @@ def help_places() -> list[tuple[str, list[Key]]]:
     return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in TITLES]
 
 
+def label(name: str) -> str:
+    """The key of an action as it is shown, by name."""
+    return next(key.label for key in KEYS if key.name == name)
+
+
 def hint(*names: str, between: str = "   ") -> str:
     """Keys with their words for the edge of a pane: `enter open   l log`; the word is the footer's or the name's."""
     by_name = {key.name: key for key in KEYS}
-    return between.join(f"{by_name[name].label} {by_name[name].foot or name.partition('.')[2]}" for name in names)
+    return between.join(
+        f"{by_name[name].label} {by_name[name].foot or name.partition('.')[2].replace('-', ' ')}" for name in names
+    )

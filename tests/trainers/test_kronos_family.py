@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -312,17 +311,28 @@ def test_upstreams_recipe_moves_beta1_with_the_rate() -> None:
 _RANKS = """
 import os, sys
 import torch
+from torch.distributed import TCPStore
 from trainers.launch import LEADER
 from trainers.run import run
 
 torch.set_num_threads(1)
-os.environ |= {LEADER: str(os.getpid()), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": sys.argv[2]}
+ours, theirs = os.pipe()
+ended, alive = os.pipe()  # closed by the end of all that hold it
+if not os.fork():  # where the ranks meet: a port that nobody else can take, as torchrun keeps one
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    os.write(theirs, str(store.port).encode())
+    os.close(alive)
+    os.read(ended, 1)
+    os._exit(0)
+os.environ |= {LEADER: str(os.getpid()), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+               "MASTER_PORT": os.read(ours, 9).decode(), "TORCHELASTIC_USE_AGENT_STORE": "True"}
 children = []
 for rank in range(2):  # before torch has threads of its own: what costs is importing it
     child = os.fork()
     if not child:
         os.environ["RANK"] = str(rank)
-        os._exit(run("kronos", sys.argv[1]))
+        code = run("kronos", sys.argv[1])
+        os._exit(code or 99 * ("torch._dynamo" in sys.modules))  # torch's compiler takes longer to load than torch
     children.append(child)
 sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
 """
@@ -333,11 +343,8 @@ def test_two_processes_train_both_phases_as_one_does(home: Home) -> None:
     asked = {**TINY, "model__condition": "teacher", "model__tokenizer_zeta": 0, "train__eval_every": 6}
     _, one = home.train("kronos-0001", "kronos", **asked)
     two = home.make("kronos-0002", "kronos", **asked, train__processes=2)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     done = subprocess.run(
-        [sys.executable, "-c", _RANKS, str(two), str(port)], cwd=home.root, capture_output=True, text=True,
+        [sys.executable, "-c", _RANKS, str(two)], cwd=home.root, capture_output=True, text=True,
         env={**environment(home.root), "GLOO_SOCKET_IFNAME": "lo"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

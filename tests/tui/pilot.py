@@ -25,7 +25,7 @@ class Journey:
     def __init__(self, app: PaddockApp, pilot: Pilot[None]) -> None:
         self.app, self.pilot = app, pilot
 
-    async def until(self, condition: Callable[[], Any], what: str = "", seconds: float = 15.0) -> Any:
+    async def until(self, condition: Callable[[], Any], what: str = "", seconds: float = 60.0) -> Any:
         give_up = time.monotonic() + seconds
         while True:
             if found := condition():

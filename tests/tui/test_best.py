@@ -165,7 +165,7 @@ def test_an_empty_leaderboard_says_what_to_do(workspace, size):
         await journey.press("5")
         await journey.sees("No run has a result yet.", "queues one")
         await journey.press("P")
-        await journey.sees("nothing can be changed here")
+        await journey.sees("This is tui --readonly")
         assert not any(isinstance(request, Order) for request in engine.asked)
 
     with RecordedEngine(workspace, [], no_gpu(1.0)) as engine:

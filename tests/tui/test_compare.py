@@ -16,6 +16,7 @@ from engine.store_sql import ask
 from engine.workspace import Workspace
 from tests.conftest import Box
 from tests.engine.store_folders import Run, finished
+from tests.engine.test_cli import Cli, cli  # noqa: F401 - a fixture
 from tests.tui.pilot import SIZES, travel
 from tests.tui.recorded import RecordedEngine, no_gpu
 from tui import behind, compare
@@ -87,7 +88,7 @@ def test_compare_two_runs_look_at_the_code_sort_remove(two, tmp_path, monkeypatc
         await journey.until(lambda: screen._sort == compare.metrics_shown(screen.found.found)[-1])
         await journey.press("greater_than_sign", "greater_than_sign", "greater_than_sign")
         await journey.sees("val_skill ▲")
-        await journey.press("home", "down", "f")
+        await journey.press("home", "down", "F")
         await journey.until(lambda: screen.runs == ("toto-0002", "toto-0001"), "for another first")
         await journey.until(lambda: screen.found.runs == screen.runs, "for the comparison anew", 30)
         await journey.sees("better, p < 0.001")
@@ -139,6 +140,13 @@ def test_of_nine_marked_the_first_eight_are_compared(workspace, size):
 
 
 # -- pure parts -------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_diff_on_the_command_line(two, cli: Cli):  # noqa: F811
+    found = cli("compare", "2", "1", "--code")
+    assert (found.code, "+steps = 2" in found.out, "-warm = 9" in found.out) == (0, True, True)
+    assert git(two.workspace.root / "code", "status", "--porcelain") == ""
+    assert "takes two runs or more" in cli("compare", "1", "--code").err
 
 
 def test_code_that_cannot_be_had_is_said(workspace):

@@ -288,7 +288,7 @@ def test_queue_from_the_form_with_a_real_engine(box, workspace):
         await journey.press("ctrl+s")
         await journey.sees("No run 'nobody-1'")
         await journey.press("ctrl+r", "ctrl+s")
-        await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back", 30)
+        await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back")
         await journey.until(lambda: journey.app.world.rows, "for the run")
 
     travel(workspace, way)

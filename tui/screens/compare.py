@@ -83,7 +83,7 @@ class CompareScreen(WorkScreen):
 
     def on_mount(self) -> None:
         for name, title, keys in (
-            ("runs", "Compare", "< > sort   f first   - remove"),
+            ("runs", "Compare", "< > sort   F first   - remove"),
             ("loss", "", "e smooth   b log   i x axis"),
             ("error", "", ""),
             ("fields", "What differs", "u equal ones too   d line by line"),
@@ -187,7 +187,7 @@ class CompareScreen(WorkScreen):
         found = self.found.found if set(self.found.runs) == set(self.runs) else None
         sort = self._sort if self._sort in compare.metrics_shown(found) else ""
         rows = [] if few else compare.sides(self.found, self.runs, world.rows, self._roles, sort)
-        self.table.styles.height = 1 + len(rows) + (1 if tight else 2)
+        self.table.styles.height = "1fr" if few else 1 + len(rows) + (1 if tight else 2)
         shape = (self.found, sort, width)
         if shape != self._shape:
             self._shape = shape
@@ -307,7 +307,7 @@ class CompareScreen(WorkScreen):
                 return "", str(error)
 
         def then(found: tuple[str, str]) -> None:
-            self.app.push_screen(DiffScreen(f"{first} and {other}", lines(first, other, fields, *found)))
+            self.ask_person(DiffScreen(f"{first} and {other}", lines(first, other, fields, *found)), lambda _: None)
 
         self.work("diff", look, then)
 
@@ -341,4 +341,4 @@ class CompareScreen(WorkScreen):
             Choice("md", "Markdown", "engine compare … --md"),
             Choice("html", "HTML", "one file with pictures: engine compare … --html"),
         ]
-        self.app.push_screen(ChooseScreen("Export the comparison as", choices, "md"), answered)
+        self.ask_person(ChooseScreen("Export the comparison as", choices, "md"), answered)

@@ -70,7 +70,7 @@ class Promoting(WorkScreen):
 
         taken = ", ".join(one.alias for one in pointers(workspace) if one.alias)
         detail = f"There are {taken}." if taken else "It writes .best_model_path.NAME."
-        self.app.push_screen(AskScreen(f"Under which name is {run} to be exported?", detail, check, text=""), answered)
+        self.ask_person(AskScreen(f"Under which name is {run} to be exported?", detail, check, text=""), answered)
 
     def _look_first(self, run: str, alias: str) -> None:
         from engine.export import ready
@@ -81,7 +81,7 @@ class Promoting(WorkScreen):
             what = f"Promote {run}" + (f" as {alias}?" if alias else "?")
             detail = "Programs that read the file use this model from then on."
             question = ConfirmScreen(what, detail, "yes, promote it", more=best.question(found, alias))
-            self.app.push_screen(question, lambda yes: self._promote(run, alias) if yes else None)
+            self.ask_person(question, lambda yes: self._promote(run, alias) if yes else None)
 
         self.notify(f"Checking the weights of {run}…", timeout=2)
         self.work("change", lambda: ready(workspace, run, alias), then)
@@ -115,7 +115,7 @@ class Promoting(WorkScreen):
         else:
             choices = [Choice(one.path.name, told=_named(one)) for one in there]
             by_name = {one.path.name: one for one in there}
-            self.app.push_screen(
+            self.ask_person(
                 ChooseScreen("Which file is to name its model before again?", choices),
                 lambda name: self._ask_undo(by_name[name]) if name else None,
             )
@@ -138,7 +138,7 @@ class Promoting(WorkScreen):
         ]
         detail = "What was revealed stays revealed."
         question = ConfirmScreen(f"Go back to {before.get('run')}?", detail, "yes, go back", more=more)
-        self.app.push_screen(question, lambda yes: self._undo(one.alias) if yes else None)
+        self.ask_person(question, lambda yes: self._undo(one.alias) if yes else None)
 
     def _undo(self, alias: str) -> None:
         from engine.client import connect
@@ -182,7 +182,7 @@ class Promoting(WorkScreen):
             ]
             detail = "; ".join(f"{one.part}: {one.text}" for one in made.missing)
             detail = f"As near as can be: {detail}" if detail else ""
-            self.app.push_screen(
+            self.ask_person(
                 ChooseScreen(f"Queue more seeds of {run}: all the same but the seed", choices, "2", detail),
                 lambda count: self._replicate(run, made, seeds[: int(count)]) if count else None,
             )
@@ -229,7 +229,7 @@ class Promoting(WorkScreen):
             if form:
                 self.export_to(f"best-{board.metric}.{form}", lambda: written([board], form))
 
-        self.app.push_screen(ChooseScreen("Export the leaderboard as", choices, "md"), answered)
+        self.ask_person(ChooseScreen("Export the leaderboard as", choices, "md"), answered)
 
 
 def _named(one: Pointer) -> str:

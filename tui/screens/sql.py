@@ -18,8 +18,10 @@ from engine.errors import BadQuery, EngineError
 from engine.records import RunRow
 from tui import sql as sqls
 from tui import sqlwork
+from tui.charts import Picture
 from tui.columns import Column
 from tui.completion import Catalogue
+from tui.folding import folded
 from tui.keys import SQL, bindings
 from tui.present import Cell, Part, cell
 from tui.screens.ask import AskScreen
@@ -73,6 +75,7 @@ class SqlScreen(BaseScreen):
         self._answered_query = ""
         self._serial = 0
         """Grows with each answer."""
+        self._drawn = 0
         self._order_by: tuple[int, bool] | None = None
         self._wants_side: bool | None = None
         """What a person chose; None follows the width."""
@@ -104,6 +107,10 @@ class SqlScreen(BaseScreen):
     @property
     def result(self) -> Table[tuple[int, Row]]:
         return self.query_one("#result", Table)
+
+    @property
+    def plot(self) -> Chart:
+        return self.query_one("#plot", Chart)
 
     @property
     def answer(self) -> Answer | None:
@@ -263,7 +270,7 @@ class SqlScreen(BaseScreen):
     def _say(self, line: list[Part]) -> None:
         """In as many lines as it takes, at most three."""
         verdict = self.query_one("#verdict", Lines)
-        lines = sqls.folded(line, max(20, verdict.size.width), 3)
+        lines = folded(line, max(20, verdict.size.width), 3)
         if verdict.styles.height is None or verdict.styles.height.value != len(lines):
             verdict.styles.height = len(lines)
         verdict.show(lines)
@@ -271,18 +278,25 @@ class SqlScreen(BaseScreen):
     # -- keys ------------------------------------------------------------------------------------------------------
 
     def action_plot(self) -> None:
-        plot = self.query_one("#plot", Chart)
-        plot.display = not plot.display
-        self.result.display = not plot.display
+        self.plot.display = not self.plot.display
+        self.result.display = not self.plot.display
         self._draw()
 
     def _draw(self) -> None:
-        plot = self.query_one("#plot", Chart)
-        if plot.display and self._answer is not None:
-            from tui.sqlplot import picture
+        if self.plot.display and self._answer is not None and self._drawn != self._serial:
+            self._drawn = self._serial
+            self._picture(self._answer, self._serial)
 
-            plot.show(picture(self._answer, self._serial))
-            plot.border_title = self.result.border_title
+    @work(thread=True, group="picture", exclusive=True)
+    def _picture(self, answer: Answer, serial: int) -> None:
+        from tui.sqlplot import picture
+
+        self.paddock.back(partial(self._pictured, picture(answer, serial), serial))
+
+    def _pictured(self, made: Picture, serial: int) -> None:
+        if self.ready and serial == self._serial:
+            self.plot.show(made)
+            self.plot.border_title = self.result.border_title
 
     def action_side(self) -> None:
         self._wants_side = self.side.display = not self.side.display
@@ -358,11 +372,13 @@ class SqlScreen(BaseScreen):
         self.app.push_screen(AskScreen("Write the result to", detail, sqlwork.wrong_file, text="result.csv"), named)
 
     def action_back(self) -> None:
-        """One level: offers, a query that runs, the editor, the screen."""
+        """One level: offers, a query that runs, the zoom of the plot, the editor, the screen."""
         if self.editor.offering:
             self.pane.close()
         elif self._question is not None:
             self._question.stop()
+        elif self.plot.display and self.let_go():
+            pass
         elif self.editor.has_focus:
             (self.result if self.result.display and self.result.rows else self.side.table).focus()
         else:

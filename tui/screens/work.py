@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from textual.screen import ModalScreen
 from textual.timer import Timer
 
 from engine import rundir
@@ -17,6 +18,7 @@ from tui.screens.base import BaseScreen
 from tui.world import World
 
 Answer = TypeVar("Answer")
+Reply = TypeVar("Reply")
 SETTLED = 0.7
 """Seconds that nothing has ended or been validated before the database is asked again."""
 PAUSE = 0.12
@@ -36,6 +38,7 @@ class WorkScreen(BaseScreen):
     def work(self, kind: str, job: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
         """Do a job in a thread. kind: a later job of the same kind makes the answer of this one void."""
         number = self._asked[kind] = self._asked.get(kind, 0) + 1
+        app = self.paddock  # asked for here: a thread has no active app
 
         def back(answer: Answer) -> None:
             if self.is_mounted and self._asked[kind] == number:
@@ -48,10 +51,14 @@ class WorkScreen(BaseScreen):
                 call: Callable[[], object] = partial(self.notify, str(error), severity="error", timeout=8)
             else:
                 call = partial(back, answer)
-            if self.app.is_running:
-                self.app.call_from_thread(call)
+            app.back(call)
 
-        self.app.run_worker(run, group="asks", thread=True)
+        app.run_worker(run, group="asks", thread=True)
+
+    def ask_person(self, question: ModalScreen[Reply], then: Callable[[Reply | None], None]) -> None:
+        """Put a question over this screen; not any more where the person has gone to another one meanwhile."""
+        if self.app.screen is self:
+            self.app.push_screen(question, then)
 
     def soon(self, kind: str, call: Callable[[], object], seconds: float = PAUSE) -> None:
         """Call something after a pause that begins anew each time it is asked for."""
