@@ -15,6 +15,7 @@ from tui.present import NONE, Cell, Part, cell
 
 if TYPE_CHECKING:
     from engine.export import Ready
+    from engine.records import RunRow
     from tui.answers import Near, Ranking
 
 FARTHEST = 0.25
@@ -39,12 +40,12 @@ class Line:
         return self.row.id
 
 
-def lines(found: Ranking, dirty: Mapping[str, bool]) -> list[Line]:
-    """dirty: whether a run's code had uncommitted changes, by run."""
+def lines(found: Ranking, rows: Mapping[str, RunRow]) -> list[Line]:
+    """rows: the engine's, which know whether a run's code had uncommitted changes."""
     if found.board is None:
         return []
     return [
-        Line(row, dirty.get(row.id, False), row.id in found.promoted, found.names.get(row.id, ()))
+        Line(row, row.id in rows and rows[row.id].dirty, row.id in found.promoted, found.names.get(row.id, ()))
         for row in found.board.rows
     ]
 
