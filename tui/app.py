@@ -266,13 +266,14 @@ class PaddockApp(App[None]):
         while len(self.screen_stack) > 1:
             self.pop_screen()
 
-    def action_new_run(self) -> None:
+    def action_new_run(self, like: str = "") -> None:
+        """The form of a new run; like: a run that it is a clone of."""
         if self.refuse():
             return
         from tui.screens.new import NewRunScreen
 
         if not isinstance(self.screen, NewRunScreen):
-            self.push_screen(NewRunScreen())
+            self.push_screen(NewRunScreen(like))
 
     def action_keys(self) -> None:
         from tui.screens.help import HelpScreen

@@ -76,6 +76,7 @@ _LABELS = {
     "colon": ":",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "exclamation_mark": "!",
 }
 
 
@@ -90,7 +91,7 @@ def use(own: Mapping[str, str]) -> None:
 
 def _slug(text: str) -> str:
     """app.go('runs') -> go-runs, tab(-1) -> tab-before, tab(1) -> tab-next."""
-    text = text.removeprefix("app.").replace("(-1)", "-before").replace("(1)", "-next")
+    text = text.removeprefix("app.").replace("(-1)", "-before").replace("(1)", "-next").replace("(-", "-back-")
     return "-".join(re.findall(r"[a-z0-9]+", text.replace("_", "-").lower())[:4])
 
 
@@ -109,6 +110,7 @@ CHOSEN_KEYS = (
     Key(BOTH, "x", "stop", "stop the run: SIGTERM, then SIGKILL after its grace", "stop", changes=True),
     Key(BOTH, "X", "kill", "kill the run at once, without a last checkpoint", changes=True),
     Key(BOTH, "R", "retry", "queue the run again, from its last checkpoint", "retry", changes=True),
+    Key(BOTH, "C", "clone", "a new run like this one: the form, showing only what it changed", changes=True),
     Key(BOTH, "h", "hold", "hold a waiting run back, or release it", "hold", changes=True),
     Key(BOTH, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
     Key(BOTH, "e", "smooth", "smooth the curves, or not"),
@@ -134,6 +136,14 @@ CHART_KEYS = (
 DASHBOARD_KEYS = (
     Key(D, "c", "app.go('compare')", "compare the marked runs", "compare"),
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
+    Key(D, "space", "mark", "mark the run, on this and every other screen", "mark"),
+    Key(D, "K", "move('up')", "move the waiting run up in the queue", changes=True, shown="K J", called="move"),
+    Key(D, "J", "move('down')", "move it down", changes=True, called="move-down", helped=False),
+    Key(D, "p", "pause_queue", "pause the queue, or let it go on: nothing new starts", "pause queue", changes=True),
+    Key(D, "P", "pause_run", "pause the run, or let it go on: it keeps its device", changes=True),
+    Key(D, "w", "why", "why the run waits, or how it ended", "why"),
+    Key(D, "exclamation_mark", "alert", "put the cursor on the run of the next alert"),
+    Key(D, "t", "timeline", "when each run starts and ends, as a chart"),
 )
 
 L = (RUNS,)
@@ -253,9 +263,14 @@ SQL_KEYS = (
 FORM_KEYS = (
     Key((FORM,), "ctrl+s,f5", "submit", "queue the run", "queue", priority=True, shown="ctrl+s"),
     Key((FORM,), "ctrl+f", "find", "filter the fields", "filter fields", priority=True),
+    Key((FORM,), "f2", "changed", "show only what was changed, or everything", "only changed", priority=True,
+        shown="F2"),
+    Key((FORM,), "f3", "copy", "copy the command line that does the same (OSC 52)", "copy command", priority=True,
+        shown="F3"),
+    Key((FORM,), "f4", "rehearse", "a dry run: what would become of it", "dry run", priority=True, shown="F4"),
     Key((FORM,), "ctrl+r", "reset", "give the field its default again", "default", priority=True),
     Key((FORM,), "escape", "back", "back without queueing; esc in the filter clears it first", "cancel"),
-)
+)  # fmt: skip
 
 WIDGET_KEYS = (
     Key((LIST,), "up,k", "move(-1)", "up; past the first row into the list above", made_by="widget", shown="↑ k",
@@ -334,7 +349,14 @@ def help_places() -> list[tuple[str, list[Key]]]:
     return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in TITLES]
 
 
+def label(name: str) -> str:
+    """The key of an action as it is shown, by name."""
+    return next(key.label for key in KEYS if key.name == name)
+
+
 def hint(*names: str, between: str = "   ") -> str:
     """Keys with their words for the edge of a pane: `enter open   l log`; the word is the footer's or the name's."""
     by_name = {key.name: key for key in KEYS}
-    return between.join(f"{by_name[name].label} {by_name[name].foot or name.partition('.')[2]}" for name in names)
+    return between.join(
+        f"{by_name[name].label} {by_name[name].foot or name.partition('.')[2].replace('-', ' ')}" for name in names
+    )

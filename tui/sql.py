@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -198,20 +197,3 @@ def wrapped(name: str, about: str, comment: str, width: int, height: int) -> lis
     if len(lines) > room:
         lines = [*lines[: room - 1], lines[room - 1][: max(0, width - 1)] + "…"]
     return [[(name, "strong"), (f"  {about}" if about else "", "rest")], *([(line, "text")] for line in lines)]
-
-
-def folded(line: Sequence[tuple[str, str]], width: int, most: int) -> list[list[tuple[str, str]]]:
-    """A line of parts in several, broken between words; what needs more than `most` ends in an ellipsis."""
-    found: list[list[tuple[str, str]]] = [[]]
-    used = 0
-    for text, role in line:
-        for word in re.split(r"(?<= )(?=\S)", text):
-            if used and used + len(word.rstrip()) > width:
-                if len(found) == most:
-                    found[-1].append(("…", role))
-                    return found
-                found.append([])
-                used = 0
-            found[-1].append((word, role))
-            used += len(word)
-    return found

@@ -45,6 +45,15 @@ PLAIN = Theme(
         "cursor": "ansi_blue",
         "cursor-faint": "ansi_bright_black",
         "strong": "ansi_bright_white",
+        "band": "ansi_bright_black",
+        "success-muted": "ansi_green",
+        "error-muted": "ansi_red",
+        **{
+            f"run-{i}": f"ansi_{name}"
+            for i, name in enumerate(
+                ("bright_blue", "yellow", "green", "magenta", "cyan", "red", "bright_yellow", "white"), 1
+            )
+        },
         "border": "ansi_bright_blue",
         "border-blurred": "ansi_bright_black",
         "block-cursor-foreground": "ansi_black",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.store_sql import Answer
 from tui import sql as sqls
 from tui.completion import Catalogue, Column, Relation, complete, quoted
+from tui.folding import folded
 from tui.history import KEPT, History
 from tui.present import plain
 from tui.sqlplot import picture
@@ -136,7 +137,7 @@ def test_rows_by_a_column_keep_nothing_last():
 @given(st.lists(st.text(alphabet="ab ", max_size=30), max_size=4), st.integers(5, 40))
 def test_folded_lines_lose_no_word_and_fit(texts, width):
     line = [(text, "text") for text in texts]
-    found = sqls.folded(line, width, 99)
+    found = folded(line, width, 99)
     assert plain(part for one in found for part in one) == "".join(texts)
     for one in found:
         text = plain(one).rstrip()

@@ -21,6 +21,7 @@ from tui import sqlwork
 from tui.charts import Picture
 from tui.columns import Column
 from tui.completion import Catalogue
+from tui.folding import folded
 from tui.keys import SQL, bindings
 from tui.present import Cell, Part, cell
 from tui.screens.ask import AskScreen
@@ -269,7 +270,7 @@ class SqlScreen(BaseScreen):
     def _say(self, line: list[Part]) -> None:
         """In as many lines as it takes, at most three."""
         verdict = self.query_one("#verdict", Lines)
-        lines = sqls.folded(line, max(20, verdict.size.width), 3)
+        lines = folded(line, max(20, verdict.size.width), 3)
         if verdict.styles.height is None or verdict.styles.height.value != len(lines):
             verdict.styles.height = len(lines)
         verdict.show(lines)
