@@ -303,7 +303,7 @@ def why(found: Ranking, row: BoardRow, near: Near | None, width: int) -> list[li
         for i, piece in enumerate(textwrap.wrap(text, max(10, width - 13))):
             out.append([(f"{name if i == 0 else '':<13}", "rest"), (piece, role)])
     out += _differs(near, row.id, width) if near is not None and near.run == row.id else []
-    for keys in ((("P", "key"), (" promotes it: .best_model_path, and test", "rest")),
+    for keys in ((("P", "key"), (" promotes it and reveals test and unseen", "rest")),
                  (("R", "key"), (" more seeds of it", "rest"))):  # fmt: skip
         out += [[], list(keys)] if keys[0][0] == "P" else [list(keys)] if row.seeds == 1 else []
     return out

@@ -132,7 +132,7 @@ class BestScreen(Promoting):
     def _looked(self, near: Near) -> None:
         self._near = near
         self.query_one("#forecast", Chart).show(picture(near))
-        self.query_one("#forecast").border_title = f" {near.run} "
+        self.query_one("#forecast").border_title = f" {near.run} · {near.symbol} " if near.symbol else f" {near.run} "
         if self.found is not None:
             self._show_why(self.found)
 
@@ -266,7 +266,7 @@ class BestScreen(Promoting):
         if found is None or not found.metrics:
             self.notify("There is no metric yet.", timeout=3)
             return
-        senseless = ("naive_", "dm_", "windows")
+        senseless = ("naive_", "dm_", "windows", "coverage")  # more is neither better nor worse
         choices = [
             Choice(name, told="lower is better" if direction_of(name) == "min" else "higher is better")
             for name in found.metrics
