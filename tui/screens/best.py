@@ -11,7 +11,7 @@ from textual.containers import Horizontal, VerticalScroll
 
 from engine.records import RunRow
 from tui import behind, best, heat
-from tui.answers import Near, Ranking, Wish, look_near, rank, rival_of, row_of
+from tui.answers import BESIDE, Near, Ranking, Wish, look_near, rank, rival_of, row_of
 from tui.forecast import picture
 from tui.keys import BEST, bindings
 from tui.present import Cell, cell
@@ -181,11 +181,12 @@ class BestScreen(Promoting):
         self.query_one("#near").display = bool(rows)
 
     def _fill_symbols(self, found: Ranking) -> None:
-        wide = self.app.size.width >= 160
-        runs = len(found.beside)
-        self.symbols.styles.width = heat.width_for(runs) if wide else "100%" if self.has_class("-narrow") else 36
-        self.query_one("#why-pane").styles.width = "100%" if self.has_class("-narrow") else 52 if wide else 46
-        width = heat.width_for(runs) - 5 if wide else max(20, self.symbols.size.width)
+        width = self.app.size.width
+        wide, runs = width >= 190, min(len(found.beside), BESIDE if width >= 190 else 2)
+        narrow = self.has_class("-narrow")
+        self.symbols.styles.width = heat.width_for(runs) if width >= 140 else "100%" if narrow else 36
+        self.query_one("#why-pane").styles.width = "100%" if narrow else 52 if wide else 46
+        width = heat.width_for(runs) - 5 if width >= 140 else max(20, self.symbols.size.width)
         if not self.fresh("symbols", found, width, self._by):
             return
         rows = heat.symbols(found.symbols, found.beside, self._by)
