@@ -76,6 +76,7 @@ _LABELS = {
     "colon": ":",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "exclamation_mark": "!",
 }
 
 
@@ -90,7 +91,7 @@ def use(own: Mapping[str, str]) -> None:
 
 def _slug(text: str) -> str:
     """app.go('runs') -> go-runs, tab(-1) -> tab-before, tab(1) -> tab-next."""
-    text = text.removeprefix("app.").replace("(-1)", "-before").replace("(1)", "-next")
+    text = text.removeprefix("app.").replace("(-1)", "-before").replace("(1)", "-next").replace("(-", "-back-")
     return "-".join(re.findall(r"[a-z0-9]+", text.replace("_", "-").lower())[:4])
 
 
@@ -137,6 +138,14 @@ CHART_KEYS = (
 DASHBOARD_KEYS = (
     Key(D, "c", "app.go('compare')", "compare the marked runs", "compare"),
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
+    Key(D, "space", "mark", "mark the run, on this and every other screen", "mark"),
+    Key(D, "K", "move('up')", "move the waiting run up in the queue", changes=True, shown="K J", called="move"),
+    Key(D, "J", "move('down')", "move it down", changes=True, called="move-down", helped=False),
+    Key(D, "p", "pause_queue", "pause the queue, or let it go on: nothing new starts", "pause queue", changes=True),
+    Key(D, "P", "pause_run", "pause the run, or let it go on: it keeps its device", changes=True),
+    Key(D, "w", "why", "why the run waits, or how it ended", "why"),
+    Key(D, "exclamation_mark", "alert", "put the cursor on the run of the next alert"),
+    Key(D, "t", "timeline", "when each run starts and ends, as a chart"),
 )
 
 L = (RUNS,)
@@ -285,6 +294,8 @@ EVERYWHERE_KEYS = (
     Key((EVERYWHERE,), "colon,ctrl+p", "app.command_palette", "every command, by name", "command"),
     Key((EVERYWHERE,), "question_mark,f1", "app.keys", "this help", "help"),
     Key((EVERYWHERE,), "ctrl+t", "app.switch_theme", "the next theme: dark, light, safe for the colour-blind, plain"),
+    Key((EVERYWHERE,), "f12", "app.picture", "save the screen as a picture (SVG)"),
+    Key((EVERYWHERE,), "f11", "app.tour", "the tour of the first start"),
     Key((EVERYWHERE,), "q", "app.leave", "leave; training goes on", "leave"),
     Key((EVERYWHERE,), "ctrl+q", "app.leave", "leave, from anywhere", priority=True, called="leave-anywhere"),
 )
@@ -344,7 +355,14 @@ def help_places() -> list[tuple[str, list[Key]]]:
     return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in TITLES]
 
 
+def label(name: str) -> str:
+    """The key of an action as it is shown, by name."""
+    return next(key.label for key in KEYS if key.name == name)
+
+
 def hint(*names: str, between: str = "   ") -> str:
     """Keys with their words for the edge of a pane: `enter open   l log`; the word is the footer's or the name's."""
     by_name = {key.name: key for key in KEYS}
-    return between.join(f"{by_name[name].label} {by_name[name].foot or name.partition('.')[2]}" for name in names)
+    return between.join(
+        f"{by_name[name].label} {by_name[name].foot or name.partition('.')[2].replace('-', ' ')}" for name in names
+    )

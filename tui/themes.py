@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from tui.theme import DARK, LIGHT
 
@@ -38,6 +38,7 @@ PLAIN = Theme(
     panel="ansi_default",
     boost="ansi_default",
     variables={
+        **BUILTIN_THEMES["ansi-dark"].variables,
         "rest": "ansi_white",
         "faint": "ansi_bright_black",
         "track": "ansi_bright_black",
@@ -45,6 +46,15 @@ PLAIN = Theme(
         "cursor": "ansi_blue",
         "cursor-faint": "ansi_bright_black",
         "strong": "ansi_bright_white",
+        "band": "ansi_bright_black",
+        "success-muted": "ansi_green",
+        "error-muted": "ansi_red",
+        **{
+            f"run-{i}": f"ansi_{name}"
+            for i, name in enumerate(
+                ("bright_blue", "yellow", "green", "magenta", "cyan", "red", "bright_yellow", "white"), 1
+            )
+        },
         "border": "ansi_bright_blue",
         "border-blurred": "ansi_bright_black",
         "block-cursor-foreground": "ansi_black",

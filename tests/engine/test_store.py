@@ -16,6 +16,7 @@ from engine.store import Store
 from engine.store_bulk import Plain
 from engine.store_schema import STANDS
 from engine.workspace import Workspace
+from tests.conftest import CHARACTERS
 from tests.engine.store_folders import T0, Run, ask, contents, finished
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -269,7 +270,7 @@ LINES = st.one_of(
     st.sampled_from([b'{"step":1,"loss":2}', b'{"step":1', b'"a":2}', b"{", b"}", b"", b'{"step":1},{"step":2}']),
     st.dictionaries(
         st.sampled_from(["step", "t", "epoch", "loss", "lr", "é\u0000", ""]),
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=3)),
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(CHARACTERS, max_size=3)),
         max_size=6,
     ).map(lambda line: json.dumps(line).encode()),
     st.fixed_dictionaries({"step": st.integers(0, 99), "t": st.just(T0), "loss": st.floats(0, 1)}).map(

@@ -23,9 +23,12 @@ from engine.records import (
     Changed,
     EngineStatus,
     Failed,
+    GetPlan,
     GetStatus,
     Ok,
     Order,
+    Plan,
+    PlanReply,
     Queued,
     Reply,
     Request,
@@ -36,6 +39,7 @@ from engine.records import (
     Snapshot,
     Spec,
     StatusReply,
+    Turn,
     Watch,
     decode_request,
     encode,
@@ -116,9 +120,30 @@ class RecordedEngine:
             return Failed(UnknownRun.__name__, f"No run '{request.run}'.")
         if isinstance(request, ShowRun):
             return self.detail(self.rows[request.run])
+        if isinstance(request, GetPlan):
+            return PlanReply(self.plan())
         if isinstance(request, Retry):
             return Queued(self.rows[request.run])
         return Ok()
+
+    def plan(self) -> Plan:
+        """What runs goes on as long as it says, what waits starts after it, one after the other."""
+        now, turns, free = time.time(), [], 0.0
+        for row in self.rows.values():
+            if row.state == "running" and row.eta is not None:
+                turns.append(self._turn(row, now - 60, now + row.eta, row.labels))
+                free = max(free, now + row.eta)
+        for row in self.rows.values():
+            if row.state == "queued":
+                turns.append(self._turn(row, free, free + 3600, ("GPU0",)))
+                free += 3600
+        return Plan(now=now, lanes=("GPU0", "GPU1"), cpu_slots=2, turns=tuple(turns), until=free, unknown=0, beyond=0)
+
+    def _turn(self, row: RunRow, start: float, end: float, labels: tuple[str, ...]) -> Turn:
+        return Turn(
+            run=row.id, name=row.name, family=row.family, state=row.state, place=row.place, gpus=1, labels=labels,
+            start=start, end=end, takes=3600.0, how="runs like it", reason=row.reason,
+        )  # fmt: skip
 
     def status(self) -> EngineStatus:
         counts: dict[str, int] = {}

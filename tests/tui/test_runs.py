@@ -213,8 +213,10 @@ def test_columns_are_chosen_and_remembered(workspace, scene):
         screen = await at_the_list(journey)
         assert screen.list.looks.columns[:2] == ("val_pct_mae", "state")
         assert screen.list.looks.columns[-1] == "spark"
-        while screen.table.hidden[1]:
-            await journey.press("right")
+        await journey.press(*["right"] * 6)
+        await journey.until(
+            lambda: screen.table.hidden[1] == 0 and screen.table.hidden[0] > 0, "to scroll to the right"
+        )
         await journey.sees("CURVE", "toto-00100")
 
     travel(workspace, way, SIZE)

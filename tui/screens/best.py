@@ -174,7 +174,7 @@ class BestScreen(Promoting):
         rows = len(found.board.rows) if found.board is not None else 0
         frame = 1 if tight else 2
         most = max(5, height - 3 - len(said) - (9 if tight else max(14, height // 2 - 3)))
-        self.board.styles.height = 1 + frame + max(1, min(rows, most - 1 - frame))
+        self.board.styles.height = 1 + frame + min(rows, most - 1 - frame) if rows else "1fr"
         shown = self.query_one("#said", Lines)
         shown.display = bool(said)
         shown.styles.height = max(1, len(said))

@@ -187,7 +187,7 @@ class CompareScreen(WorkScreen):
         found = self.found.found if set(self.found.runs) == set(self.runs) else None
         sort = self._sort if self._sort in compare.metrics_shown(found) else ""
         rows = [] if few else compare.sides(self.found, self.runs, world.rows, self._roles, sort)
-        self.table.styles.height = 1 + len(rows) + (1 if tight else 2)
+        self.table.styles.height = "1fr" if few else 1 + len(rows) + (1 if tight else 2)
         shape = (self.found, sort, width)
         if shape != self._shape:
             self._shape = shape

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar
 
-from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from engine.records import RunRow
-from tui.columns import Column, Row, fit
+from tui.columns import Column, Row
 from tui.keys import LIST, bindings
 from tui.present import Cell, Part
 from tui.theme import Palette, palette_of
-from tui.widgets.strips import ELLIPSIS, fill, strip
+from tui.widgets.across import GAP, Across
+from tui.widgets.strips import fill, strip
 
-GAP = 2
 MARK = "▌"
 REMEMBERED = 2000
 """Drawn lines that are kept."""
 
 
-class Table(ScrollView, Generic[Row], can_focus=True):
+class Table(Across[Row], can_focus=True):
     """Shows rows in columns under a header line that stays.
 
     key: gives what a row is known by, unique in the table. wide: columns keep their width and the table scrolls to
@@ -97,20 +95,14 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         pinned: int = 0,
         markable: bool = False,
     ) -> None:
-        super().__init__(id=id)
-        self._columns = tuple(columns)
+        super().__init__(columns, id=id, wide=wide, pinned=pinned, gutter=1 if markable else 0)
         self._empty = empty
         self._key_of = key
-        self._wide = wide
-        self._pinned = pinned
-        self._gutter = 1 if markable else 0
         self._rows: tuple[Row, ...] = ()
         self._keys: list[str] = []
         self._marked: frozenset[str] = frozenset()
         self._chosen: str | None = None
         self._place = 0
-        self._fitted: list[tuple[Column[Row], int]] = []
-        self._fitted_for = -1
         self._cache: dict[str, tuple[tuple[object, ...], Strip]] = {}
         self._now = time.time()
 
@@ -119,10 +111,6 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     @property
     def rows(self) -> tuple[Row, ...]:
         return self._rows
-
-    @property
-    def columns(self) -> tuple[Column[Row], ...]:
-        return self._columns
 
     @property
     def chosen(self) -> str | None:
@@ -266,42 +254,6 @@ class Table(ScrollView, Generic[Row], can_focus=True):
 
     # -- drawing ----------------------------------------------------------------------------------------------
 
-    def action_scroll_left(self) -> None:
-        self._scroll_columns(-1)
-
-    def action_scroll_right(self) -> None:
-        self._scroll_columns(1)
-
-    def _scroll_columns(self, way: int) -> None:
-        """Scroll a wide table by a whole column, so that none begins in its middle."""
-        edges, at = [0], 0
-        for _, width in self._fit()[self._pinned :]:
-            at += width + GAP
-            edges.append(at)
-        now = self.scroll_offset.x
-        to = next((x for x in edges if x > now), now) if way > 0 else max((x for x in edges if x < now), default=0)
-        self.scroll_to(x=to, animate=False)
-
-    @property
-    def hidden(self) -> tuple[int, int]:
-        """How many columns of a wide table are out of sight to the left and to the right, or not wholly in it."""
-        held = self._held
-        left = right = 0
-        at = -self.scroll_offset.x + self._gutter
-        for place, (_, width) in enumerate(self._fit()):
-            if place >= self._pinned:
-                left += at < held
-                right += at >= held and at + width > self._width
-            at += width + GAP
-        return left, right
-
-    @property
-    def _held(self) -> int:
-        """Cells at the left that do not scroll."""
-        if not self._pinned:
-            return 0
-        return self._gutter + sum(width + GAP for _, width in self._fit()[: self._pinned])
-
     def on_focus(self) -> None:
         self._refresh_row(self._place)
         self.post_message(self.Chosen(self, self.chosen))
@@ -312,11 +264,6 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def on_resize(self, _: Resize) -> None:
         self._measure()
         self._reveal()
-
-    def watch_scroll_x(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_x(old_value, new_value)
-        if self._wide:
-            self.refresh()
 
     def _measure(self) -> None:
         # Of a wide one its own width alone: the pane's would bring a scrollbar as soon as the other one takes a column.
@@ -341,27 +288,6 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def _palette(self) -> Palette:
         return palette_of(self)
 
-    @property
-    def _width(self) -> int:
-        """Columns without the scrollbar."""
-        return self.scrollable_content_region.width
-
-    @property
-    def _line_width(self) -> int:
-        if not self._wide:
-            return self._width
-        return max(self._width, self._own_width)
-
-    @property
-    def _own_width(self) -> int:
-        return max(0, self._gutter + sum(column.width + GAP for column in self._columns) - GAP)
-
-    def _fit(self) -> list[tuple[Column[Row], int]]:
-        if self._fitted_for != self._line_width:
-            self._fitted_for = self._line_width
-            self._fitted = fit(self._columns, self._line_width - self._gutter, GAP)
-        return self._fitted
-
     def render_line(self, y: int) -> Strip:
         width, left, base = self._width, self.scroll_offset.x if self._wide else 0, self.rich_style
         if y == 0:
@@ -372,17 +298,6 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         if place >= len(self._rows):
             return Strip.blank(width, base)
         return self._seen(self._drawn(place), left)
-
-    def _seen(self, line: Strip, left: int) -> Strip:
-        """The part of a line that is in sight."""
-        width, held = self._width, min(self._held, self._width) if left else 0
-        more = left + width < self._line_width and bool(line.crop(left + width - 1).text.strip())
-        seen = line.crop(left + held, left + width - more)
-        parts = [line.crop(0, held), seen] if held else [seen]
-        if more:  # what is cut ends in an ellipsis, so that it shows
-            style = next((segment.style for segment in reversed([*seen])), None)
-            parts.append(Strip([Segment(ELLIPSIS, style)], 1))
-        return Strip.join(parts) if len(parts) > 1 else seen
 
     def _drawn(self, place: int) -> Strip:
         key, state = self._keys[place], self._state(place)
