@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
@@ -34,6 +34,8 @@ from tui.world import World
 
 if TYPE_CHECKING:
     from tui.far import Far
+
+T = TypeVar("T")
 
 
 class PaddockApp(App[None]):
@@ -227,7 +229,7 @@ class PaddockApp(App[None]):
         """Ask the engine in a worker; `then` gets the answer here, a refusal is shown."""
         self.in_worker(partial(ask, self.workspace, request), then)
 
-    def in_worker(self, work: Callable[[], Reply], then: Callable[[Reply], None]) -> None:
+    def in_worker(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
         def run() -> None:
             try:
                 reply = work()
