@@ -370,4 +370,7 @@ def take_lock(workspace: Workspace) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    code = main()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(code)  # all is written and closed: taking Python apart would take 0.06 s
