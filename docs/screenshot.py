@@ -1,22 +1,32 @@
-"""Draw the README's picture: the dashboard of the live engine of a workspace, as Textual's own SVG.
+"""Draw the pictures of the README and the docs, as Textual's own SVG, by going through the program itself.
 
-    ENGINE_HOME=... python docs/screenshot.py [docs/dashboard.svg]
+    ENGINE_HOME=... python docs/screenshot.py           of the live engine of a workspace: docs/dashboard.svg
+    python docs/screenshot.py --recorded                of the recorded box of the tests: one picture a screen
 
-Wait with it until runs train: the picture shows what is there, nothing is invented.
+Wait with the first until runs train: the picture shows what is there, nothing is invented. The second needs no GPU and
+no engine; its box is that of tests/tui/recorded.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
+if __name__ == "__main__":
+    # the repository in place of docs/, so that no file here shadows a module
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
 from engine import workspace
+from engine.workspace import Workspace
 from tui.app import PaddockApp
 
 WIDTH, HEIGHT = 160, 44
 PATIENCE = 30.0
+FOLDER = Path(__file__).resolve().parent
 
 
 async def draw(path: Path) -> None:
@@ -36,7 +46,25 @@ async def draw(path: Path) -> None:
         sys.exit(f"{workspace.find().root} has no runs: the picture shows an empty dashboard.")
 
 
+def recorded() -> None:
+    """Every screen that an engine alone fills."""
+    from tests.tui import scene
+
+    def save(name: str, app: PaddockApp) -> None:
+        target = FOLDER / f"{name}.svg"
+        target.write_text(app.export_screenshot(title="tui"))
+        print(target)
+
+    for name in ("dashboard", "runs", "run"):
+        with tempfile.TemporaryDirectory() as home, scene.box(Workspace(Path(home))):
+            scene.draw(Workspace(Path(home)), scene.WAYS[name], (WIDTH, HEIGHT), partial(save, name))
+
+
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "dashboard.svg"
-    asyncio.run(draw(target))
-    print(target)
+    if sys.argv[1:] == ["--recorded"]:
+        recorded()
+    elif sys.argv[1:]:
+        sys.exit(f"unknown: {' '.join(sys.argv[1:])}\n\n{__doc__}")
+    else:
+        asyncio.run(draw(FOLDER / "dashboard.svg"))
+        print(FOLDER / "dashboard.svg")

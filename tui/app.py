@@ -148,6 +148,8 @@ class PaddockApp(App[None]):
         # After the first frame: nobody should wait for an engine to see the screen.
         self.call_after_refresh(self._begin)
         self.set_interval(SLOW_BEAT if self.slow else BEAT, self._tick)
+        # After `fg` the terminal shows nothing of ours, and only what changes would be drawn.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         if self.settings.trouble:
             self.notify(self.settings.trouble, severity="warning", timeout=10)
 

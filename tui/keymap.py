@@ -105,15 +105,20 @@ def _check(own: Mapping[str, str]) -> None:
                 continue
             for one in own.get(key.name, key.keys).split(","):
                 other = taken.setdefault(one, key)
-                if other is not key and (key.name in own or other.name in own) and not _apart(key, other):
+                if other is not key and (key.name in own or other.name in own) and not _apart(one, key, other):
                     raise UsageError(
                         f"'{_label(one)}' is both {other.name} ({other.text}) and {key.name} ({key.text})."
                     )
 
 
-def _apart(one: Key, other: Key) -> bool:
-    """A list and a log never have the focus at the same time; some keys of a screen stand before one of everywhere."""
-    return one.before == other.name or other.before == one.name or {one.where, other.where} == {(LIST,), (LOG,)}
+def _apart(pressed: str, one: Key, other: Key) -> bool:
+    """A list and a log never have the focus at the same time; some keys of a screen stand before one of everywhere.
+
+    Where the table itself gives a list or a log a key of its screen, the focus decides.
+    """
+    focused = {one.where, other.where} & {(LIST,), (LOG,)}
+    given = pressed in one.keys.split(",") and pressed in other.keys.split(",")
+    return one.before == other.name or other.before == one.name or len(focused) == 2 or (bool(focused) and given)
 
 
 def default() -> str:

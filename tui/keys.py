@@ -297,6 +297,7 @@ EVERYWHERE_KEYS = (
     Key((EVERYWHERE,), "question_mark,f1", "app.keys", "this help", "help"),
     Key((EVERYWHERE,), "ctrl+t", "app.switch_theme", "the next theme: dark, light, safe for the colour-blind, plain"),
     Key((EVERYWHERE,), "f12", "app.picture", "save the screen as a picture (SVG)"),
+    Key((EVERYWHERE,), "ctrl+z", "app.suspend_process", "to the shell for a while; `fg` comes back"),
     Key((EVERYWHERE,), "f11", "app.tour", "the tour of the first start"),
     Key((EVERYWHERE,), "q", "app.leave", "leave; training goes on", "leave"),
     Key((EVERYWHERE,), "ctrl+q", "app.leave", "leave, from anywhere", priority=True, called="leave-anywhere"),

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from engine.errors import UsageError
+from tests.conftest import ROOT
 from tests.tui import recorded
 from tests.tui.pilot import travel
 from tests.tui.recorded import RecordedEngine
@@ -91,12 +92,12 @@ def test_the_program_says_what_is_wrong_before_it_draws(workspace):
 
 def test_own_keys_work_and_are_shown(workspace):
     now = 1000.0
-    write('chosen.log = "f6"\nlist.down = "ctrl+n"')
+    write('chosen.log = "f6"\nlist.down = "f10"')
 
     async def way(journey):
         await journey.known()
         await journey.sees("f6 log", "kronos-0208")
-        await journey.press("ctrl+n")
+        await journey.press("f10")
         await journey.until(lambda: journey.dashboard.target().id == "toto-0211", "for the cursor")
         await journey.press("j", "l")
         assert journey.app.screen is journey.dashboard
@@ -106,3 +107,8 @@ def test_own_keys_work_and_are_shown(workspace):
 
     with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now)):
         travel(workspace, way, keys=keymap.load())
+
+
+def test_the_docs_hold_every_key():
+    told = (ROOT / "docs" / "keys.md").read_text()
+    assert told == keymap.markdown(), "python -m tui --keys=markdown > docs/keys.md"

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import socket
+import subprocess
 import sys
+import time
 
+import aiohttp
 import pexpect
 import pytest
 
-from engine.records import Order, QueueOrder
+from engine.records import GetStatus, Order, QueueOrder
 from tests.conftest import alive, wait_for
+from tui.settings import Settings
 
 
 def start(workspace, *arguments: str) -> pexpect.spawn:
+    Settings().put("tour", True)  # who starts it here has been shown around
     env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "ENGINE_HOME": str(workspace.root)}
     for name in ("COLUMNS", "LINES"):  # what they say wins over the terminal, and test runners set them
         env.pop(name, None)
@@ -75,3 +83,80 @@ def test_arguments_are_answered_without_a_screen(workspace, argument):
     screen.expect(pexpect.EOF)
     screen.close()
     assert screen.exitstatus == (0 if argument == "--help" else 2)
+
+
+def tmux(place, *command: str) -> str:
+    done = subprocess.run(["tmux", "-L", f"paddock-{os.getpid()}", "-f", "/dev/null", *command], cwd=place,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    return done.stdout
+
+
+def test_inside_tmux_it_starts_resizes_suspends_survives_its_engine_and_leaves(box, workspace, home):
+    """The whole life in a multiplexer, as most people who train on a box elsewhere have it."""
+    Settings().put("tour", True)
+    row = box.python("import time; time.sleep(120)", name="sleeper")
+    box.state(row.id, "running")
+    inside = " ".join(f"{name}={os.environ[name]}" for name in ("ENGINE_HOME", "PYTHONPATH", "XDG_STATE_HOME"))
+    shell = f"env {inside} sh"
+    seen = lambda *texts: wait_for(  # noqa: E731
+        lambda: all(text in tmux(workspace.root, "capture-pane", "-p", "-t", "w") for text in texts), f"for {texts}", 60
+    )
+    try:
+        tmux(workspace.root, "new-session", "-d", "-s", "w", "-x", "140", "-y", "40", shell)
+        tmux(workspace.root, "send-keys", "-t", "w", f"{sys.executable} -m tui", "Enter")
+        seen(row.id, "nothing is wrong", "leave")
+        tmux(workspace.root, "resize-window", "-t", "w", "-x", "80", "-y", "24")
+        seen(row.id, "Finished", "q leave")
+        tmux(workspace.root, "send-keys", "-t", "w", "C-z")
+        wait_for(lambda: "Finished" not in tmux(workspace.root, "capture-pane", "-p", "-t", "w"), "to be suspended", 60)
+        tmux(workspace.root, "send-keys", "-t", "w", "fg", "Enter")
+        seen(row.id, "Finished")
+        pid = box.client.call(GetStatus()).status.pid
+        os.kill(pid, signal.SIGKILL)
+        seen("engine away", "starts the engine")
+        tmux(workspace.root, "send-keys", "-t", "w", "E")
+        seen(row.id, "◆ engine")
+        tmux(workspace.root, "send-keys", "-t", "w", "q")
+        seen("Training goes on: 1 running")
+    finally:
+        tmux(workspace.root, "kill-server")
+
+
+def test_a_browser_gets_the_same_screens(box, workspace):
+    """`--serve` over the real server and a real websocket, on this machine only."""
+    Settings().put("tour", True)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", "tui", "--serve", "--port", str(port)], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert f"http://localhost:{port}" in process.stdout.readline()
+        assert "Nothing runs" in asyncio.run(first_screen(port))
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+async def first_screen(port: int) -> str:
+    """What a browser is sent until the dashboard is there."""
+    async with aiohttp.ClientSession() as session:
+        url = f"http://localhost:{port}/ws?width=140&height=40"
+        give_up = time.monotonic() + 60
+        while True:
+            try:
+                talk = await session.ws_connect(url)
+                break
+            except aiohttp.ClientConnectionError:
+                assert time.monotonic() < give_up
+                await asyncio.sleep(0.05)
+        text = ""
+        async with asyncio.timeout(90):
+            async for message in talk:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    text += message.data.decode(errors="replace")
+                if "Nothing runs" in text:
+                    break
+        await talk.close()
+        return text

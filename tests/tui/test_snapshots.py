@@ -1,0 +1,62 @@
+"""What the screens look like: a text of each at each size, with the roles of its colours, kept beside the tests.
+
+    PADDOCK_SNAPSHOTS=write python -m pytest tests/tui/test_snapshots.py
+
+writes them anew; `git diff` then shows what changed. The clock is frozen and the time zone is UTC.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tui import scene
+from tests.tui.pilot import SIZES
+from tui.app import PaddockApp
+
+FOLDER = Path(__file__).parent / "snapshots"
+THEMES = ("dark", "light")
+
+
+@pytest.fixture
+def frozen(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    monkeypatch.setattr(time, "time", lambda: scene.NOW)
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def picture(app: PaddockApp) -> tuple[str, str]:
+    """The text of the screen, and how many cells of each look there are on each line."""
+    lines = app.screen._compositor.render_strips()
+    looks = []
+    for y, line in enumerate(lines):
+        spans = [(str(segment.style), len(segment.text)) for segment in line if segment.text.strip()]
+        groups = itertools.groupby(spans, key=lambda span: span[0])
+        looks.append(f"{y:>2} " + " | ".join(f"{style} {sum(size for _, size in same)}" for style, same in groups))
+    return "\n".join(line.text.rstrip() for line in lines) + "\n", "\n".join(looks) + "\n"
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", list(scene.WAYS))
+def test_screens_look_as_they_did(workspace, frozen, name, size):
+    """Text at every size; colours in both themes at the size in the middle."""
+    seen: list[tuple[str, str]] = []
+    stem = f"{name}-{size[0]}x{size[1]}"
+    themes = THEMES if size == SIZES[1] else THEMES[:1]
+    with scene.box(workspace):
+        scene.draw(workspace, scene.WAYS[name], size, lambda app: seen.append(picture(app)), themes)
+    wanted = {f"{stem}.txt": seen[0][0]}
+    if len(themes) > 1:
+        assert seen[0][0] == seen[1][0], "a theme changes colours only"
+        wanted |= {f"{stem}-{theme}.looks": looks for theme, (_, looks) in zip(themes, seen, strict=True)}
+    for file, text in wanted.items():
+        if os.environ.get("PADDOCK_SNAPSHOTS") == "write":
+            scene.save(FOLDER / file, text)
+        assert (FOLDER / file).read_text() == text, f"{file} looks otherwise; see the top of this file"
