@@ -9,6 +9,8 @@ PARTS  := engine sweeps trainers tui tests bench docs
 INSTALL := $(BIN)/pip install --quiet --config-settings editable_mode=compat --editable
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Hundreds of Pythons are started here, and each would compile all it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo test chaos check format lint types tui bench clean
 

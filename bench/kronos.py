@@ -13,10 +13,12 @@ measured take, greedily, the ids of our forecast: each must choose the next as o
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
+    os.environ["OMP_NUM_THREADS"] = "1"  # numpy's too, which reads it when it is loaded
     # the repository in place of bench/, whose queue.py would be taken for Python's own
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 

@@ -42,13 +42,12 @@ from trainers.config import build
 from trainers.data import synth
 from trainers.data.dataset import load
 from trainers.device import place
-from trainers.evaluate import TrainWindows
 from trainers.kronos import weights
 from trainers.kronos.config import ModelConfig
 from trainers.kronos.family import KronosFamily
 from trainers.kronos.model import Kronos
 from trainers.kronos.tokenizer import Tokenizer
-from trainers.kronos.windows import TokenWindows
+from trainers.kronos.windows import FreshWindows, TokenWindows
 from trainers.loop import Loop
 from trainers.resolve import RunConfig, resolve
 
@@ -166,7 +165,7 @@ def compare(size: str, folder: Path, given: argparse.Namespace) -> None:
 
     def loop(kept: bool) -> Loop:
         model = FAMILY.build(config, len(dataset.variates), 0).to(DEVICE)
-        windows = TrainWindows(dataset)
+        windows = FreshWindows(dataset, model.where, augmented=False, why="timed so")
         if kept:
             few = dataset.starts("train")[: 8 * given.batch]  # what making them costs is timed per window
             begin = clock()

@@ -1,77 +1,196 @@
-"""From the start of `tui` to its first frame in a real terminal, before any engine answers; and with data on it.
+"""The screens as people have them: `tui` in a terminal of 200x50 beside a real engine, measured from outside.
 
-    python bench/tui.py
+    python bench/tui.py             about eight minutes; exit 1 if a figure falls short
+    python bench/tui.py --quick     a tenth of the runs and no hour of updates, nothing is judged
 
-Beside it what nobody can do without: Python with Textual imported, which does nothing yet.
+1,000 recorded runs and eight live ones that write 20 points a second each, on eight (stub) GPUs; then 10,000 runs; then
+an hour of updates at thirty times its speed. CPU is the time of all threads of `tui`, bytes are what it wrote to the
+terminal. Keys are timed from the press to the bytes that show its effect. Where other processes have the processor
+everything waits: `alone` leaves out the time in which the main thread was ready to run and was not let
+(/proc/PID/schedstat), and limits hold for that. `speed` is what a fixed loop takes here beside a quiet machine.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import select
-import signal
-import statistics
-import struct
-import subprocess
 import sys
-import tempfile
-import termios
-import time
 from pathlib import Path
 
-from engine.client import connect
-from engine.errors import EngineDown
-from engine.records import Down
-from engine.workspace import Workspace
+if __name__ == "__main__":
+    # the repository in place of bench/, so that no file here shadows a module
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-STARTS = 9
-LIMIT_MS = 700
-FRAME, DATA = b"Devices", "◆".encode()  # the mark of an engine that answers
+import statistics
+import subprocess
+import tempfile
+import time
 
+from bench.tui_scene import LIVE, POINTS_A_SECOND, box
+from bench.tui_terminal import Terminal, Took
 
-def start(home: str) -> tuple[float, float]:
-    """Seconds to the first frame, and to the first facts from the engine."""
-    begin = time.perf_counter()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ.update(ENGINE_HOME=home, TERM="xterm-256color", COLORTERM="truecolor")
-        os.execv(sys.executable, [sys.executable, "-m", "tui"])
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-    seen, times = b"", {}
-    while len(times) < 2 and time.perf_counter() - begin < 30:
-        if select.select([terminal], [], [], 0.05)[0]:
-            seen += os.read(terminal, 1 << 16)
-            for what in (FRAME, DATA):
-                if what in seen:
-                    times.setdefault(what, time.perf_counter() - begin)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    os.close(terminal)
-    return times.get(FRAME, float("nan")), times.get(DATA, float("nan"))
+STARTS, PRESSES = 7, 30
+FRAME, DATA = b"Devices", "◆".encode()  # a pane of the first frame; the mark of an engine that answers
+CURSOR = b"48;2;35;47;68"
+"""The background of the line under the cursor: what moving it brings to the screen."""
+TITLES = {b"1": b"Running", b"2": b"Runs", b"4": b"Compare", b"5": b"Best", b"7": b"SQL", b"8": b"New run"}
+HOUR, PACE = 3600.0, 30.0
+LIMITS = {"first_frame_ms": 700.0, "cpu_percent": 8.0, "memory_mib": 150.0, "bytes_kb_s": 20.0, "key_ms": 50.0,
+          "usable_s": 1.0, "key_10k_ms": 50.0, "growth_mib": 4.0}  # fmt: skip
 
 
 def bare(code: str) -> float:
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True)
-    return time.perf_counter() - begin
+    return 1000 * (time.perf_counter() - begin)
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as home:
-        start(home)  # warms the disk, and starts the engine, as everybody's first call does
-        rounds = [(*start(home), bare("import textual.app"), bare("pass")) for _ in range(STARTS)]
-        frame, data, textual, python = (1000 * statistics.median(column) for column in zip(*rounds, strict=True))
-        print(f"first frame            {frame:6.0f} ms   limit {LIMIT_MS}")
-        print(f"with the engine's data {data:6.0f} ms")
-        print(f"import textual.app     {textual:6.0f} ms   first frame is {frame / textual:.1f}x of it")
-        print(f"bare Python            {python:6.0f} ms")
-        try:
-            connect(Workspace(Path(home)), start=False).call(Down(stop_runs=True))
-        except EngineDown:
-            pass
+def speed() -> float:
+    """How many times as long as on a quiet machine a loop takes here, of processor time."""
+    begin = time.process_time()
+    total = 0
+    for number in range(2_000_000):
+        total += number & 7
+    return (time.process_time() - begin) / 0.075
+
+
+def median(times: list[Took]) -> Took:
+    return Took(statistics.median(t.clock for t in times), statistics.median(t.alone for t in times))
+
+
+def p95(times: list[Took]) -> Took:
+    place = int(0.95 * (len(times) - 1))
+    return Took(sorted(t.clock for t in times)[place], sorted(t.alone for t in times)[place])
+
+
+def starts(figures: dict[str, Took | float]) -> None:
+    frames, data = [], []
+    for turn in range(STARTS + 1):
+        with Terminal() as terminal:
+            first = terminal.since_start(terminal.expect(FRAME))
+            second = terminal.since_start(terminal.expect(DATA))
+        if turn:  # the first one warms the disk
+            frames.append(first)
+            data.append(second)
+    textual = statistics.median(bare("import textual.app") for _ in range(STARTS))
+    figures["first_frame_ms"] = median(frames)
+    told("first frame", median(frames))
+    told("with the engine's data", median(data))
+    print(f"import textual.app       {textual:7.0f} ms; the first frame is {median(frames).clock / textual:.1f}x of it")
+
+
+def told(what: str, took: Took) -> None:
+    print(f"{what:<24} {took.clock:7.0f} ms   alone {took.alone:6.0f}")
+
+
+def idle(figures: dict[str, Took | float], seconds: float) -> None:
+    """The dashboard while eight runs train and nobody touches a key."""
+    with Terminal() as terminal:
+        terminal.expect(DATA, b"exec-")
+        terminal.idle(8)
+        cpu, sent, begun = terminal.cpu(), terminal.bytes, time.perf_counter()
+        terminal.idle(seconds)
+        took = time.perf_counter() - begun
+        figures["cpu_percent"] = 100 * (terminal.cpu() - cpu) / took
+        figures["bytes_kb_s"] = (terminal.bytes - sent) / took / 1000
+        resident, shared = terminal.memory()
+        figures["memory_mib"] = resident
+        print(f"dashboard, idle and live  {figures['cpu_percent']:5.1f} % of a core   "
+              f"{figures['bytes_kb_s']:.1f} kB/s   {resident:.0f} MiB resident ({shared:.0f} PSS)")  # fmt: skip
+
+
+def keys(figures: dict[str, Took | float], name: str) -> None:
+    """From a key to the screen, on every screen, while the runs go on."""
+    worst = Took(0.0, 0.0)
+    with Terminal() as terminal:
+        terminal.expect(DATA, b"exec-")
+        terminal.idle(3)
+        for place, ways in (
+            ("dashboard: cursor", [(b"j", CURSOR), (b"k", CURSOR)]),
+            ("dashboard: list", [(b"\t", CURSOR)]),
+            *((f"screen {there.decode()} and back", [(there, TITLES[there]), (b"\x1b1", TITLES[b"1"])])
+              for there in TITLES if there != b"1" and there in places()),
+        ):  # fmt: skip
+            times = [terminal.press(*ways[turn % len(ways)]) for turn in range(PRESSES)]
+            terminal.press(b"1") if place.startswith("screen") else None
+            told(f"{place}, p95", p95(times))
+            worst = max(worst, p95(times), key=lambda took: took.alone)
+        if b"2" in places():
+            terminal.press(b"2", TITLES[b"2"])
+            terminal.idle(1)
+            times = [
+                terminal.press(*((b"j", CURSOR), (b"G", CURSOR), (b"g", CURSOR))[turn % 3]) for turn in range(PRESSES)
+            ]
+            told("runs: cursor, p95", p95(times))
+            worst = max(worst, p95(times), key=lambda took: took.alone)
+    figures[name] = worst
+
+
+def places() -> set[bytes]:
+    from tui.places import PLACES
+
+    return {place.digit.encode() for place in PLACES}
+
+
+def main(argv: list[str]) -> int:
+    if argv not in ([], ["--quick"]):
+        print(f"unknown: {' '.join(argv)}\n\n{__doc__}", file=sys.stderr)
+        return 2
+    quick = bool(argv)
+    figures: dict[str, Took | float] = {}
+    print(f"speed {speed():.1f} (1 is a quiet machine)")
+    with tempfile.TemporaryDirectory() as folder:
+        with box(Path(folder), 100 if quick else 1_000):
+            starts(figures)
+            idle(figures, 10 if quick else 30)
+            keys(figures, "key_ms")
+        if not quick:
+            with box(Path(folder), 10_000):
+                many(figures)
+                keys(figures, "key_10k_ms")
+            with box(Path(folder), 200, rate=PACE * POINTS_A_SECOND):
+                hour(figures)
+    return judge(figures, quick)
+
+
+def many(figures: dict[str, Took | float]) -> None:
+    """Until a list of 10,000 runs can be used."""
+    times = []
+    for _ in range(STARTS):
+        with Terminal() as terminal:
+            times.append(terminal.since_start(terminal.expect(DATA, b"exec-1000")))
+            resident, _ = terminal.memory()
+    told("10,000 runs to be used", median(times))
+    print(f"10,000 runs              {resident:7.0f} MiB resident")
+    figures["usable_s"] = Took(median(times).clock / 1000, median(times).alone / 1000)
+
+
+def hour(figures: dict[str, Took | float]) -> None:
+    """Memory before and after an hour of points: {LIVE} runs at thirty times their pace."""
+    with Terminal() as terminal:
+        terminal.expect(DATA, b"exec-")
+        terminal.idle(HOUR / PACE / 6)
+        before, _ = terminal.memory()
+        terminal.idle(HOUR / PACE)
+        after, _ = terminal.memory()
+    points = HOUR * POINTS_A_SECOND
+    # The curves of the run that is looked at are kept whole: 32 bytes a point of each of its metrics, told apart.
+    kept = 5 * 32 * points / (1 << 20)
+    figures["growth_mib"] = after - before - kept
+    print(f"an hour of {LIVE} runs     {before:.0f} to {after:.0f} MiB, of which {kept:.0f} are {points:,.0f} points")
+
+
+def judge(figures: dict[str, Took | float], quick: bool) -> int:
+    short = []
+    print()
+    for name, limit in LIMITS.items():
+        if name not in figures:
+            continue
+        value = figures[name]
+        number = value.alone if isinstance(value, Took) else value
+        mark = "" if number <= limit else "   TOO MUCH"
+        short += [name] if mark else []
+        print(f"{name:<16} {number:8.2f}   at most {limit:g}{mark}")
+    return 1 if short and not quick else 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(sys.argv[1:]))

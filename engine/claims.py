@@ -12,6 +12,13 @@ from engine.schedule import Holder, Slot, Want
 
 def want(run: Run, peaks: Peaks) -> Want:
     """Give what a run asks for. One that may share does only with a known memory, and only one GPU."""
+    follows_from = peaks.count, run.expected, run.tags
+    if run.want is None or run.want_of != follows_from:  # asked for a thousand runs in each round
+        run.want, run.want_of = _want(run, peaks), follows_from
+    return run.want
+
+
+def _want(run: Run, peaks: Peaks) -> Want:
     spec = run.spec
     if run.predicted != peaks.count:
         run.prediction = None if spec.gpus == 0 else peaks.predict(spec)
@@ -32,7 +39,7 @@ def want(run: Run, peaks: Peaks) -> Want:
 
 def groups(run: Run) -> tuple[str, ...]:
     """Give what limits may count a run under."""
-    return (f"family:{run.spec.family}", *(f"tag:{tag}" for tag in run.tags))
+    return (f"family:{run.brief.family}", *(f"tag:{tag}" for tag in run.tags))
 
 
 def running(live: Iterable[Run], limits: Mapping[str, int]) -> dict[str, list[str]]:

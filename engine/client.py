@@ -41,14 +41,17 @@ class Client:
     def __init__(self, sock: socket.socket) -> None:
         self.rehearse: Callable[[Sequence[str]], None] | None = None
         """Where set, no wish is carried out: this is told what would happen, and what would be answered is given."""
+        self.rehearsed: Rehearsed | None = None
+        """The last rehearsal as it was answered."""
         self._sock = sock
         self._file = sock.makefile("rb", buffering=1 << 16)
 
     def call(self, request: Request) -> Reply:
         """Ask and wait. Raises what the engine raised (a class of engine.errors), EngineDown if it went away."""
         if self.rehearse is not None and isinstance(request, Submit | Order | Retry | QueueOrder | Down):
-            reply = self._ask(DryRun(request))
+            reply = self._ask(DryRun(request, plan=isinstance(request, Submit)))
             assert isinstance(reply, Rehearsed)
+            self.rehearsed = reply
             self.rehearse(reply.told)
             return reply.reply
         return self._ask(request)

@@ -46,6 +46,8 @@ from engine.workspace import Workspace, find
 TICK = 1.0
 HISTORY = 120
 """Samples kept in memory, one a second."""
+THOROUGH = 10
+"""A run that seems to go on as it did is looked at as a whole at every so many ticks."""
 LOOKS = 16
 """Chunks of a run's lines that are read in one go before what is older is left out of the lists."""
 log = logging.getLogger("engine")
@@ -80,6 +82,7 @@ class Daemon:
         self.history: deque[Sample] = deque(maxlen=HISTORY)
         self.pid = os.getpid()
         self.draining = False
+        self.ticks = 0
         self.over = asyncio.Event()
 
     # -- life -----------------------------------------------------------------------------------------------------
@@ -158,8 +161,10 @@ class Daemon:
         """Once a second: sample, look at what lives, bring lists up to date."""
         await self.take_sample()
         self.history.append(self.sample)
-        for run_id in [*self.world.live, *self.unread]:
-            self.look(run_id)
+        self.ticks += 1
+        for number, run_id in enumerate([*self.world.live, *self.unread]):
+            if (self.ticks + number) % THOROUGH == 0 or not self.unchanged(run_id):
+                self.look(run_id)
         self.attempts.catch_up()
         if self.sampler.record(self.sample, busy=bool(self.world.live)):
             self.keeper.news()
@@ -171,9 +176,9 @@ class Daemon:
         ours = {pid: run_id for run_id in self.world.live if (pid := self.world.runs[run_id].pid)}
         self.sample, memory = await asyncio.to_thread(self.sampler.sample, ours)
         self.readings.names = {CPU: "CPU", **labels(self.sample)}
-        for run_id, (resident, device) in memory.items():
-            if (run := self.world.runs.get(run_id)) is not None:
-                run.memory, run.device_memory = resident, device
+        for run_id, resident in memory.items():
+            if (run := self.world.runs.get(run_id)) is not None and run.memory != resident:
+                run.memory = resident
                 self.readings.stale.add(run_id)
         self.memories.watch(self.sample)
 
@@ -199,12 +204,22 @@ class Daemon:
         follower.skip()
         return any_news
 
+    def unchanged(self, run_id: str) -> bool:
+        """Take in the new lines of a run, and tell whether it is running as it was at the last look: cheap to see."""
+        run = self.world.runs[run_id]
+        follower = self.followers.get(run_id)
+        if run.state != "running" or follower is None or not follower.goes_on():
+            return False
+        if self.follow(run):
+            self.changed(run)
+        self.lifelines.pass_on(run)
+        return True
+
     def look(self, run_id: str) -> None:
         """Look at a run's folder and let the world know."""
         run = self.world.runs[run_id]
-        folder = self.workspace.run(run_id)
         news = self.follow(run)
-        seen = folders.look(folder)
+        seen = self.followers[run_id].look()
         self.follow(run)  # what it wrote between its last line and its end
         changed = self.world.seen(run_id, seen, time.time())
         self.lifelines.pass_on(run)
@@ -214,7 +229,7 @@ class Daemon:
             self.close(run)
         if changed or news:
             self.readings.stale.add(run_id)
-            self.keeper.news(urgent=changed)
+            self.keeper.news(run_id, urgent=changed)
 
     def close(self, run: Run) -> None:
         """Forget what only a living run needs; what it printed at last may take a while to be read."""
@@ -245,7 +260,7 @@ class Daemon:
 
     def changed(self, run: Run) -> None:
         self.readings.stale.add(run.id)
-        self.keeper.news()
+        self.keeper.news(run.id)
 
     # -- effects --------------------------------------------------------------------------------------------------
 
@@ -253,14 +268,11 @@ class Daemon:
         """Start what may start."""
         if self.draining:
             return
-        runs = self.world.runs
-        before = {run_id: (runs[run_id].place, runs[run_id].reason) for run_id in self.world.waiting}
         self.world.elsewhere.clear()
         while not all(self.carry_out(action) for action in self.world.act(time.time(), slots(self.sample))):
             pass  # a device turned out to be held by another engine: decide again without it
-        for run_id in self.world.waiting | before.keys():
-            if before.get(run_id) != (runs[run_id].place, runs[run_id].reason):
-                self.readings.stale.add(run_id)
+        self.readings.stale |= self.world.moved
+        self.world.moved.clear()
         self.server.push()
 
     def carry_out(self, action: Action) -> bool:
@@ -295,7 +307,8 @@ class Daemon:
         return self.readings.status(self.keeper.status(), self.hooking.trouble)
 
     def store_changed(self) -> None:
-        self.server.push(status=self.status())
+        if self.server.watchers:
+            self.server.push(status=self.status())
 
     async def drain(self) -> None:
         """Stop every run and wait until all have ended."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections import deque
 from dataclasses import MISSING, fields
 from functools import partial
 from hashlib import sha256
@@ -23,7 +22,7 @@ from msgspec.structs import asdict, replace
 from engine import folders, rundir
 from engine.errors import WorkspaceError
 from engine.estimate import Kind
-from engine.live import SPARK, Progress
+from engine.live import Progress
 from engine.records import ENDED, Spec
 from engine.run import Run, Seen
 from engine.state import World
@@ -190,7 +189,7 @@ def restore(world: World, kept: Kept, folder: str, now: float) -> Run:
     """Let the world find an ended run as its folder told of it."""
     run = world.found(kept.spec, kept.orders)
     told = asdict(kept.progress)
-    run.progress = Progress(**{**told, "spark": deque(told["spark"], maxlen=SPARK)})
+    run.progress = Progress(**{**told, "spark": tuple(told["spark"])})
     run.kinds, run.estimated, run.last_words = kept.kinds, (-1, kept.gpu), kept.last_words
     run.whole = partial(whole, folder)
     world.seen(run.id, Seen(kept.lifecycle), now)

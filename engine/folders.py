@@ -117,6 +117,18 @@ class Follower:
         self.adopted = Tail(folder / rundir.ADOPTED, last=RECENT) if spec.adopt or spec.imported else None
         self.metrics = Tail(folder / rundir.METRICS, last=RECENT)
         self.events = Tail(folder / rundir.EVENTS, last=EVENTS_RECENT)
+        self._lifecycle = Tail(folder / rundir.LIFECYCLE)
+        self._size = -1
+        """Of the lifecycle, as it was before the last look."""
+
+    def look(self) -> Seen:
+        """Look at the folder as a whole."""
+        self._size = self._lifecycle.size()
+        return look(self.folder)
+
+    def goes_on(self) -> bool:
+        """Tell whether nothing was told of the run since the last look and its supervisor is there to tell of it."""
+        return self._lifecycle.size() == self._size and rundir.held(self.folder / rundir.SUPERVISOR_LOCK)
 
     def read(self) -> tuple[list[rundir.Line], list[rundir.Line]]:
         """Give the new lines of metrics and of events."""

@@ -6,20 +6,29 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from typing import TypedDict
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, TypedDict
 
 from engine.errors import EngineError
 from engine.workspace import Workspace
 
+if TYPE_CHECKING:
+    from engine.store import Report, Store
+
 EVERY = 1.5
-"""Seconds between two bursts while runs go on."""
+"""Seconds between two bursts while runs go on, at least."""
+SHARE = 0.01
+"""Part of a core that these may take: where one costs more, they become rarer."""
 SOON = 0.5
 """The same when a run has ended: its end is written at once, but two hundred short runs do not make as many bursts."""
+MOST = 5.0
+"""Seconds between two at most, whatever they cost."""
 LAST = 3.0
 """Seconds for what is not written yet when the engine goes down."""
 RETRY = 1.0
 """Seconds until the next try when somebody else holds the file."""
+MEND = 3.0
+"""The same when it can't be written: a full disk, a damaged file."""
 log = logging.getLogger("engine")
 
 
@@ -37,19 +46,27 @@ class Keeper:
     def __init__(self, workspace: Workspace, told: Callable[[], None]) -> None:
         """told: called when the status changed."""
         from engine.store import Store
+        from engine.store_apart import LARGE
 
         self.workspace = workspace
-        self.store = Store(workspace)
+        self.store = Store(workspace, apart=LARGE)
         self.told = told
         self.state = StoreStatus(store_backlog=0, store_holder="", store_error="", store_at=None, database=0)
         self._wanted = asyncio.Event()
         self._busy = asyncio.Lock()
         self._last = 0.0
+        self._cost = 0.0
         self._urgent = False
+        self._changed: set[str] = set()
+        """Runs that may have news for the database."""
+        self._anything = True
+        """Any run may."""
         self._task: asyncio.Task[None] | None = None
 
-    def news(self, *, urgent: bool = False) -> None:
-        """Say that a folder has changed; urgent: a run ended, write it now."""
+    def news(self, run: str | None = None, *, urgent: bool = False) -> None:
+        """Say that something was written: to the folder of a run, or the samples. urgent: a run ended, write it now."""
+        if run is not None:
+            self._changed.add(run)
         self._urgent = self._urgent or urgent
         self._wanted.set()
         if self._task is None:
@@ -83,26 +100,35 @@ class Keeper:
     async def _forever(self) -> None:
         while True:
             await self._wanted.wait()
-            while (pause := self._last + (SOON if self._urgent else EVERY) - time.monotonic()) > 0:
+            while (pause := self._last + self._pause() - time.monotonic()) > 0:
                 await asyncio.sleep(min(pause, 0.1))  # a run may end meanwhile
             self._wanted.clear()
             self._urgent = False
             await self._burst()
             if self.state["store_holder"] or self.state["store_error"]:
                 self._wanted.set()  # there is still something to write
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(MEND if self.state["store_error"] else RETRY)
+
+    def _pause(self) -> float:
+        """Seconds between the last burst and the next."""
+        return SOON if self._urgent else min(MOST, max(EVERY, self._cost / SHARE))
 
     async def _burst(self, *, everything: bool = False) -> None:
         before = dict(self.state)
         async with self._busy:
             self._last = time.monotonic()
+            changed, self._changed = self._changed, set()
+            anything, self._anything = self._anything, True  # until it is known that this went well
             try:
-                report = await asyncio.to_thread(self.store.catch_up, everything=everything)
+                report, self._cost = await asyncio.to_thread(
+                    _timed, self.store, None if anything else changed, everything
+                )
             except EngineError as error:
                 self.state["store_error"] = str(error)
             except OSError as error:
                 self.state["store_error"] = f"{self.workspace.database}: {error.strerror}"
             else:
+                self._anything = bool(report.holder or report.error)
                 self.state["store_backlog"] = report.backlog
                 self.state["store_holder"] = report.holder
                 self.state["store_error"] = report.error
@@ -114,3 +140,10 @@ class Keeper:
             log.warning("store: %s", self.state["store_error"])
         if self.state != before:
             self.told()
+
+
+def _timed(store: Store, changed: Collection[str] | None, everything: bool) -> tuple[Report, float]:
+    """Bring the database up to date; the report, and the seconds of processor it took."""
+    begun = time.thread_time()
+    report = store.catch_up(changed, everything=everything)
+    return report, time.thread_time() - begun

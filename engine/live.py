@@ -63,7 +63,8 @@ class Progress:
     oom: Mapping[str, object] | None = None
     finished: str | None = None
     last: float = 0.0
-    spark: deque[float] = field(default_factory=lambda: deque(maxlen=SPARK))
+    spark: deque[float] | tuple[float, ...] = field(default_factory=lambda: deque(maxlen=SPARK))
+    """The last losses; a tuple once the run is settled."""
     _pace: deque[tuple[float, int]] | None = None
 
     def metrics(self, line: Mapping[str, object]) -> None:
@@ -75,6 +76,8 @@ class Progress:
             self.step = max(step, self.step or 0)
         if (loss := _first(line, LOSSES)) is not None:
             self.loss = loss
+            if isinstance(self.spark, tuple):  # a settled run has told more
+                self.spark = deque(self.spark, maxlen=SPARK)
             self.spark.append(loss)
         if (epoch := number(line.get("epoch"))) is not None:
             self.epoch = epoch
@@ -88,8 +91,9 @@ class Progress:
             self._keep_pace(t, step)
 
     def settle(self) -> None:
-        """Forget what only the rate of a living run is taken from: 5 KB."""
+        """Let go of what only a living run needs: 5 KB of its pace, 1 KB of its losses' queue."""
         self._pace = None
+        self.spark = tuple(self.spark)
 
     def _keep_pace(self, t: float, step: int) -> None:
         if self._pace is None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
+from functools import cache
+from heapq import nlargest
 from importlib.metadata import PackageNotFoundError, version
 
 from msgspec.structs import replace
@@ -12,7 +15,7 @@ from msgspec.structs import replace
 from engine import autopsy, rundir
 from engine.folders import EVENTS_RECENT
 from engine.keeper import StoreStatus
-from engine.records import EngineStatus, RunDetail, RunRow, Spec
+from engine.records import ENDED, EngineStatus, ListRuns, Rows, RunDetail, RunRow, Spec
 from engine.schedule import CPU
 from engine.state import World
 from engine.workspace import Workspace
@@ -52,6 +55,19 @@ class Readings:
     def all_rows(self) -> tuple[RunRow, ...]:
         return tuple(self.row(run_id) for run_id in self.world.runs)
 
+    def recent(self, wish: ListRuns) -> Rows:
+        """Give what waits and lives, and of what has ended the last few."""
+        alike = [
+            run
+            for run in self.world.runs.values()
+            if run.archived == wish.archived and (wish.attempts or self.world.lineage(run.id)[-1] == run.id)
+        ]
+        ended = [run for run in alike if run.state in ENDED]
+        last = nlargest(wish.ended or 0, ended, key=lambda run: (run.since, run.brief.submitted))
+        rows = [self.row(run.id) for run in alike if run.state not in ENDED] + [self.row(run.id) for run in last]
+        others = len(self.world.runs) - len(alike)
+        return Rows(tuple(rows), self.world.paused, left_out=len(ended) - len(last), others=others)
+
     def news(self) -> tuple[RunRow, ...]:
         """Give the rows that really changed since they were last built."""
         found = []
@@ -81,9 +97,6 @@ class Readings:
         )
 
     def status(self, store: StoreStatus, hook_trouble: str = "") -> EngineStatus:
-        counts: dict[str, int] = {}
-        for run in self.world.runs.values():
-            counts[run.state] = counts.get(run.state, 0) + 1
         return EngineStatus(
             pid=os.getpid(),
             started=self.started,
@@ -91,7 +104,7 @@ class Readings:
             workspace=str(self.workspace.root),
             socket=str(self.workspace.socket),
             cpu_slots=self.world.cpu_slots,
-            counts=counts,
+            counts=dict(Counter(self.world.states.values())),
             queue_paused=self.world.paused,
             limits=self.world.limits,
             limited={name: len(runs) for name, runs in self.world.running().items()},
@@ -111,6 +124,7 @@ def _plainly(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+@cache
 def own_version() -> str:
     try:
         return version("paddock")

@@ -39,14 +39,14 @@ WHERE id = 'toto-0001' AND metric = 'loss'
 ORDER BY step;""",
     ),
     Recipe(
-        "two curves side by side",
+        "two curves",
         "Two runs side by side at the same steps",
         """\
 PIVOT (FROM metric_curve WHERE metric = 'loss' AND id IN ('toto-0001', 'toto-0002'))
 ON id USING first(value) GROUP BY step ORDER BY step;""",
     ),
     Recipe(
-        "where two runs differ",
+        "what differs",
         "Where two runs differ",
         """\
 SELECT name, a.value AS first, b.value AS second
@@ -66,7 +66,7 @@ GROUP BY lr
 ORDER BY best;""",
     ),
     Recipe(
-        "how much runs overfit",
+        "overfitting",
         "The best validation step of each run, and what came after it (how much it overfits)",
         """\
 SELECT id, arg_min(step, value) AS best_step, min(value) AS best, arg_max(value, step) AS last
@@ -97,7 +97,7 @@ GROUP BY cause
 ORDER BY runs DESC;""",
     ),
     Recipe(
-        "by state of the code",
+        "by code",
         "Results by the state of the code",
         """\
 SELECT "commit"[:9] AS code, branch, bool_or(dirty) AS uncommitted, count(*) AS runs, min(val_pct_mae) AS best
@@ -124,7 +124,7 @@ GROUP BY ALL
 ORDER BY hour, name;""",
     ),
     Recipe(
-        "who else was there",
+        "who else",
         "Who else used the devices",
         """\
 SELECT username, name, count(DISTINCT pid) AS processes, format_bytes(max(memory)) AS most, max(t) AS last_seen
@@ -134,7 +134,7 @@ GROUP BY ALL
 ORDER BY last_seen DESC;""",
     ),
     Recipe(
-        "warnings and orders",
+        "the whole story",
         "Warnings, and what was asked of a run, in one story",
         """\
 SELECT t, id, kind, coalesce(text, '') AS said
@@ -182,7 +182,7 @@ GROUP BY settings, family, "commit", data_fingerprint, horizon, windows
 ORDER BY mean;""",
     ),
     Recipe(
-        "short of unseen data",
+        "unseen data",
         "How far promoted runs fall short on what they had never seen (nobody else has test results here)",
         """\
 SELECT r.id, e.split, 1 - max(e.value) FILTER (e.metric = 'pct_mae') / max(e.value) FILTER (e.metric = 'naive_pct_mae')
@@ -193,7 +193,7 @@ GROUP BY r.id, e.split
 ORDER BY r.id, e.split;""",
     ),
     Recipe(
-        "exports and names",
+        "exports",
         "What was exported, taken back, or given a name such as `prod`",
         """\
 SELECT t, kind, detail ->> 'alias' AS alias, detail ->> 'run' AS run, detail ->> 'checkpoint' AS checkpoint

@@ -327,10 +327,19 @@ class DryRun(msgspec.Struct, frozen=True, tag="dry_run"):
     """Rehearse a wish on a copy of the world: nothing is changed. Later ones on the same connection build on it."""
 
     wish: Submit | Order | Retry | QueueOrder | Down
+    plan: bool = False
+    """Tell also when a new run would start and end, which takes the queue played forward."""
 
 
 class ListRuns(msgspec.Struct, frozen=True, tag="list"):
-    pass
+    """All runs, or those that wait and live and the last few that ended: of ten thousand nobody reads the others."""
+
+    ended: int | None = None
+    """How many ended runs at most; None gives all runs whatever the fields below say."""
+    archived: bool = False
+    """Archived runs and no others."""
+    attempts: bool = False
+    """Each attempt by itself, not only the last one at a run."""
 
 
 class ShowRun(msgspec.Struct, frozen=True, tag="show"):
@@ -402,11 +411,17 @@ class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
 
     told: tuple[str, ...]
     reply: Queued | Ok
+    turn: Turn | None = None
+    """When a new run would start and end, where that was asked."""
 
 
 class Rows(msgspec.Struct, frozen=True, tag="rows"):
     rows: tuple[RunRow, ...]
     queue_paused: float | None = None
+    left_out: int = 0
+    """Ended runs that are like those asked for and are not among the rows."""
+    others: int = 0
+    """Runs that are not like those asked for."""
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):

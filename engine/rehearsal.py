@@ -9,12 +9,27 @@ from typing import TYPE_CHECKING
 
 from engine import folders
 from engine.lifeline import wanted
+from engine.plan import plan
 from engine.readings import told
-from engine.records import ENDED, LIVE, Down, Ok, Order, Queued, QueueOrder, Rehearsed, Retry, RunRow, Spec, Submit
+from engine.records import (
+    ENDED,
+    LIVE,
+    Down,
+    Ok,
+    Order,
+    Queued,
+    QueueOrder,
+    Rehearsed,
+    Retry,
+    RunRow,
+    Spec,
+    Submit,
+    Turn,
+)
 from engine.run import Run, Seen
 from engine.sampler import slots
 from engine.state import Start, World
-from engine.when import span
+from engine.when import clock, span
 from engine.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -28,6 +43,7 @@ def copy_world(world: World) -> World:
     made = copy.copy(world)
     made.runs = {run_id: copy.copy(run) for run_id, run in world.runs.items()}
     made.waiting, made.live, made.limits = set(world.waiting), set(world.live), dict(world.limits)
+    made.states, made.moved, made.bound, made.line = dict(world.states), set(), set(world.bound), []
     return made
 
 
@@ -54,6 +70,22 @@ class Rehearsal:
         reply = self._carry_out(wish)
         changes = [self._change(before.get(run_id), run_id) for run_id in self.wished]
         return Rehearsed((*(line for line in changes if line), *self.told), reply)
+
+    def turn(self, run_id: str) -> Turn | None:
+        """When a run of this rehearsal would start and end; may be called beside the event loop, once at a time."""
+        daemon = self.daemon
+        made = plan(copy_world(self.world), slots(daemon.sample), time.time(), daemon.readings.names)
+        return next((turn for turn in made.turns if turn.run == run_id), None)
+
+    def said(self, turn: Turn | None) -> list[str]:
+        """The same in words; nothing for what starts at once, which is told already."""
+        if turn is None or turn.state in LIVE:
+            return []
+        if turn.start is None:
+            return [f"nobody knows when {turn.run} would start: no run like those before it has ended yet"]
+        now = time.time()
+        end = f" and end about {clock(turn.end, now)}" if turn.end is not None else ""
+        return [f"{turn.run} would start about {clock(turn.start, now)}{end}"]
 
     def _carry_out(self, wish: Submit | Order | Retry | QueueOrder | Down) -> Queued | Ok:
         match wish:

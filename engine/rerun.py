@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine import freeze
+from engine import freeze, rundir
 from engine.errors import EngineError
 from engine.fingerprint import fingerprint
 from engine.provenance import Code
@@ -69,6 +69,14 @@ def prepare(workspace: Workspace, spec: Spec, patch: str, environ: Mapping[str, 
         spent=(0, 0),
     )
     return Rerun(made, patch, environment, tuple(missing))
+
+
+def patch_of(folder: Path) -> str:
+    """Give code.patch of a run folder, empty if it has none."""
+    try:
+        return rundir.contents(folder / rundir.PATCH).decode(errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
 
 
 def _code(workspace: Workspace, spec: Spec, patch: str, missing: list[Missing]) -> Code | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from engine import cause as causes
 from engine import ids, rundir, when
@@ -12,6 +13,9 @@ from engine.estimate import Estimate, Kind
 from engine.live import Progress, clean, number, whole
 from engine.memory import Prediction
 from engine.records import ENDED, LIVE, WAITING, RunRow, Spec
+
+if TYPE_CHECKING:
+    from engine.schedule import Want
 
 START_PATIENCE = 10.0
 """Seconds a start order may stay without a `started` line before it is given again."""
@@ -85,6 +89,10 @@ class Run:
     """What it is thought to need on one device, from the peaks that were known at its last turn."""
     predicted: int = -1
     """How many peaks that were."""
+    want: Want | None = None
+    """What it asked the scheduler for at its last turn."""
+    want_of: tuple[object, ...] = ()
+    """What that followed from."""
     expected: Estimate | None = None
     """How long runs like it took."""
     kinds: Sequence[Kind] | None = None

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
-import psutil
 
+from engine import kin
 from engine.devices import Devices, DeviceSample, ProcessSample, Sample, foreign
 from engine.schedule import Slot
 from engine.workspace import Workspace
 
 IDLE_EVERY = 10.0
 """Seconds between recorded samples while nothing of ours runs."""
+PROCESSES_EVERY = 2.0
+"""Seconds between looks at the machine's processes, at least; on one with thousands of them it is more."""
+SHARE = 0.004
+"""Part of a core that these may take."""
 _encode = msgspec.json.Encoder().encode
-Memory = dict[str, tuple[int | None, int | None]]
-"""Per run: resident bytes of its processes, bytes on its devices."""
+Memory = dict[str, int]
+"""Resident bytes of each run's processes."""
 
 
 class Sampler:
@@ -29,20 +34,24 @@ class Sampler:
         self.devices = Devices(workspace.root)
         self.opened = False
         self.recorded = 0.0
+        self.counted = -math.inf
+        """When processes may be looked at again, on the monotonic clock."""
 
     def sample(self, ours: Mapping[int, str]) -> tuple[Sample, Memory]:
-        """ours: the leading process of each live run. Device memory is None where NVML can't tell."""
+        """ours: the leading process of each live run. The memory of their processes is given when it was due only."""
         if not self.opened:
             self.devices.open()
             self.opened = True
-        sample = self.devices.sample(ours)
-        memory: Memory = {run_id: (resident(pid), None) for pid, run_id in ours.items()}
-        for device in sample.devices:
-            for process in device.processes:
-                if process.run in memory and process.memory is not None:
-                    held, before = memory[process.run]
-                    memory[process.run] = held, (before or 0) + process.memory
-        return sample, memory
+        return self.devices.sample(ours), self._memory(ours)
+
+    def _memory(self, ours: Mapping[int, str]) -> Memory:
+        now = time.monotonic()
+        if not ours or now < self.counted:
+            return {}
+        begun = time.thread_time()
+        found = kin.residents(ours)
+        self.counted = now + max(PROCESSES_EVERY, (time.thread_time() - begun) / SHARE)
+        return found
 
     def record(self, sample: Sample, *, busy: bool) -> bool:
         """Append the sample to today's file: each while runs live, else now and then. Tells whether it did."""
@@ -60,20 +69,6 @@ class Sampler:
 
     def close(self) -> None:
         self.devices.close()
-
-
-def resident(pid: int) -> int | None:
-    """Sum the resident bytes of a process and its descendants; shared pages count for each."""
-    try:
-        leader = psutil.Process(pid)
-        family = [leader, *leader.children(recursive=True)]
-    except psutil.Error:
-        return None
-    total = 0
-    for process in family:
-        with contextlib.suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total
 
 
 def labels(sample: Sample) -> dict[str, str]:

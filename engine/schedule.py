@@ -7,6 +7,8 @@ share a device do so within its memory; a run that does not share has its device
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -86,6 +88,8 @@ class _Round:
     ) -> None:
         # the most free memory first; among equals in the order people count them
         self.places = sorted(map(Place, slots), key=lambda place: (-place.slot.free, place.slot.label))
+        # one whose size is not told is tried
+        self.totals = sorted(float(place.total) or math.inf for place in self.places)
         self.idle = [place for place in self.places if place.idle]
         self.shared = [place for place in self.places if not place.alone and not place.idle]
         self.unkept = [place for place in self.places if not place.slot.stranger]
@@ -135,7 +139,7 @@ class _Round:
         if need > len(self.places):
             return reasons.too_many(need, len(self.places))
         given = want.memory if want.given else None
-        if given is not None and (large := sum(_ever(place, given) for place in self.places)) < need:
+        if given is not None and (large := len(self.totals) - bisect_left(self.totals, given)) < need:
             return reasons.too_large(need, given, large, [place.total for place in self.places])
         claim = want.memory if want.share else None
         # a prediction alone never keeps a run from an idle device: it may be wrong

@@ -34,8 +34,10 @@ from engine.records import (
     Ok,
     Order,
     PlanReply,
+    Queued,
     QueueOrder,
     Rebuild,
+    Rehearsed,
     Reply,
     Request,
     Retry,
@@ -149,7 +151,7 @@ class Server:
                 return
             if isinstance(request, DryRun):
                 rehearsal = rehearsal or Rehearsal(self.daemon)
-                writer.write(encode(self.rehearse(rehearsal, request)))
+                writer.write(encode(await self.rehearse(rehearsal, request)))
             else:
                 writer.write(encode(await self.answer(request)))
             await writer.drain()
@@ -190,11 +192,16 @@ class Server:
         made = await asyncio.to_thread(plan, world, slots(daemon.sample), time.time(), daemon.readings.names)
         return PlanReply(made)
 
-    def rehearse(self, rehearsal: Rehearsal, request: DryRun) -> Reply:
+    async def rehearse(self, rehearsal: Rehearsal, request: DryRun) -> Reply:
         try:
-            return rehearsal.rehearse(request.wish)
+            found = rehearsal.rehearse(request.wish)
         except EngineError as error:
             return Failed(type(error).__name__, str(error))
+        if request.plan and isinstance(found.reply, Queued) and found.reply.needed:
+            # Beside the event loop: a long queue takes a while. Nobody else touches this rehearsal meanwhile.
+            turn = await asyncio.to_thread(rehearsal.turn, found.reply.row.id)
+            return Rehearsed((*found.told, *rehearsal.said(turn)), found.reply, turn)
+        return found
 
     async def answer(self, request: Request) -> Reply:
         try:
@@ -224,6 +231,8 @@ class Server:
             case QueueOrder():
                 return Ok(daemon.wishes.order_queue(request))
             case ListRuns():
+                if request.ended is not None:
+                    return daemon.readings.recent(request)
                 return Rows(daemon.readings.all_rows(), daemon.world.paused)
             case ShowRun():
                 return daemon.readings.detail(request.run)

@@ -54,8 +54,16 @@ class World:
         self.runs: dict[str, Run] = {}
         self.attempts: dict[str, set[str]] = {}
         """Of each run all attempts that were ever found, by the id they share."""
+        self.states: dict[str, str] = {}
+        """The state of each run, for counting."""
         self.waiting: set[str] = set()
         self.live: set[str] = set()
+        self.bound: set[str] = set()
+        """Those that wait and may have to wait for other runs, or for a time."""
+        self.line: list[Run] = []
+        """The queue as it was in the last round: nearly in order."""
+        self.moved: set[str] = set()
+        """Runs whose place or reason the last rounds changed; whoever tells of them empties it."""
         self.durations = Durations()
         self.paused: float | None = None
         """Since when nothing is started, by order."""
@@ -106,10 +114,14 @@ class World:
 
     def file(self, run: Run) -> None:
         """Put a run among those that wait or live, as its state is."""
+        self.states[run.id] = run.state
         self.waiting.discard(run.id)
         self.live.discard(run.id)
+        self.bound.discard(run.id)
         if run.state in WAITING:
             self.waiting.add(run.id)
+            if turns.is_bound(run):
+                self.bound.add(run.id)
         elif run.state in LIVE:
             self.live.add(run.id)
 
@@ -152,7 +164,7 @@ class World:
     def check_after(self, after: Sequence[str], option: str = "--after") -> tuple[str, ...]:
         """Turn what was typed behind --after into ids. Raises BadDependency for an unknown run or a circle."""
         found = []
-        circles = turns.circles(self.runs, self.waiting) if after else {}
+        circles = turns.circles(self.runs, self.waiting, self.bound) if after else {}
         for word in after:
             try:
                 run = self.find(word)
@@ -241,19 +253,26 @@ class World:
                 run.adopting = now
                 actions.append(Adopt(run_id))
         wants: list[Want] = []
+        said: dict[str, str] = {}
         queue = self.queue()
-        circles = turns.circles(self.runs, self.waiting)
+        circles = turns.circles(self.runs, self.waiting, self.bound) if self.bound else {}
+        paused = f"the queue is paused since {when.clock(self.paused, now)}" if self.paused is not None else ""
+        ends, gpus = self.durations.count, bool(slots)
         for place, run in enumerate(queue, 1):
-            run.place = place
-            self.expect(run, bool(slots) and run.spec.gpus != 0)
+            if run.place != place:
+                run.place = place
+                self.moved.add(run.id)
+            gpu = gpus and run.brief.gpus != 0
+            if run.estimated != (ends, gpu):
+                self.expect(run, gpu)
             if run.state == "held":
-                run.reason = f"held by you since {when.clock(run.held_at, now)}"
+                said[run.id] = f"held by you since {when.clock(run.held_at, now)}"
             elif circle := circles.get(run.id):
-                run.reason = f"waits in a circle: {' -> '.join(circle)}; stop one of them"
-            elif why := turns.waits_for(run, now, self.runs, self.last_attempt):
-                run.reason = why
-            elif self.paused is not None:
-                run.reason = f"the queue is paused since {when.clock(self.paused, now)}"
+                said[run.id] = f"waits in a circle: {' -> '.join(circle)}; stop one of them"
+            elif run.id in self.bound and (why := turns.waits_for(run, now, self.runs, self.last_attempt)):
+                said[run.id] = why
+            elif paused:
+                said[run.id] = paused
             else:
                 wants.append(claims.want(run, self.peaks))
         cpu_busy = [run_id for run_id in sorted(self.live) if CPU in self.runs[run_id].devices]
@@ -261,9 +280,13 @@ class World:
         free = claims.occupied(slots, live, self.elsewhere)
         running = self.running()
         made = decide(wants, free, self.cpu_slots, cpu_busy, now=now, limits=self.limits, running=running)
-        for run_id, reason in made.reasons.items():
-            self.runs[run_id].reason = reason
-        by_id = {want.id: want for want in wants}
+        for reasons_ in (said, made.reasons):
+            for run_id, reason in reasons_.items():
+                run = self.runs[run_id]
+                if run.reason != reason:
+                    run.reason = reason
+                    self.moved.add(run_id)
+        by_id = {want.id: want for want in wants} if made.starts else {}
         return actions + [self._start(by_id[run_id], devices) for run_id, devices in made.starts]
 
     def running(self) -> dict[str, list[str]]:
@@ -279,7 +302,12 @@ class World:
 
     def queue(self) -> list[Run]:
         """Give the runs that wait, in the order of the queue."""
-        return sorted((self.runs[run_id] for run_id in self.waiting), key=turns.place)
+        known = [run for run in self.line if run.id in self.waiting and self.runs[run.id] is run]
+        if len(known) < len(self.waiting):
+            known += [self.runs[run_id] for run_id in self.waiting - {run.id for run in known}]
+        known.sort(key=turns.place)  # hardly any work where they are in order
+        self.line = known
+        return [*known]
 
     def lineage(self, run_id: str) -> list[str]:
         """Give the attempts at a run that there are, the first first."""

@@ -7,16 +7,20 @@ offsets the database holds. Each burst is one transaction that holds rows and of
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import stat
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import store_own
 from engine.errors import StoreError
+from engine.store_apart import Apart
 from engine.store_open import REBUILD, Held, attached, locks, reading, who, writer
 from engine.store_read import Ingest
 from engine.store_scan import News, Scan
@@ -26,7 +30,12 @@ from engine.workspace import Workspace
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+log = logging.getLogger("engine")
+
 __all__ = ["Report", "Store", "reading"]
+
+SMALL = "512MB"
+"""What DuckDB may take in a process that leaves large amounts to another."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +69,25 @@ class Report:
 class Store:
     """Writes runs.duckdb of one workspace; its methods may be called from any thread, one at a time takes effect."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, apart: float = math.inf) -> None:
+        """apart: so many new bytes, and rebuilds, are left to a process of its own, so that this one stays small."""
         self.workspace = workspace
+        self.apart = apart
         self.path = workspace.database
         self._scan = Scan(workspace.runs)
         self._seen: tuple[int, int] | None = None
+        self._views: tuple[tuple[str, int, int], ...] | None = None
+        """How the files of people's own views were when they were put in."""
         self._mutex = threading.Lock()
         self._con: DuckDBPyConnection | None = None
         self._until = math.inf
+        self._helper: Apart | None = None
 
-    def catch_up(self, *, everything: bool = False) -> Report:
+    def catch_up(self, changed: Collection[str] | None = None, *, everything: bool = False) -> Report:
         """Write what is new in the run folders; opens the database only when there is something.
 
-        everything: look at all files of runs that have ended, too, which is else done each 20 seconds only.
+        changed: the runs that may have news, where that is known; others are looked at now and then only.
+        everything: look at all files of all runs at once.
         Never raises for the state of the file: a database that is damaged, newer than this program, read-only
         or full is told in `error`, one that somebody holds in `holder`.
         """
@@ -80,15 +95,25 @@ class Store:
             begun = time.monotonic()
             if self._inode() != self._seen:
                 self._scan.forget()  # the database is another one, or not there
+            trouble: Held | StoreError | None = None
             try:
-                news = self._scan.news(everything=everything)
+                if self._scan.blank:
+                    self._assume()
+            except (Held, StoreError) as error:
+                trouble = error
+            try:
+                news = self._scan.news(changed, everything=everything)
             except FileNotFoundError:
                 return Report()
             except OSError as error:
                 return Report(error=f"{self.workspace.runs} can't be read: {error.strerror}.")
-            if not news and self._seen is not None:
+            if not news and self._seen is not None and store_own.signature(self.workspace) == self._views:
                 return Report()
             try:
+                if trouble is not None:
+                    raise trouble
+                if news.backlog >= self.apart:
+                    return self._by_helper()
                 if not self.path.exists():
                     return self._anew(news, begun)
                 return self._burst(news, self.path, begun)
@@ -97,12 +122,33 @@ class Store:
             except StoreError as error:
                 return Report(backlog=news.backlog, error=str(error), seconds=time.monotonic() - begun)
 
+    def _assume(self) -> None:
+        """Ask the database what it holds, where it can be asked: else every file of every run would be opened."""
+        if not self.path.exists():
+            return
+        with attached(self._duck(), self.path):
+            con = self._duck()
+            if version(con) != VERSION:
+                return
+            con.execute(
+                "SELECT split_part(path, '/', 1), list(path ORDER BY path), list(inode ORDER BY path), "
+                "list(size ORDER BY path), list(f.mtime ORDER BY path), bool_or(ended IS NOT NULL), bool_or(promoted) "
+                "FROM files f LEFT JOIN runs USING (run_id) GROUP BY 1"
+            )
+            while rows := con.fetchmany(500):  # all at once, they would take more memory than the engine has else
+                for name, paths, *signs, ended, promoted in rows:
+                    signed = zip(*signs, strict=True)
+                    files = {path.partition("/")[2]: sign for path, sign in zip(paths, signed, strict=True)}
+                    self._scan.assume(name, files, ended=bool(ended), promoted=bool(promoted))
+
     def rebuild(self) -> Report:
         """Make the database anew beside the old one, then put it in its place. Raises StoreError.
 
         Whoever reads the old one goes on reading it. Tables that somebody added to it are not in the new one.
         """
         with self._mutex:
+            if self.apart < math.inf:
+                return self._by_helper(rebuild=True).check()
             begun = time.monotonic()
             writers = [pid for pid, mode in locks(self.path) if mode == "WRITE"]
             if writers:
@@ -118,6 +164,23 @@ class Store:
     def hurry(self, seconds: float) -> None:
         """Begin no transaction later than in so many seconds; what is left then is for the next engine to write."""
         self._until = time.monotonic() + seconds
+        if (helper := self._helper) is not None:
+            helper.hurry()
+
+    def _by_helper(self, *, rebuild: bool = False) -> Report:
+        """Let another process write. Raises Held, StoreError."""
+        if not rebuild and (others := [who(pid) for pid, _ in locks(self.path)]):
+            raise Held(", ".join(others))
+        self._helper = helper = Apart(self.workspace, rebuild=rebuild)
+        try:
+            if self._until < math.inf:
+                helper.hurry()
+            report = helper.report()
+        finally:
+            self._helper = None
+        self._scan.forget()
+        self._seen = self._inode()
+        return report
 
     def close(self) -> None:
         """Let go of DuckDB; the next burst starts it again."""
@@ -128,7 +191,7 @@ class Store:
 
     def _duck(self) -> DuckDBPyConnection:
         if self._con is None:
-            self._con = writer(self.workspace.root)
+            self._con = writer(self.workspace.root, SMALL if self.apart < math.inf else "2GB")
         return self._con
 
     def _inode(self) -> tuple[int, int] | None:
@@ -181,6 +244,7 @@ class Store:
                 ingest = Ingest(con, self.workspace.runs)
                 done = ingest.ingest(news)
                 con.execute("COMMIT")
+                self._put_views(con, path)
             held = max(held, time.monotonic() - opened)
             rows, read, passed = rows + done.rows, read + done.bytes, passed + done.passed
             for name in todo - news.todo.keys():
@@ -192,6 +256,15 @@ class Store:
         if path == self.path:
             self._seen = self._inode()
         return Report(rows, read, seconds=time.monotonic() - begun, held=held, passed=passed)
+
+    def _put_views(self, con: DuckDBPyConnection, path: Path) -> None:
+        """Put people's own views in where they or the database are others than at the last time."""
+        found = store_own.signature(self.workspace)
+        if found == self._views and path == self.path and self._seen == self._inode():
+            return
+        for problem in store_own.put(con, self.workspace):
+            log.warning("%s", problem)
+        self._views = found
 
     def _version(self, con: DuckDBPyConnection, path: Path) -> int:
         """Give the version of the tables. Raises StoreError for what is not ours, or newer."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.store_open import PATIENCE, reading
+from engine.store_own import MARK
 
 # People read views more than tables, and these first.
 FIRST = ("run_summary", "leaderboard", "metric_curve", "latest", "symbol_results", "gpu_hours", "runs", "params")
@@ -28,6 +29,11 @@ class Relation:
     comment: str
     columns: tuple[Column, ...]
 
+    @property
+    def own(self) -> bool:
+        """Whether it is a view that somebody saved."""
+        return self.kind == "view" and self.comment.startswith(MARK)
+
 
 def catalogue(database: Path, patience: float = PATIENCE) -> list[Relation]:
     """Give all tables and views, those that people read most first. Raises as engine.store_open.reading."""
@@ -48,6 +54,8 @@ def catalogue(database: Path, patience: float = PATIENCE) -> list[Relation]:
 
 
 def _place(relation: Relation) -> tuple[int, int, str]:
+    if relation.own:
+        return 0, 0, relation.name
     if relation.name in FIRST:
-        return 0, FIRST.index(relation.name), ""
-    return (2 if relation.name in LAST else 1), 0, relation.name
+        return 1, FIRST.index(relation.name), ""
+    return (3 if relation.name in LAST else 2), 0, relation.name

@@ -108,19 +108,22 @@ class Ingest:
     def ingest(self, news: News) -> Done:
         """Read what is new, up to the budget, and write it; the caller commits."""
         con = self.con
+        of, names = "", []
+        if news.present is None:  # a few of ten thousand
+            of, names = "WHERE id IN (SELECT unnest(?::VARCHAR[]))", [[*news.todo, *news.gone]]
         for name, run_id, ended, promoted in con.execute(
-            "SELECT id, run_id, ended IS NOT NULL, coalesce(promoted, false) FROM runs"
+            f"SELECT id, run_id, ended IS NOT NULL, coalesce(promoted, false) FROM runs {of}", names
         ).fetchall():
             self.ids[name] = run_id
             self.facts.ended |= {run_id} if ended else set()
             self.facts.promoted |= {run_id} if promoted else set()
-        self.next_run = max(self.ids.values(), default=0) + 1
+        self.next_run = con.execute("SELECT coalesce(max(run_id), 0) + 1 FROM runs").fetchall()[0][0]
         # fetchall: after fetchone DuckDB 2.0 holds the result open and refuses what needs the connection next.
         self.next_file = con.execute("SELECT coalesce(max(file_id), 0) + 1 FROM files").fetchall()[0][0]
         metric_ids = {name: metric_id for metric_id, name in con.execute("FROM metric_names").fetchall()}
         self.points = Points(con, metric_ids)
         try:
-            for name in (self.ids.keys() - news.present) | news.gone:
+            for name in news.gone if news.present is None else (self.ids.keys() - news.present) | news.gone:
                 self._forget_run(name)
             news.gone.clear()
             self._load_marks(list(news.todo))
@@ -143,10 +146,11 @@ class Ingest:
     # -- files ---------------------------------------------------------------------------------------------------
 
     def _load_marks(self, names: list[str]) -> None:
+        ids = [self.ids[name] for name in names if name in self.ids]
         found = self.con.execute(
             "SELECT file_id, path, run_id, inode, size, mtime, tail, passed FROM files "
-            "WHERE split_part(path, '/', 1) IN (SELECT unnest(?::VARCHAR[]))",
-            [names],
+            "WHERE run_id IS NULL OR run_id IN (SELECT unnest(?::INTEGER[]))",
+            [ids],
         ).fetchall()
         self.marks = {row[1]: Mark(*row) for row in found}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from engine import ids, when
 from engine.errors import UsageError
@@ -54,7 +54,8 @@ def moved(queue: Sequence[Run], run: Run, way: str) -> tuple[int, float]:
 
 def waits_for(run: Run, now: float, runs: Mapping[str, Run], last_attempt: Find) -> str:
     """Say what a run that is not held waits for before it may have devices, or nothing."""
-    for run_id in run.spec.after:
+    asked = run.brief
+    for run_id in asked.after:
         if run_id not in runs:
             return f"after {run_id}, which is gone; stop this one"
         last = last_attempt(run_id)
@@ -63,17 +64,17 @@ def waits_for(run: Run, now: float, runs: Mapping[str, Run], last_attempt: Find)
         if last.state in ENDED:
             return f"after {last.id}, which {_told(last.state)}: retry that one or stop this one"
         return f"after {last.id}, which is {last.state}"
-    for run_id in run.spec.after_any:
+    for run_id in asked.after_any:
         if run_id not in runs:
             return f"after {run_id}, which is gone; stop this one"
         last = last_attempt(run_id)
         if last.state not in ENDED:
             return f"after {last.id}, which is {last.state}, whatever its end"
-    if run.spec.begin is not None and run.spec.begin > now:
-        if run.spec.because and run.spec.retry:
-            tries = f"{run.spec.spent[1]} of {run.spec.retry.times}"
-            return f"tries again at {when.clock(run.spec.begin, now)} ({tries})"
-        return f"begins at {when.clock(run.spec.begin, now)}"
+    if asked.begin is not None and asked.begin > now:
+        if asked.because and asked.retry:
+            tries = f"{asked.spent[1]} of {asked.retry.times}"
+            return f"tries again at {when.clock(asked.begin, now)} ({tries})"
+        return f"begins at {when.clock(asked.begin, now)}"
     return ""
 
 
@@ -81,12 +82,20 @@ def _told(state: str) -> str:
     return {"failed": "failed", "stopped": "was stopped", "lost": "was lost"}.get(state, state)
 
 
-def circles(runs: Mapping[str, Run], waiting: Collection[str]) -> dict[str, list[str]]:
-    """Give, for each waiting run that can never start because of one, the runs that wait for each other in a circle."""
+def is_bound(run: Run) -> bool:
+    """Whether a run may have to wait for other runs, or for a time."""
+    return bool(run.brief.after or run.brief.after_any or run.brief.begin is not None)
+
+
+def circles(runs: Mapping[str, Run], waiting: Collection[str], bound: Iterable[str]) -> dict[str, list[str]]:
+    """Give, for each waiting run that can never start because of one, the runs that wait for each other in a circle.
+
+    bound: those of them that may wait for others at all.
+    """
     needs = {
         run_id: [other for other in (*spec.after, *spec.after_any) if other in waiting]
-        for run_id in waiting
-        if (spec := runs[run_id].spec).after or spec.after_any
+        for run_id in bound
+        if (spec := runs[run_id].brief).after or spec.after_any
     }
     behind: dict[str, list[str]] = {}
     for run_id, others in needs.items():

@@ -50,6 +50,11 @@ class Workspace:
         return self.root / "hooks.json"
 
     @property
+    def views(self) -> Path:
+        """Views of runs.duckdb that people saved, a file each."""
+        return self.root / "views"
+
+    @property
     def private(self) -> Path:
         """The engine's own folder, 0700: socket, lock, log."""
         return self.runs / ".engine"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
 import os
+import shutil
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from hypothesis import strategies as st
 
 from engine.client import Client, connect
 from engine.errors import EngineDown
@@ -23,10 +29,43 @@ settings.register_profile("paddock", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("PADDOCK_EXAMPLES", "paddock"))
 
+CHARACTERS = st.characters(exclude_categories=("Cs",))
+"""What st.text has by itself; but it finds that out in 6 s, trying every character there is."""
+
 ROOT = Path(__file__).resolve().parent.parent
 
+gc.disable()  # till all is imported: what is imported stays, and looking it over takes 0.6 s
 
-def wait_for(condition: Callable[[], Any], what: str = "", seconds: float = 20.0) -> Any:
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let each worker begin to import at another file, where it is the whole suite that runs.
+
+    In a fresh checkout the asserts of all files are rewritten, 9 s of CPU time; so each worker does its part of them
+    and finds the rest on the disk. What can't be imported, or warns, does so again when it is collected.
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is None or sys.dont_write_bytecode or [Path(arg).resolve() for arg in config.args] != [ROOT / "tests"]:
+        return
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    first = int(worker["workerid"].removeprefix("gw")) * len(files) // worker["workercount"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for path in files[first:] + files[:first]:
+            with contextlib.suppress(Exception):
+                importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # a million objects that no later round looks at
+    gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # so that nobody complains of objects left over at the end
+
+
+def wait_for(condition: Callable[[], Any], what: str = "", seconds: float = 60.0) -> Any:
     """Wait until the condition gives something true and give that; fail with `what` after some seconds."""
     give_up = time.monotonic() + seconds
     while True:
@@ -78,7 +117,7 @@ class Box:
     def rows(self) -> dict[str, RunRow]:
         return {row.id: row for row in self.client.call(ListRuns()).rows}
 
-    def state(self, run_id: str, *states: str, seconds: float = 20.0) -> RunRow:
+    def state(self, run_id: str, *states: str, seconds: float = 60.0) -> RunRow:
         """Wait until the run is in one of the states."""
         return wait_for(
             lambda: row if (row := self.row(run_id)).state in states else None, f"for {run_id} {states}", seconds
@@ -135,9 +174,26 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """runs.duckdb as a store leaves it where there are no runs: made once, as its 250 comments take 0.2 s."""
+    from engine.store import Store
+
+    workspace = Workspace(tmp_path_factory.mktemp("empty"))
+    workspace.prepare()
+    Store(workspace).catch_up().check()
+    return workspace.database
+
+
 @pytest.fixture
-def box(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
-    """A real engine with two CPU slots."""
+def database(workspace: Workspace, empty_database: Path) -> Path:
+    """The workspace's database, still empty."""
+    return Path(shutil.copy(empty_database, workspace.database))
+
+
+@pytest.fixture
+def box(workspace: Workspace, database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
+    """A real engine with two CPU slots, in a workspace where one has been before."""
     monkeypatch.setenv("ENGINE_CPU_SLOTS", "2")
     made = Box(workspace)
     yield made

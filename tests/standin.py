@@ -11,8 +11,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest  # 0.2 s of CPU time, at every call of what stands in for ssh
 
 
 def install(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

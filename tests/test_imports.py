@@ -29,19 +29,26 @@ def modules(package: str) -> list[Path]:
 
 
 @cache
-def imports(path: Path, *, types: bool = True) -> set[str]:
-    """Every module a file imports, at its top or inside a function; types: also what only a type checker reads."""
-    found: set[str] = set()
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if not types and isinstance(node, ast.If) and isinstance(node.test, ast.Name):
-            node.body = [ast.Pass()] if node.test.id == "TYPE_CHECKING" else node.body
-    for node in ast.walk(tree):
+def statements(path: Path) -> list[tuple[str, bool]]:
+    """The modules that a file imports, at its top or inside a function, and whether only for a type checker."""
+    found: list[tuple[str, bool]] = []
+    todo = [(node, False) for node in ast.parse(path.read_text()).body]
+    while todo:
+        node, types = todo.pop()
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            found += [(alias.name, types) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            found += [(name, types) for name in (node.module, *(f"{node.module}.{a.name}" for a in node.names))]
+        elif isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+            guard = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+            for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+                todo += [(inner, types or (guard and part == "body")) for inner in getattr(node, part, ())]
     return found
+
+
+def imports(path: Path, *, types: bool = True) -> set[str]:
+    """Every module a file imports; types: also what only a type checker reads."""
+    return {name for name, only in statements(path) if types or not only}
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))

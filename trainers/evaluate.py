@@ -49,10 +49,12 @@ class TrainWindows:
 
     def gather(self, numbers: Tensor, context: int | None = None, horizon: int | None = None) -> Batch:
         """Whole windows unless both are given."""
+        return self.dataset.gather(self.placed(numbers), context, horizon)
+
+    def placed(self, numbers: Tensor) -> Tensor:
+        """Where the windows start in the panel, on its device."""
         starts = self.starts[numbers]
-        if self.device.type == "cuda":
-            starts = starts.pin_memory().to(self.device, non_blocking=True)
-        return self.dataset.gather(starts, context, horizon)
+        return starts.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else starts
 
 
 def training_windows(family: Family, model: nn.Module, config: RunConfig, dataset: Dataset, processes: int) -> Any:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from inspect import unwrap
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -58,7 +61,7 @@ class Ranks:
 
     def wrap(self, loss: nn.Module) -> nn.Module:
         """The module whose backward leaves the mean over all ranks in the gradients."""
-        return loss if self.count == 1 else nn.parallel.DistributedDataParallel(loss)
+        return loss if self.count == 1 else _averaging(loss)
 
     def alone(self, wrapped: nn.Module, alone: bool) -> AbstractContextManager[None]:
         """Within it gradients only add up here: for all parts of a batch but the last, whose backward sends the sum."""
@@ -108,6 +111,23 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+def _averaging(loss: nn.Module) -> nn.Module:
+    """DistributedDataParallel of the loss, without torch's compiler in a run that compiles nothing.
+
+    It loads that, 2 s of every rank's start, for one setting and for a mark that only compiled code looks at.
+    """
+    ddp = nn.parallel.DistributedDataParallel
+    if "torch._dynamo" in sys.modules:
+        return ddp(loss)
+    inside = unwrap(ddp._inside_ddp_forward)
+    inside.__dict__.setdefault("__dynamo_disable", inside)
+    torch._dynamo = SimpleNamespace(utils=SimpleNamespace(get_optimize_ddp_mode=lambda: "ddp_optimizer"))  # its default
+    try:
+        return ddp(loss)
+    finally:
+        del torch._dynamo  # who asks for it from here on loads it
 
 
 def here() -> int:

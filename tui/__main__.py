@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 # Textual takes most of the time until the first frame: not for --help, and nothing heavier before it.
 
@@ -21,8 +23,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--readonly", action="store_true", help="look only: nothing can be started or stopped")
     parser.add_argument("--workspace", metavar="FOLDER", help="another folder than the current one")
     parser.add_argument("--host", metavar="USER@BOX[:/FOLDER]", help="look at a workspace there, over ssh; read only")
+    parser.add_argument(
+        "--theme",
+        choices=("dark", "light", "safe", "plain"),
+        help="safe: for the colour-blind; plain: the terminal's own 16 colours; else as last time",
+    )
+    parser.add_argument(
+        "--slow",
+        action="store_true",
+        help="for a slow line: numbers every 5 s, no little curves, 10 frames a second (or TEXTUAL_FPS)",
+    )
+    parser.add_argument(
+        "--keys",
+        nargs="?",
+        const="toml",
+        choices=("toml", "markdown"),
+        help="print every key by name, as the file that changes them, and leave",
+    )
+    parser.add_argument("--serve", action="store_true", help="show it in a browser on this machine instead")
+    parser.add_argument("--port", type=int, metavar="N", help="of --serve, 8000 if not told")
     options = parser.parse_args(argv)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if options.port is not None and not options.serve:
+        parser.error("--port is for --serve")
+    if options.keys:
+        return _print_keys(options.keys)
+    if options.serve:
+        return _serve(options)
+    # A browser's terminal is none: textual-serve names its driver and talks through pipes.
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
         print("tui needs a terminal. `engine ls` and `engine show RUN` say the same as text.", file=sys.stderr)
         return 2
     if options.workspace:
@@ -32,18 +60,59 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         os.environ["ENGINE_HOME"] = str(folder)
 
+    if options.slow:
+        os.environ.setdefault("TEXTUAL_FPS", "10")  # read when Textual is imported
     gc.disable()  # until the first frame: collections among what is only being imported take a tenth of the time
     from engine import workspace
+    from engine.errors import UsageError
+    from tui import keymap
     from tui.app import PaddockApp
 
+    try:
+        looks = {"theme": options.theme or "", "keys": keymap.load(), "slow": options.slow}
+    except UsageError as error:
+        print(f"tui: {error}", file=sys.stderr)
+        return error.exit_code
     if options.host:
-        return _far(options.host)
-    app = PaddockApp(workspace.find(), readonly=options.readonly)
+        return _far(options.host, looks)
+    app = PaddockApp(workspace.find(), readonly=options.readonly, **looks)
     app.run()
     return app.return_code or 0
 
 
-def _far(host: str) -> int:
+def _print_keys(form: str) -> int:
+    """The table of keys: with a person's own the file says which those are, markdown is of the program."""
+    from tui import keymap
+
+    print(keymap.default() if form == "toml" else keymap.markdown(), end="")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    """The same program in a browser, through textual-serve: whoever reaches the port can do all that you can."""
+    try:
+        from textual_serve.server import Server
+    except ModuleNotFoundError:
+        print("tui: --serve needs textual-serve: pip install 'paddock[serve]'.", file=sys.stderr)
+        return 2
+    if options.host:
+        print("tui: --serve shows workspaces of this machine; on the other one: tui --serve.", file=sys.stderr)
+        return 2
+    command = [sys.executable, "-m", "tui"]
+    command += [f"--{name}" for name in ("readonly", "slow") if getattr(options, name)]
+    command += ["--theme", options.theme] if options.theme else []
+    command += ["--workspace", str(Path(options.workspace).expanduser().absolute())] if options.workspace else []
+    port = options.port or 8000
+    print(f"http://localhost:{port} shows it, to programs of this machine only; ctrl+c ends it.", flush=True)
+    try:
+        Server(shlex.join(command), host="localhost", port=port, title="paddock").serve()
+    except OSError as error:
+        print(f"tui: port {port} can't be used: {error.strerror}. Another one: --port {port + 1}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _far(host: str, looks: dict[str, Any]) -> int:
     """Look at a workspace elsewhere; exit code of engine.errors when it is not reached."""
     from engine.errors import EngineError
     from tui.app import PaddockApp
@@ -56,7 +125,7 @@ def _far(host: str) -> int:
         return error.exit_code
     try:
         far.open()
-        app = PaddockApp(far.workspace, far=far)
+        app = PaddockApp(far.workspace, far=far, **looks)
         app.run()
     except EngineError as error:
         print(f"tui: {error}", file=sys.stderr)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
@@ -17,16 +17,17 @@ from engine.errors import EngineError
 from engine.notice import notice
 from engine.records import Reply, Request, RunRow
 from engine.workspace import Workspace
-from tui.beat import BEAT, news
+from tui.beat import BEAT, SLOW_BEAT, news
 from tui.feed import Feed, ask
-from tui.keys import EVERYWHERE, KEYS, bindings
+from tui.keys import EVERYWHERE, KEYS, bindings, use
 from tui.places import FIRST, modes
 from tui.reader import Reader, Reading
 from tui.screens.base import BaseScreen
 from tui.screens.run import RunScreen
 from tui.settings import Settings
 from tui.status import leaving
-from tui.theme import DARK, LIGHT, Palette
+from tui.theme import DARK, Palette
+from tui.themes import THEMES
 from tui.world import World
 
 if TYPE_CHECKING:
@@ -70,11 +71,29 @@ class PaddockApp(App[None]):
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, PaddockApp.Read)
 
-    def __init__(self, workspace: Workspace, *, readonly: bool = False, far: Far | None = None) -> None:
-        """far: the way to a workspace elsewhere; nothing can be changed there."""
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        readonly: bool = False,
+        far: Far | None = None,
+        theme: str = "",
+        keys: Mapping[str, str] | None = None,
+        slow: bool = False,
+    ) -> None:
+        """far: the way to a workspace elsewhere; nothing can be changed there. theme: one of THEMES, for this time.
+
+        keys: a person's own, by name (tui/keymap.py). slow: draw seldom and little, for a line of few bytes.
+        """
         super().__init__()
+        use(keys or {})
+        self.set_keymap(dict(keys or {}))
+        self.slow = slow
+        if slow:
+            self.animation_level = "none"
         readonly = readonly or far is not None
         self.workspace = workspace
+        self.far = far is not None
         self.readonly = readonly
         self.settings = Settings()
         self.marked: frozenset[str] = frozenset()
@@ -88,9 +107,10 @@ class PaddockApp(App[None]):
         self.x_axis, self.smooth, self.log_scale = "step", False, False
         self.feed = Feed(workspace, lambda world: self._post(self.Told(world)), may_start=not readonly)
         self.reader = self._new_reader(far)
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        self.theme = DARK.name
+        for known in THEMES.values():
+            self.register_theme(known)
+        remembered = self.settings.get("theme", "")
+        self.theme = THEMES[theme].name if theme else remembered if remembered in self.available_themes else DARK.name
         self._palette: Palette | None = None
 
     def _new_reader(self, far: Far | None) -> Reader:
@@ -116,11 +136,15 @@ class PaddockApp(App[None]):
     def _watch_theme(self, theme_name: str) -> None:
         self._palette = None
         super()._watch_theme(theme_name)
+        if self.is_running:
+            self.remember("theme", theme_name)
 
     def on_mount(self) -> None:
         # After the first frame: nobody should wait for an engine to see the screen.
         self.call_after_refresh(self._begin)
-        self.set_interval(BEAT, self._tick)
+        self.set_interval(SLOW_BEAT if self.slow else BEAT, self._tick)
+        if self.settings.trouble:
+            self.notify(self.settings.trouble, severity="warning", timeout=10)
 
     def _begin(self) -> None:
         if not gc.isenabled():  # switched off in __main__; what is there by now stays for good
@@ -244,13 +268,14 @@ class PaddockApp(App[None]):
         while len(self.screen_stack) > 1:
             self.pop_screen()
 
-    def action_new_run(self) -> None:
+    def action_new_run(self, like: str = "") -> None:
+        """The form of a new run; like: a run that it is a clone of."""
         if self.refuse():
             return
         from tui.screens.new import NewRunScreen
 
         if not isinstance(self.screen, NewRunScreen):
-            self.push_screen(NewRunScreen())
+            self.push_screen(NewRunScreen(like))
 
     def action_keys(self) -> None:
         from tui.screens.help import HelpScreen
@@ -263,7 +288,16 @@ class PaddockApp(App[None]):
             self.feed.start_engine()
 
     def action_switch_theme(self) -> None:
-        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+        """To the next of ours."""
+        names = [theme.name for theme in THEMES.values()]
+        here = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(here + 1) % len(names)]
+        self.notify(f"theme: {list(THEMES)[names.index(self.theme)]}", timeout=2)
+
+    def remember(self, name: str, value: Any) -> None:
+        """Keep a choice of looks for the next time; say so where that fails."""
+        if trouble := self.settings.put(name, value):
+            self.notify(trouble, severity="warning", timeout=8)
 
     def action_leave(self) -> None:
         self.exit(message=leaving(self.world) if self.world.known else None)

@@ -7,6 +7,8 @@ from tui.world import World
 
 BEAT = 1.0
 """Seconds between two looks at what only counts on: numbers, curves, clocks."""
+SLOW_BEAT = 5.0
+"""The same with --slow."""
 
 NUMBERS = frozenset({
     "step", "steps", "epoch", "loss", "metric", "best", "naive", "skill", "steps_per_s", "windows_per_s", "eta",

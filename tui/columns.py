@@ -29,6 +29,8 @@ class Column(Generic[Row]):
     flex: int = 0
     clock: bool = False
     """Its text changes with the clock alone."""
+    moves: bool = False
+    """A little picture that moves all the time: left out with --slow."""
 
 
 def fit(columns: Sequence[Column[Row]], width: int, gap: int = 2) -> list[tuple[Column[Row], int]]:
@@ -106,7 +108,7 @@ RUNNING: tuple[Column[RunRow], ...] = (
     Column("PROGRESS", 19, _progress, rank=1),
     Column("EPOCH", 7, lambda row, _: cell(present.epochs(row), "rest"), rank=8),
     Column("STEP", 11, lambda row, _: cell(present.steps(row), "rest"), rank=10, right=True),
-    Column("", 10, _spark, rank=5),
+    Column("", 10, _spark, rank=5, moves=True),
     Column("LOSS", 7, lambda row, _: cell(present.number(row.loss)), rank=2, right=True),
     Column("VAL", 6, lambda row, _: _metric(row.metric), right=True),
     Column("vs NAIVE", 8, _skill, right=True),

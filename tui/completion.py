@@ -91,7 +91,7 @@ def complete(text: str, at: int, catalogue: Catalogue, *, asked: bool = False, m
     typed = typed.lstrip('"')
     solid = [token for token in found if token.kind not in (SPACE, COMMENT)]
     before = [token for token in solid if token.end <= (under.start if under is not None else here)]
-    names = relations_in(solid, catalogue)
+    names = relations_in([token for token in solid if token is not under], catalogue)
     if before and before[-1].text == "." and (under is not None or before[-1].end == here):
         return Completion(begin, _fitting(_columns_after_dot(before, names, catalogue), typed)[:most])
     if not asked and len(typed) < LEAST:

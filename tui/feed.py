@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from engine.client import Client, connect
 from engine.errors import EngineDown, EngineError
-from engine.records import Reply, Request
+from engine.records import Ok, Reply, Request
 from engine.workspace import Workspace
 from tui.world import AWAY, CONNECTED, CONNECTING, Link, World
 
@@ -112,3 +112,21 @@ def ask(workspace: Workspace, request: Request) -> Reply:
     """One question over a connection of its own. Blocks: call it in a worker. Raises engine.errors."""
     with connect(workspace, start=False) as client:
         return client.call(request)
+
+
+def ask_all(workspace: Workspace, requests: Sequence[Request]) -> Reply:
+    """Many wishes over one connection, each tried. Raises EngineError that tells those that were refused."""
+    refused: list[str] = []
+    with connect(workspace, start=False) as client:
+        for request in requests:
+            try:
+                client.call(request)
+            except EngineDown:
+                raise
+            except EngineError as error:
+                refused.append(str(error))
+    if refused:
+        done = len(requests) - len(refused)
+        more = f" And {len(refused) - 3:,} more." if len(refused) > 3 else ""
+        raise EngineError(f"{done:,} of {len(requests):,} done. {' '.join(refused[:3])}{more}")
+    return Ok()

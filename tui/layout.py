@@ -21,16 +21,19 @@ class Plan:
     detail: int
     columns: int
     """Panes of the detail: loss, error, log."""
+    outlook: int = 1
+    """The line that says whether anything is wrong, and the alerts below it."""
 
 
-def plan(width: int, height: int, devices: int, running: int, queued: int, finished: int) -> Plan:
+def plan(width: int, height: int, devices: int, running: int, queued: int, finished: int, alerts: int = 0) -> Plan:
     """Lists get what they need first, within bounds; the charts of the chosen run take all that is left.
 
-    width, height: of the terminal. devices: lines of the devices panel. The rest: amounts of runs.
+    width, height: of the terminal. devices: lines of the devices panel. The rest: amounts of runs, and of alerts.
     """
     roomy = width >= 100 and height >= 30
     frame = 2 if roomy else 1
-    body = height - 2
+    outlook = 1 + min(alerts, 3 if roomy and height >= 40 else 1)
+    body = height - 2 - outlook
     beside = width >= 116
     device_lines = min(devices, max(1, body // 6) if not roomy else max(3, body // 5))
     top = device_lines + frame
@@ -45,14 +48,14 @@ def plan(width: int, height: int, devices: int, running: int, queued: int, finis
         detail = left - lists
         if detail < LEAST_CHARTS or nothing:
             lists, detail = left, 0
-        return Plan(frame, top, run, True, lists, lists, detail, 3 if width >= 150 else 2)
+        return Plan(frame, top, run, True, lists, lists, detail, 3 if width >= 150 else 2, outlook)
     queue = min(_lines(queued, 1, 99) + frame, max(3, 2 * left // 5))
     rest = left - queue
     wanted = max(5, min(_lines(finished, 1, 99) + frame, rest // 3))
     detail = rest - wanted
     if detail < LEAST_CHARTS or nothing:
-        return Plan(frame, top, run, False, queue, rest, 0, 0)
-    return Plan(frame, top, run, False, queue, wanted, detail, 1 if width < 90 else 2)
+        return Plan(frame, top, run, False, queue, rest, 0, 0, outlook)
+    return Plan(frame, top, run, False, queue, wanted, detail, 1 if width < 90 else 2, outlook)
 
 
 def _lines(rows: int, least: int, most: int) -> int:

@@ -29,13 +29,21 @@ class Place:
 
 PLACES: tuple[Place, ...] = (
     Place("1", "dashboard", "dashboard", "tui.screens.dashboard:DashboardScreen"),
+    Place("2", "runs", "all runs", "tui.screens.runs:RunsScreen"),
     Place("3", "run", "the chosen run", action="app.open_chosen"),
+    Place("4", "compare", "the marked runs side by side", "tui.screens.compare:CompareScreen"),
+    Place("5", "best", "the leaderboard, and promotion", "tui.screens.best:BestScreen"),
     Place("7", "sql", "questions in SQL", "tui.screens.sql:SqlScreen"),
     Place("8", "new", "a new run, from a form", action="app.new_run"),
 )
 """6 is kept free for sweeps."""
 
 FIRST = PLACES[0].name
+
+
+def is_place(name: str) -> bool:
+    """Whether a digit leads there."""
+    return any(place.name == name for place in PLACES)
 
 
 def _make(screen: str) -> Screen[Any]:

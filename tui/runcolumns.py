@@ -1,96 +1,182 @@
-"""Columns of the lists about one run: its checkpoints, and its results by symbol."""
+"""The columns that the list of all runs can show: each with what fills it and what it sorts by."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
+from engine.query_fields import Known, Stored, best, skill, took
+from engine.records import ENDED, LIVE, WAITING, RunRow
 from tui import present
 from tui.columns import Column
-from tui.details import moment
 from tui.present import Cell, cell
 
-if TYPE_CHECKING:
-    from engine.store_upclose import Scored
-    from tui.upclose import Checkpoint
+Key = float | str | None
+Columns = Mapping[Stored, Mapping[str, str | float]]
+USUAL = ("state", "val_pct_mae", "skill", "took", "ago", "family", "tags", "about")
+"""The columns of somebody who has chosen none yet, those first that a narrow terminal should show."""
 
 
-def _step(row: Checkpoint, _: float) -> Cell:
-    return cell(f"{row.saved.step:,}", "strong")
+@dataclass(frozen=True)
+class RunColumn:
+    """key: what it sorts by, None where a run has nothing there: that comes last both ways.
+
+    down: whether the largest come first when one begins to sort by it. asked: its name in SQL, "" where there is none.
+    """
+
+    name: str
+    title: str
+    width: int
+    fill: Callable[[RunRow, float], Cell]
+    key: Callable[[RunRow, float], Key]
+    help: str
+    right: bool = False
+    flex: int = 0
+    clock: bool = False
+    down: bool = False
+    asked: str = ""
+    age: bool = False
+    """The cell tells how long ago it was: what comes last has the smallest one."""
+
+    def arrow(self, *, down: bool) -> str:
+        return "↓" if down != self.age else "↑"
+
+    def column(self, arrow: str = "") -> Column[RunRow]:
+        title = self.title + arrow
+        width = max(self.width, len(title))
+        return Column(title, width, self.fill, right=self.right, flex=self.flex, clock=self.clock)
 
 
-def _when(row: Checkpoint, _: float) -> Cell:
-    return cell(moment(row.saved.t), "rest")
+def _amount(value: float | None, shown: Callable[[float | None], str], role: str = "text") -> Cell:
+    return cell(shown(value), role if value is not None else "faint")
 
 
-def _value(row: Checkpoint, _: float) -> Cell:
-    return cell(present.metric(row.saved.value), "good bold" if row.saved.best else "text")
+def _state(row: RunRow, _: float) -> Cell:
+    return cell(row.state, present.STATE_ROLES.get(row.state, "rest"))
 
 
-def _best(row: Checkpoint, _: float) -> Cell:
-    return cell("◆ best", "good") if row.saved.best else ()
+STATE_ORDER = {state: place for place, state in enumerate((
+    "orphaned", "running", "paused", "stopping", "finishing", "starting", "queued", "held", "failed", "lost", "stopped",
+    "ok",
+))}  # fmt: skip
 
 
-def _size(row: Checkpoint, _: float) -> Cell:
-    return cell(present.size(row.saved.bytes) if row.saved.bytes is not None else present.NONE)
+def _took(row: RunRow, now: float) -> Cell:
+    return _amount(present.elapsed(row, now), present.duration, "rest")
 
 
-def _kept(row: Checkpoint, _: float) -> Cell:
-    return cell("kept", "ours") if row.kept else cell("deleted", "faint")
+def _ago(row: RunRow, now: float) -> Cell:
+    return cell(present.ago(now - row.submitted) if row.submitted else present.NONE, "rest")
 
 
-def _path(row: Checkpoint, _: float) -> Cell:
-    return cell(row.saved.path, "rest")
+def _ended(row: RunRow, now: float) -> Cell:
+    return _amount(None if row.ended is None else now - row.ended, present.ago, "rest")
 
 
-CHECKPOINTS: tuple[Column[Checkpoint], ...] = (
-    Column("STEP", 11, _step, right=True),
-    Column("VAL PCT_MAE", 11, _value, right=True),
-    Column("", 6, _best),
-    Column("SIZE", 10, _size, rank=1, right=True),
-    Column("KEPT", 7, _kept),
-    Column("SAVED", 14, _when, rank=2),
-    Column("FOLDER", 20, _path, rank=3, flex=1),
-)
+def _done(row: RunRow, _: float) -> Cell:
+    part = present.progress(row)
+    bar = present.bar(part, 8, "bar rest" if row.state in ENDED else "bar")
+    return (*bar, (f" {present.percent(row):>4}", "rest" if row.state in ENDED else "text"))
 
 
-def _number(value: float | None, role: str = "text") -> Cell:
-    return cell(present.metric(value), role)
+def _tags(row: RunRow, _: float) -> Cell:
+    return cell(" ".join(f"#{tag}" for tag in row.tags), "second")
 
 
-def _symbol(row: Scored, _: float) -> Cell:
-    return cell(row.symbol, "strong")
+def about(row: RunRow, _: float = 0.0) -> Cell:
+    """The one thing to know of a run: why it waits, what is wrong, how it ended, else what it is."""
+    if row.state in WAITING:
+        return present.reason(row)
+    if row.state in LIVE:
+        return tuple(part for part in present.note(row) if part[1] != "second")
+    told = present.cause(row)
+    if row.state == "ok":  # the tags stand in a column of their own
+        parts = [(f"{row.name}  ", "text")] if row.name else []
+        told = (*parts, (row.what or ("defaults" if not parts else ""), "rest"))
+    return ((f"✎ {row.note}  ", "attention"), *told) if row.note else told
 
 
-def _error(row: Scored, _: float) -> Cell:
-    return _number(row.pct_mae)
+def _text(value: str, role: str = "text") -> Cell:
+    return cell(value or present.NONE, role if value else "faint")
 
 
-def _naive(row: Scored, _: float) -> Cell:
-    return _number(row.naive, "attention")
+# What a run is called comes first in every list and is not chosen; its cell is told by the list, which knows the folds.
+CATALOG: dict[str, RunColumn] = {column.name: column for column in (
+    RunColumn("state", "STATE", 9, _state, lambda r, _: STATE_ORDER.get(r.state, 99), "its state", asked="state"),
+    RunColumn("family", "FAMILY", 8, lambda r, _: cell(r.family, "rest"), lambda r, _: r.family, "its family",
+              asked="family"),
+    RunColumn("name", "NAME", 14, lambda r, _: _text(r.name), lambda r, _: r.name or None, "its name", asked="name"),
+    RunColumn("val_pct_mae", "VAL", 7, lambda r, _: _amount(best(r), present.metric, "strong"), lambda r, _: best(r),
+              "validation error in per cent, of the best checkpoint", right=True, asked="val_pct_mae"),
+    RunColumn("last_val", "LAST VAL", 8, lambda r, _: _amount(r.metric, present.metric), lambda r, _: r.metric,
+              "validation error of the last validation", right=True),
+    RunColumn("skill", "vs NAIVE", 8, lambda r, _: present.skill_cell(skill(r)), lambda r, _: skill(r),
+              "how much better than the naive forecast", right=True, down=True, asked="skill"),
+    RunColumn("loss", "LOSS", 8, lambda r, _: _amount(r.loss, present.number), lambda r, _: r.loss,
+              "the last training loss", right=True, asked="loss"),
+    RunColumn("spark", "CURVE", 10, lambda r, _: cell(present.spark(present.squeeze(r.spark, 10), 10), "spark"),
+              lambda r, _: None, "the loss of late"),
+    RunColumn("done", "DONE", 13, _done, lambda r, _: present.progress(r), "how far it is", down=True),
+    RunColumn("steps", "STEPS", 7, lambda r, _: _amount(r.step, present.count, "rest"), lambda r, _: r.step,
+              "steps that are done", right=True, down=True, asked="steps"),
+    RunColumn("epoch", "EPOCH", 7, lambda r, _: _text(present.epochs(r), "rest"), lambda r, _: r.epoch,
+              "epochs that are done", down=True),
+    RunColumn("took", "TOOK", 7, _took, took,
+              "how long it ran, or has been running", right=True, clock=True, down=True, asked="took"),
+    RunColumn("eta", "ETA", 7, lambda r, _: _amount(r.eta, present.duration), lambda r, _: r.eta,
+              "how long it still takes", right=True),
+    RunColumn("ago", "AGO", 4, _ago, lambda r, _: r.submitted or None, "how long ago it was queued", right=True,
+              clock=True, down=True, asked="submitted", age=True),
+    RunColumn("ended", "ENDED", 5, _ended, lambda r, _: r.ended, "how long ago it ended", right=True, clock=True,
+              down=True, asked="ended", age=True),
+    RunColumn("on", "ON", 6, lambda r, _: _text(present.where(r), "rest"), lambda r, _: ",".join(r.labels) or None,
+              "the devices it has or had"),
+    RunColumn("steps_per_s", "STEP/S", 6, lambda r, _: _amount(r.steps_per_s, present.rate, "rest"),
+              lambda r, _: r.steps_per_s, "steps a second", right=True, down=True),
+    RunColumn("windows_per_s", "WIN/S", 6, lambda r, _: _amount(r.windows_per_s, present.rate, "rest"),
+              lambda r, _: r.windows_per_s, "windows a second", right=True, down=True),
+    RunColumn("gpu_memory", "GPU MEM", 9, lambda r, _: _amount(r.device_memory, present.size, "rest"),
+              lambda r, _: r.device_memory, "memory on its device", right=True, down=True),
+    RunColumn("memory", "MEMORY", 9, lambda r, _: _amount(r.memory, present.size, "rest"), lambda r, _: r.memory,
+              "memory of its processes", right=True, down=True, asked="memory"),
+    RunColumn("attempt", "TRY", 3, lambda r, _: cell(str(r.attempt), "rest" if r.attempt > 1 else "faint"),
+              lambda r, _: r.attempt, "which attempt at the run it is", right=True, down=True, asked="attempt"),
+    RunColumn("priority", "PRIO", 4, lambda r, _: cell(str(r.priority), "rest" if r.priority else "faint"),
+              lambda r, _: r.priority, "its priority", right=True, down=True, asked="priority"),
+    RunColumn("commit", "COMMIT", 8, lambda r, _: _text(r.commit[:7] + "*" * (r.dirty and bool(r.commit)), "rest"),
+              lambda r, _: r.commit or None, "its commit; * is with changes", asked="commit"),
+    RunColumn("tags", "TAGS", 14, _tags, lambda r, _: " ".join(r.tags) or None, "its tags"),
+    RunColumn("note", "NOTE", 18, lambda r, _: _text(r.note), lambda r, _: r.note or None, "its note", flex=1,
+              asked="note"),
+    RunColumn("what", "WHAT", 20, lambda r, _: _text(r.what, "rest"), lambda r, _: r.what or None,
+              "what was set by hand, or its command", flex=1),
+    RunColumn("about", "ABOUT", 18, about, lambda r, _: present.plain(about(r)) or None,
+              "why it waits, what is wrong, how it ended, else what it is", flex=2),
+)}  # fmt: skip
 
 
-def _skill(row: Scored, _: float) -> Cell:
-    return present.skill_cell(row.skill)
+def stored_column(name: str, known: Known, columns: Columns) -> RunColumn | None:
+    """The column of a setting or metric by its name; None when the database has no such thing."""
+    found = known.find(name)
+    if not found:
+        return None
+
+    def value(row: RunRow, _: float) -> Key:
+        return next((got for one in found if (got := columns.get(one, {}).get(row.id)) is not None), None)
+
+    def fill(row: RunRow, _: float) -> Cell:
+        got = value(row, _)
+        shown = _setting(got) if found[0].of == "param" else present.number(got if isinstance(got, float) else None)
+        return cell(shown, "text" if got is not None else "faint")
+
+    param = found[0].of == "param"
+    what = f"the setting {', '.join(one.name for one in found)}" if param else "a metric, as the database knows it"
+    title = name.removeprefix("last.").rpartition(".")[2]
+    return RunColumn(name, title.upper()[:14], 8, fill, value, what, right=True, down=False, asked=name)
 
 
-def _direction(row: Scored, _: float) -> Cell:
-    return cell(f"{100 * row.dir_acc:.1f} %" if row.dir_acc is not None else present.NONE)
-
-
-def _crps(row: Scored, _: float) -> Cell:
-    return _number(row.crps)
-
-
-def _windows(row: Scored, _: float) -> Cell:
-    return cell(f"{row.windows:,}" if row.windows is not None else present.NONE, "rest")
-
-
-SYMBOLS: tuple[Column[Scored], ...] = (
-    Column("SYMBOL", 8, _symbol),
-    Column("vs NAIVE", 8, _skill, right=True),
-    Column("PCT_MAE", 7, _error, right=True),
-    Column("NAIVE", 7, _naive, rank=1, right=True),
-    Column("DIRECTION", 9, _direction, rank=3, right=True),
-    Column("CRPS", 7, _crps, rank=4, right=True),
-    Column("WINDOWS", 7, _windows, rank=2, right=True),
-)
+def _setting(value: Key) -> str:
+    """As people write it: 0.0003, 64, adamw."""
+    if value is None:
+        return present.NONE
+    return value[:24] if isinstance(value, str) else f"{value:.6g}"

@@ -17,8 +17,8 @@ from tui.present import Cell
 
 MOST = 100_000
 """Rows of a result that are fetched; more are told in the title and come with a LIMIT of one's own, or an export."""
-MEASURED = 500
-"""Rows that the width of a column is taken from."""
+MEASURED = 1000
+"""Rows that the width of a column of text is taken from."""
 WIDEST = 48
 Row = tuple[Any, ...]
 
@@ -75,8 +75,8 @@ def _name(node: Node, _: float) -> Cell:
 
 
 NODES: tuple[Column[Node], ...] = (
-    Column("", 20, _name, flex=1),
-    Column("", 9, lambda node, _: present.cell(node.about, "rest"), rank=1, right=True),
+    Column("NAME", 14, _name, flex=1),
+    Column("TYPE", 9, lambda node, _: present.cell(node.about, "rest"), rank=1, right=True),
 )
 
 
@@ -118,35 +118,54 @@ def shown(value: Any) -> str:
 
 
 def columns(answer: Answer) -> list[Column[tuple[int, Row]]]:
-    """A column for each of the answer's, as wide as its first rows need; numbers stand to the right."""
+    """A column for each of the answer's: no number is cut, text is as wide as a sample needs; call it in a worker.
+
+    Numbers stand to the right.
+    """
     found = []
     for place, name in enumerate(answer.names):
         type_ = answer.types[place] if place < len(answer.types) else ""
-        widths = (len(shown(row[place])) for row in answer.rows[:MEASURED])
-        width = min(WIDEST, max([len(name), *widths]))
-        right = is_number(type_)
-        role = "text" if right or is_time(type_) else "rest" if type_ == "BOOLEAN" else "text"
-        found.append(Column(name, max(1, width), _filler(place, role), right=right))
+        sample = [row[place] for row in answer.rows[:: 1 + len(answer.rows) // MEASURED]]
+        if number := is_number(type_):
+            values = [row[place] for row in answer.rows]
+            fine = [value for value in values if not _nothing(value)]
+            sample += [min(fine), max(fine)] if fine else []
+            text = _decimal(values) or shown
+        else:
+            text = shown
+        width = min(WIDEST, max([len(name), *(len(text(value)) for value in sample)]))
+        found.append(Column(name, max(1, width), _filler(place, text), right=number))
     return found
 
 
-def _filler(place: int, role: str) -> Callable[[tuple[int, Row], float], Cell]:
+def _decimal(sample: Sequence[Any]) -> Callable[[Any], str] | None:
+    """Write floats of one size with as many decimals as they need, so that their points stand below each other."""
+    values = [abs(value) for value in sample if isinstance(value, float) and math.isfinite(value) and value != 0]
+    if not values or len(values) < sum(isinstance(value, float) for value in sample) / 2:
+        return None
+    least, most = min(values), max(values)
+    if most >= 1e7 or least < 1e-4 or most / least > 1e5:
+        return None
+    places = max(0, min(6, 5 - math.floor(math.log10(most))))
+    needed = max(len(f"{value:.{places}f}".rstrip("0").partition(".")[2]) for value in values[:MEASURED])
+    return lambda value: f"{value:.{needed}f}" if isinstance(value, float) and math.isfinite(value) else shown(value)
+
+
+def _filler(place: int, text: Callable[[Any], str]) -> Callable[[tuple[int, Row], float], Cell]:
     def fill(row: tuple[int, Row], _: float) -> Cell:
         value = row[1][place]
-        if value is None:
-            return (("NULL", "faint"),)
-        return ((shown(value), role),)
+        return (("NULL", "faint"),) if value is None else ((text(value), "text"),)
 
     return fill
 
 
 def title(answer: Answer) -> str:
     """Rows and time; a result that was cut says so."""
-    amount = f"first {len(answer.rows):,} rows, there are more" if answer.more else _rows(len(answer.rows))
+    amount = f"first {len(answer.rows):,} rows, there are more" if answer.more else rows(len(answer.rows))
     return f"{amount} · {took(answer.seconds)}"
 
 
-def _rows(amount: int) -> str:
+def rows(amount: int) -> str:
     return f"{amount:,} row" if amount == 1 else f"{amount:,} rows"
 
 

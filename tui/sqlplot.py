@@ -6,17 +6,20 @@ import datetime
 import math
 from typing import Any
 
+from engine.series import decimate
 from engine.store_sql import Answer
+from tui.charts import Curve, Picture
 from tui.sql import is_number, is_time
-from tui.widgets.chart import Curve, Picture
 
 CURVES = 8
 """More are told, not drawn: nobody could tell them apart."""
+POINTS = 2000
+"""Stretches of x that keep their extremes; more than any terminal has dots."""
 ROLES = ("ours", "second", "good", "attention", "spark", "trouble", "strong", "rest")
 
 
 def picture(answer: Answer, version: object) -> Picture:
-    """Give a picture that says itself why there is nothing to draw."""
+    """Give a picture that says itself why there is nothing to draw; of many rows it takes a while: in a worker."""
     numbers = [place for place, type_ in enumerate(answer.types) if is_number(type_)]
     times = [place for place, type_ in enumerate(answer.types) if is_time(type_)]
     texts = [place for place, type_ in enumerate(answer.types) if type_ == "VARCHAR"]
@@ -41,7 +44,7 @@ def picture(answer: Answer, version: object) -> Picture:
         start = min((x for xs, _ in curves.values() for x in xs if math.isfinite(x)), default=0.0)
         x_name = f"{x_name}, seconds"
     drawn = [
-        Curve(name, *_sorted([x - start for x in xs], values), ROLES[place])
+        Curve(name, *decimate(*_sorted([x - start for x in xs], values), POINTS), ROLES[place])
         for place, (name, (xs, values)) in enumerate(list(curves.items())[:CURVES])
     ]
     more = len(curves) - len(drawn)

@@ -78,12 +78,15 @@ def engine_parts(world: World) -> list[Part]:
 
 
 def away_line(world: World, now: float) -> list[Part]:
-    """Why the engine does not answer and what happens next; empty when all is well."""
+    """What starts the engine, what happens next, and why it does not answer; empty when all is well.
+
+    The reason comes last: it names the workspace, whose path may be longer than the screen is wide.
+    """
     if world.link.state != AWAY:
         return []
     wait = max(0, round(world.link.retry_at - now))
-    parts: list[Part] = [("▲ ", "attention"), (world.link.why, "attention")]
-    return [*parts, (f"   trying again in {wait}s   ", "rest"), ("E", "key"), (" starts the engine", "rest")]
+    first: list[Part] = [("▲ ", "attention"), ("E", "key"), (" starts the engine   ", "rest")]
+    return [*first, (f"trying again in {wait}s   ", "rest"), (world.link.why, "attention")]
 
 
 def foot_line(where: str, width: int, *, readonly: bool) -> tuple[list[Part], list[Link]]:

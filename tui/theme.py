@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from rich.color import Color as RichColor
 from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
@@ -112,6 +113,8 @@ ROLES: dict[str, tuple[str, str, bool]] = {
     "good": ("success", "", False),
     "attention": ("warning", "", False),
     "trouble": ("error", "", False),
+    "good weak": ("success-muted", "", False),
+    "trouble weak": ("error-muted", "", False),
     "spark": ("accent", "", False),
     "key": ("primary", "", True),
     "head": ("rest", "", False),
@@ -147,6 +150,8 @@ FALLBACK = {
     "cursor": "primary-muted",
     "cursor-faint": "surface-lighten-1",
     "strong": "foreground",
+    "success-muted": "success",
+    "error-muted": "error",
     "band": "primary-muted",
     **{
         f"run-{i}": name
@@ -160,7 +165,7 @@ FALLBACK = {
 class Styles(dict[str, Style]):
     """Styles by role; those of a role on a ground are made when they are first asked for."""
 
-    def __init__(self, grounds: Mapping[str, str]) -> None:
+    def __init__(self, grounds: Mapping[str, str | RichColor]) -> None:
         super().__init__()
         self._grounds = grounds
 
@@ -208,7 +213,7 @@ class Palette:
         return self.styles[role]
 
     @staticmethod
-    def _color(variables: Mapping[str, str], name: str) -> str:
+    def _color(variables: Mapping[str, str], name: str) -> str | RichColor:
         for key in (name, FALLBACK.get(name, ""), "foreground"):
             if key not in variables:
                 continue
@@ -216,6 +221,8 @@ class Palette:
                 color = _parse(variables[key])
             except ColorParseError:  # "auto 60%" and the like need a background to be a colour
                 continue
+            if color.ansi is not None:  # one of the terminal's own 16
+                return color.rich_color
             background = _parse(variables.get("background", "#000000")) if color.a < 1 else color
             return (background.blend(color.with_alpha(1), color.a) if color.a < 1 else color).hex6
         return "#808080"

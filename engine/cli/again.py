@@ -100,12 +100,9 @@ def patch_of(detail: RunDetail) -> str:
     """Give code.patch of a run, empty if it has none."""
     from pathlib import Path
 
-    from engine import rundir
+    from engine import rerun
 
-    try:
-        return rundir.contents(Path(detail.folder) / rundir.PATCH).decode(errors="surrogateescape")
-    except FileNotFoundError:
-        return ""
+    return rerun.patch_of(Path(detail.folder))
 
 
 def _detail(run: str) -> RunDetail:

@@ -15,6 +15,9 @@ def compare(
     md: Annotated[bool, typer.Option("--md", help="As Markdown.")] = False,
     html: Annotated[bool, typer.Option("--html", help="As one HTML file, with pictures.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    code: Annotated[
+        bool, typer.Option("--code", help="Only the code that they ran, as a diff from the first.")
+    ] = False,
 ) -> None:
     """Tell where runs differ in config, code, environment and data, and which is better on the windows they share.
 
@@ -25,8 +28,11 @@ def compare(
     from engine.compare_page import parts
     from engine.errors import UsageError
 
-    if md + html + as_json > 1:
-        raise UsageError("--md, --html and --json exclude each other.")
+    if md + html + as_json + code > 1:
+        raise UsageError("--md, --html, --json and --code exclude each other.")
+    if code:
+        _code(whole_ids(runs))
+        return
     if html:
         from engine.plots import needed
 
@@ -40,6 +46,22 @@ def compare(
     else:
         made = parts(found, pictures=False)
         talk.out(page.markdown(made) if md else page.terminal(made))
+
+
+def _code(runs: list[str]) -> None:
+    from engine.codediff import code_diff
+    from engine.compare import spec_of
+    from engine.errors import UsageError
+
+    if len(runs) < 2:
+        raise UsageError("--code takes two runs or more: the others are shown as they differ from the first.")
+    first, *others = [spec_of(talk.workspace(), run) for run in runs]
+    for other in others:
+        found = code_diff(talk.workspace(), first, other)
+        if found:
+            talk.out(found)
+        else:
+            talk.say(f"{first.id} and {other.id} ran the same code.")
 
 
 def whole_ids(words: list[str]) -> list[str]:

@@ -1,18 +1,13 @@
-"""Commands for runs.duckdb: sql, db rebuild, db export."""
+"""Commands for runs.duckdb: sql, and the group db."""
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from engine.cli import lazy, talk
-
-if TYPE_CHECKING:
-    from engine.store_sql import Answer
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON, a list of objects.")]
 
@@ -22,24 +17,37 @@ def sql(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Allow changes and access to other files.")] = False,
+    out: Annotated[
+        str, typer.Option("--out", metavar="FILE", help="Into a file that ends in .csv, .json, .md or .parquet.")
+    ] = "",
 ) -> None:
     """Ask runs.duckdb in SQL, brought up to date first. Tables and columns: engine sql "describe" or the README.
 
     The file is opened read-only and the query can reach no other file, unless --write is given. What --write changes is
     lost at the next `engine db rebuild`.
     """
+    from pathlib import Path
+
+    from engine import answers
     from engine.errors import UsageError
     from engine.store_sql import ask
 
-    if as_json and as_csv:
-        raise UsageError("--json and --csv exclude each other.")
+    if as_json + as_csv + bool(out) > 1:
+        raise UsageError("--json, --csv and --out exclude each other.")
+    path = Path(out).expanduser()
+    if out and (problem := answers.wrong_name(path)):
+        raise UsageError(f"--out {problem}.")
     text = sys.stdin.read() if query == "-" else query
     up_to_date()
     answer = ask(talk.workspace().database, text, write=write)
     if as_json:
-        talk.json_out([dict(zip(answer.names, map(_plain, row), strict=True)) for row in answer.rows])
+        talk.json_out([dict(zip(answer.names, map(answers.plain, row), strict=True)) for row in answer.rows])
     elif as_csv:
-        talk.out(_csv(answer))
+        talk.out(answers.as_csv(answer.names, answer.rows))
+    elif out:
+        answers.write(path, answer.names, answer.rows)
+        talk.out(str(path))
+        talk.say(f"{len(answer.rows):,} rows written.")
     elif answer.names:
         from tabulate import tabulate
 
@@ -60,27 +68,6 @@ def up_to_date() -> None:
         return
     if told:
         talk.say(f"the database may be behind, it is {told}.")
-
-
-def _plain(value: Any) -> Any:
-    """A value of DuckDB as JSON knows it."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    return str(value)
-
-
-def _csv(answer: Answer) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(answer.names)
-    writer.writerows(answer.rows)
-    return file.getvalue()
 
 
 def rebuild() -> None:
@@ -108,11 +95,63 @@ def export(
         talk.out("".join(f"{one.path}  {one.rows:,} rows, {words.size(one.bytes)}\n" for one in written))
 
 
+def view(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    query: Annotated[str, typer.Argument(help='One SELECT; "-" reads it from stdin.')] = "",
+    drop: Annotated[bool, typer.Option("--drop", help="Remove it.")] = False,
+) -> None:
+    """Save a query as a view that any DuckDB client sees: engine db view better "FROM leaderboard WHERE skill > 0"
+
+    It is kept in views/NAME.sql of the workspace, so it survives `engine db rebuild`; a comment in its first line is
+    told by `engine db views`.
+    """
+    from engine import store_own
+    from engine.errors import UsageError
+
+    if drop == bool(query):
+        raise UsageError(f'Give a query, or --drop. Try: engine db view {name} "FROM leaderboard WHERE skill > 0"')
+    text = sys.stdin.read() if query == "-" else query
+    if not drop:
+        up_to_date()
+    path = store_own.drop(talk.workspace(), name) if drop else store_own.save(talk.workspace(), name, text)
+    up_to_date()
+    talk.say(f"{path} is {'removed' if drop else 'written'}: `engine db views` lists what there is.")
+
+
+def views(as_json: Json = False) -> None:
+    """List the views that were saved, with why one is not in the database."""
+    from engine import store_own
+
+    up_to_date()
+    found = store_own.views(talk.workspace())
+    if as_json:
+        talk.json_out([{"name": one.name, "about": one.about, "problem": one.problem, "sql": one.sql} for one in found])
+        return
+    wide = max((len(one.name) for one in found), default=0)
+    told = (f"NOT THERE: {one.problem}" if one.problem else one.about or " ".join(one.sql.split()) for one in found)
+    talk.out("".join(f"{one.name:<{wide}}  {text}\n" for one, text in zip(found, told, strict=True)))
+    if not found:
+        talk.say("No view is saved yet. `engine db view NAME QUERY` saves one.")
+
+
+def recipes(as_json: Json = False) -> None:
+    """Print queries to begin with; the SQL screen of `tui` has the same."""
+    from engine.recipes import RECIPES
+
+    if as_json:
+        talk.json_out([one._asdict() for one in RECIPES])
+    else:
+        talk.out("\n".join(f"-- {one.name}: {one.about}\n{one.sql}\n" for one in RECIPES))
+
+
 db = lazy.group(
     {
         "Commands": {
             "rebuild": ("engine.cli.database:rebuild", "Make runs.duckdb anew from the run folders."),
             "export": ("engine.cli.database:export", "Write every table to a Parquet file."),
+            "view": ("engine.cli.database:view", "Save a query as a view, or remove one."),
+            "views": ("engine.cli.database:views", "List the views that were saved."),
+            "recipes": ("engine.cli.database:recipes", "Print queries to begin with."),
         }
     },
     "Look after runs.duckdb.",

@@ -91,16 +91,19 @@ def show(asked: Asked) -> None:
     if asked.sql:
         talk.out(behind(asked.query))
         return
-    reply = talk.ask(ListRuns(), Rows)
+    all_of_them = asked.every or asked.state or asked.query
+    limit = asked.limit if asked.limit is not None else None if all_of_them else RECENT
+    by_row = asked.state or asked.family or asked.tag or asked.query
+    few = None if by_row else limit  # the engine knows these without looking
+    reply = talk.ask(ListRuns(ended=few, archived=asked.archived, attempts=asked.attempts), Rows)
     rows = reply.rows
     chosen = choose(rows, asked)
     if asked.query:
         chosen = meant(chosen, asked.query)
     ended = [row for row in chosen if row.state in ENDED]
-    all_of_them = asked.every or asked.state or asked.query
-    limit = asked.limit if asked.limit is not None else None if all_of_them else RECENT
-    left_out = 0 if limit is None else max(0, len(ended) - limit)
-    kept = {row.id for row in ended[left_out:]}
+    more = 0 if limit is None else max(0, len(ended) - limit)
+    left_out = more + reply.left_out
+    kept = {row.id for row in ended[more:]}
     shown = [row for row in chosen if row.state not in ENDED or row.id in kept]
     if asked.json:
         talk.json_out(shown)
@@ -112,7 +115,8 @@ def show(asked: Asked) -> None:
     if left_out:
         talk.say(f"{left_out} older runs are not listed; `engine ls --all` lists them.")
     elif not shown and not asked.json:
-        talk.say(f"none of {len(rows)} runs is like that." if rows else "no runs yet: `engine run toto` queues one.")
+        known = len(rows) + reply.left_out + reply.others
+        talk.say(f"none of {known} runs is like that." if known else "no runs yet: `engine run toto` queues one.")
 
 
 def choose(rows: Sequence[RunRow], asked: Asked) -> list[RunRow]:

@@ -71,7 +71,7 @@ COMMANDS: Table = {
     "Data": {
         "data": ("engine.cli.data:data", "Make, import or check data: synth, import, check."),
         "sql": ("engine.cli.database:sql", "Ask runs.duckdb in SQL."),
-        "db": ("engine.cli.database:db", "Look after runs.duckdb: rebuild, export."),
+        "db": ("engine.cli.database:db", "Look after runs.duckdb: rebuild, export, view, views, recipes."),
     },
     "Keep": {
         "du": ("engine.cli.keep:du", "Show what runs take on the disk."),

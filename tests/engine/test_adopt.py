@@ -19,6 +19,7 @@ from engine.adopt_events import Damaged, masked_crc, records, scalars
 from engine.adopter import ADOPTED_WHOLE, Adopter
 from engine.errors import UsageError
 from engine.records import Spec
+from tests.conftest import CHARACTERS
 
 LINES = [
     ("loss: 0.12 (step 40)", {"step": 40, "loss": 0.12}),
@@ -83,7 +84,7 @@ def test_a_pattern_that_would_not_end_is_stopped():
 
 
 @settings(max_examples=60)
-@given(st.text(alphabet="loss: =0.12e-step[]/'\" \tnaif", max_size=400) | st.text(max_size=200))
+@given(st.text(alphabet="loss: =0.12e-step[]/'\" \tnaif", max_size=400) | st.text(CHARACTERS, max_size=200))
 def test_no_text_upsets_it(text: str):
     found = adopt_text.Reader().read(text, 1.0)
     assert found is None or (isinstance(found["step"], int) and len(found) > 2)

@@ -246,7 +246,7 @@ def test_ctrl_c_leaves_the_run_alone(cli: Cli, box: Box):
         assert process.stderr is not None
         assert "running" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         assert process.stderr.read() == f"engine: {run_id} goes on; `engine stop {run_id}` would stop it.\n"
     assert box.row(run_id).state == "running"
 
@@ -254,7 +254,7 @@ def test_ctrl_c_leaves_the_run_alone(cli: Cli, box: Box):
 def test_progress_is_redrawn_at_a_terminal(cli: Cli, box: Box):
     run_id = queue(cli, PYTHON, "-c", STEPS + "\nimport os, time\nwhile not os.path.exists('go'): time.sleep(0.02)")
     child = pexpect.spawn(
-        ENGINE[0], [*ENGINE[1:], "follow", run_id], encoding="utf-8", dimensions=(24, 200), timeout=20
+        ENGINE[0], [*ENGINE[1:], "follow", run_id], encoding="utf-8", dimensions=(24, 200), timeout=60
     )
     child.expect("100%  epoch 2.00/2  step 20/20  loss 0.05")
     (box.workspace.root / "go").touch()
@@ -268,10 +268,10 @@ def test_colour_at_a_terminal_only_and_not_with_no_color(cli: Cli, box: Box, mon
     box.ended(queue(cli, "false"))
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    shown = pexpect.run(" ".join([*ENGINE, "ls"]), encoding="utf-8", timeout=20)
+    shown = pexpect.run(" ".join([*ENGINE, "ls"]), encoding="utf-8", timeout=60)
     assert "\x1b[31mfailed" in shown
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[" not in pexpect.run(" ".join([*ENGINE, "ls"]), encoding="utf-8", timeout=20)
+    assert "\x1b[" not in pexpect.run(" ".join([*ENGINE, "ls"]), encoding="utf-8", timeout=60)
 
 
 def test_a_reader_that_goes_away_is_no_error(cli: Cli, box: Box):

@@ -27,6 +27,7 @@ def engine(root: Path, *args: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_and_what_it_leaves(box: Box, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     root = box.workspace.root
+    box.workspace.database.unlink()  # from nothing
     assert box.pid
     with pytest.raises(NothingToShow):
         exported(box.workspace)

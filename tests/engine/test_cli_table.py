@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.cli import ls, table, words
+from tests.conftest import CHARACTERS
 
 COLUMNS = (
     table.Column("NAME", lambda row: row[0], keep=True),
@@ -42,7 +43,9 @@ def test_colour_does_not_count_as_width():
     assert plain.splitlines()[1] == "ab       1"
 
 
-@given(st.lists(st.tuples(st.text(), st.text(), st.text()), max_size=5), st.integers(10, 120))
+@given(
+    st.lists(st.tuples(st.text(CHARACTERS), st.text(CHARACTERS), st.text(CHARACTERS)), max_size=5), st.integers(10, 120)
+)
 def test_any_text_fits_or_is_as_wide_as_what_may_not_be_cut(rows, limit):
     fixed = [max([4, *(len(" ".join(row[i].split())) for row in rows)]) for i in (0, 1)]
     least = sum(fixed) + 2 * len(table.GAP) + max(table.MIN_WIDTH, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -16,8 +17,9 @@ from tests.engine.store_folders import Run, finished
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
+def two(tmp_path_factory, empty_database):
     workspace = Workspace(tmp_path_factory.mktemp("w"))
+    shutil.copy(empty_database, workspace.database)
     first = finished(workspace, "toto-0001", 0.50, name="a | b")
     first.forecasts([0.5 + 0.01 * (day % 3) for day in range(20)], symbols=("ARM", "JD"))
     changed = {"train": {"lr": 1e-3, "ema": True, "optimizer": "adamw"}, "data": {"context": 512, "horizon": 64}}

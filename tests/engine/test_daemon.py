@@ -248,7 +248,7 @@ def test_sigterm_to_the_engine_leaves_training_alone_and_down_stop_runs_ends_it(
 
 def test_a_second_engine_gives_way(box: Box):
     assert box.pid
-    done = subprocess.run([sys.executable, "-m", "engine.daemon"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-m", "engine.daemon"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 4
     assert done.stderr.startswith(f"engine: An engine already runs in {box.workspace.root}.")
     assert len(done.stderr.splitlines()) == 1

@@ -362,6 +362,6 @@ def test_a_sample_of_eight_gpus_is_quick_and_leaves_nothing_behind(start: Start,
     probe = start()
     assert len(probe.sample(times=300).devices) == 8
     before = probe.last["rss"]
-    best = min(probe.last["seconds"], *(probe.sample(times=300) and probe.last["seconds"] for _ in range(4)))
-    assert best < 0.002
+    probe.sample(times=600)
+    assert probe.last["seconds"] < 5 * probe.last["yardstick"], "about as long, by experience"
     assert probe.last["rss"] - before < 2 * MIB

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -106,8 +105,7 @@ def test_memory_of_our_runs_is_told_and_samples_are_kept(state: Path, box: Box):
     sample = box.call(GetSample()).sample
     process = next(process for device in sample.devices for process in device.processes)
     assert (process.run, process.pid, process.memory) == (run, pid, 6 * GIB)
-    [day] = box.workspace.host.glob("*.jsonl")
-    lines = [json.loads(line) for line in day.read_text().splitlines()]
+    lines = [line for day in box.workspace.host.glob("*.jsonl") for line in rundir.read(day)]
     assert any(device["memory_used"] == 7 * GIB for line in lines for device in line.get("devices", ()))
     (box.workspace.root / "go").touch()
     box.ended(run)

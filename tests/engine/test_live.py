@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.live import SPARK, Progress
+from tests.conftest import CHARACTERS
 
 
 def test_a_usual_run():
@@ -39,7 +40,12 @@ def test_a_clock_moved_back_and_a_resumed_step_start_the_pace_anew():
 
 
 scalars = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.lists(st.integers(), max_size=2)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(CHARACTERS, max_size=4)
+    | st.lists(st.integers(), max_size=2)
 )
 kinds = st.sampled_from(["plan", "phase", "best", "warning", "oom", "failed", "finished", "evaluation", "checkpoint"])
 names = st.sampled_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -21,8 +22,9 @@ from tests.engine.store_folders import T0, Run, finished
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory):
+def many(tmp_path_factory, empty_database):
     workspace = Workspace(tmp_path_factory.mktemp("w"))
+    shutil.copy(empty_database, workspace.database)
     for number in range(1, 7):
         config = {"train": {"lr": 10.0**-number, "optimizer": "adamw"}, "data": {"context": 512, "horizon": 64}}
         run = finished(workspace, f"toto-{number:04d}", 0.5 + number / 100, config=config)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from engine import rundir
 from engine.tail import Tail, last_line
-from tests.conftest import ROOT, wait_for
+from tests.conftest import CHARACTERS, ROOT, wait_for
 
 
 def fresh(tmp_path_factory) -> Path:
@@ -24,11 +24,11 @@ def fresh(tmp_path_factory) -> Path:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(CHARACTERS, max_size=20),
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=6,
 )
-records = st.dictionaries(st.text(min_size=1, max_size=8), values, min_size=1, max_size=4)
+records = st.dictionaries(st.text(CHARACTERS, min_size=1, max_size=8), values, min_size=1, max_size=4)
 
 
 @given(st.lists(records, max_size=8), st.binary(max_size=40), st.integers(0, 60))

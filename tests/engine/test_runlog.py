@@ -88,7 +88,7 @@ for step in range(100, 103):
 
 def test_a_full_disk_stops_nothing_and_the_loss_is_counted(tmp_path: Path):
     env = {**os.environ, "ENGINE_RUN": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", FULL], env=env, check=True, preexec_fn=limited, timeout=20)
+    subprocess.run([sys.executable, "-c", FULL], env=env, check=True, preexec_fn=limited, timeout=60)
     lines = rundir.read(tmp_path / rundir.METRICS)
     before = [line for line in lines if line["step"] < 100]
     told = [line["lost_lines"] for line in lines if "lost_lines" in line]

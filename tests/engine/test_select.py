@@ -17,6 +17,7 @@ from engine.select import Board, direction_of, dm_words, leaderboard, leaderboar
 from engine.store import Store
 from tests.engine.store_folders import T0, Run, finished
 
+pytestmark = pytest.mark.usefixtures("database")
 OTHER = {"path": "other", "fingerprint": "e" * 32, "files": 1, "bytes": 5, "synthetic": False}
 
 
@@ -201,6 +202,7 @@ def test_other_metrics_rank_too(workspace):
 
 
 def test_what_cannot_be_asked(workspace):
+    workspace.database.unlink()
     with pytest.raises(NothingToShow):
         leaderboard(workspace.database)
     finished(workspace, "toto-0001").evaluate("test", pct_mae=0.1)

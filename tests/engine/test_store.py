@@ -16,7 +16,10 @@ from engine.store import Store
 from engine.store_bulk import Plain
 from engine.store_schema import STANDS
 from engine.workspace import Workspace
+from tests.conftest import CHARACTERS
 from tests.engine.store_folders import T0, Run, ask, contents, finished
+
+pytestmark = pytest.mark.usefixtures("database")
 
 
 def same_as_rebuilt(workspace: Workspace) -> None:
@@ -267,7 +270,7 @@ LINES = st.one_of(
     st.sampled_from([b'{"step":1,"loss":2}', b'{"step":1', b'"a":2}', b"{", b"}", b"", b'{"step":1},{"step":2}']),
     st.dictionaries(
         st.sampled_from(["step", "t", "epoch", "loss", "lr", "é\u0000", ""]),
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=3)),
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(CHARACTERS, max_size=3)),
         max_size=6,
     ).map(lambda line: json.dumps(line).encode()),
     st.fixed_dictionaries({"step": st.integers(0, 99), "t": st.just(T0), "loss": st.floats(0, 1)}).map(
@@ -278,8 +281,9 @@ LINES = st.one_of(
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, max_size=30), cuts=st.lists(st.integers(0, 2000), max_size=3))
-def test_however_a_file_grows_it_reads_as_the_whole(tmp_path_factory, lines, cuts):
+def test_however_a_file_grows_it_reads_as_the_whole(tmp_path_factory, empty_database, lines, cuts):
     workspace = Workspace(tmp_path_factory.mktemp("w"))
+    shutil.copy(empty_database, workspace.database)
     run = Run(workspace)
     data = b"\n".join(lines) + b"\n"
     store = Store(workspace)
@@ -381,13 +385,14 @@ ODD = (
 )
 
 
-def test_megabytes_read_by_duckdb_are_the_lines_read_by_python(tmp_path_factory, monkeypatch):
+def test_megabytes_read_by_duckdb_are_the_lines_read_by_python(tmp_path_factory, empty_database, monkeypatch):
     """The quick way and the forgiving way give one result, whatever stands among the lines of a run."""
     monkeypatch.setattr("engine.store_points.BULK_AT_ONCE", 1)  # each run by itself
     read = []
     for worthwhile in (0, 1 << 40):
         monkeypatch.setattr("engine.store_points.WORTHWHILE", worthwhile)
         workspace = Workspace(tmp_path_factory.mktemp("w"))
+        shutil.copy(empty_database, workspace.database)
         for number, odd in enumerate([b"", *ODD]):
             run = Run(workspace, f"toto-{number:04d}")
             (run.folder / "metrics.jsonl").write_bytes(b"".join(BULK) * 3 + odd + BULK[0])

@@ -9,6 +9,7 @@ import pytest
 
 from engine import rundir
 from engine.errors import UsageError, WorkspaceError
+from engine.recipes import RECIPES
 from engine.store import Store
 from engine.store_parquet import OWN, READY, export_parquet
 from engine.store_schema import TABLES, VIEWS
@@ -50,6 +51,12 @@ def test_a_query_of_the_docs_answers(database, query, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # one of them writes a file
     with duckdb.connect(str(database), read_only=True) as con:
         assert con.execute(query).fetchall()
+
+
+def test_the_recipes_are_the_queries_of_the_docs_that_only_read():
+    assert [recipe.sql for recipe in RECIPES] == [query.strip() for query in QUERIES if not query.startswith("COPY")
+                                                  and "duckdb_columns" not in query]  # fmt: skip
+    assert len({recipe.name for recipe in RECIPES}) == len(RECIPES)
 
 
 @pytest.mark.parametrize("name", [*TABLES, *VIEWS])

@@ -38,7 +38,7 @@ store.catch_up().check()
 
 
 @pytest.fixture(params=["read", "write"])
-def stranger(request, workspace):
+def stranger(request, workspace, database):
     """Another process that holds the database of a workspace with one run."""
     Run(workspace).logs(20)
     Store(workspace).catch_up().check()
@@ -70,7 +70,7 @@ def test_a_stranger_who_holds_the_file_delays_and_is_named(workspace, stranger):
     assert ask(workspace, "SELECT count(*) FROM metric_curve WHERE id = 'toto-0002' AND metric = 'loss'") == [(20,)]
 
 
-def test_reading_waits_for_a_writer_and_then_says_who_it_is(workspace):
+def test_reading_waits_for_a_writer_and_then_says_who_it_is(workspace, database):
     Run(workspace)
     Store(workspace).catch_up().check()
     command = [sys.executable, "-c", HOLD, str(workspace.database), "write"]
@@ -100,7 +100,7 @@ def noise(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [half, noise, lambda data: b"hello" * 3000, lambda data: data[:100]])
-def test_a_damaged_file_is_said_in_one_line_and_made_anew(workspace, damage):
+def test_a_damaged_file_is_said_in_one_line_and_made_anew(workspace, database, damage):
     finished(workspace, "toto-0001")
     store = Store(workspace)
     store.catch_up().check()
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_said_in_one_line_and_made_anew(workspace, damage):
     assert store.catch_up().error == ""
 
 
-def test_a_newer_database_is_left_as_it_is(workspace):
+def test_a_newer_database_is_left_as_it_is(workspace, database):
     Run(workspace)
     Store(workspace).catch_up().check()
     with duckdb.connect(str(workspace.database)) as con:
@@ -157,7 +157,7 @@ def test_somebody_elses_database_is_not_written(workspace):
     assert ask(workspace, "FROM mine") == [(1,)]
 
 
-def test_a_folder_that_cannot_be_written(workspace):
+def test_a_folder_that_cannot_be_written(workspace, database):
     Run(workspace)
     store = Store(workspace)
     store.catch_up().check()
@@ -177,7 +177,7 @@ def test_deleted_while_the_engine_lives_it_comes_back(workspace):
     assert contents(workspace.database) == before
 
 
-def test_a_reader_of_the_old_database_is_not_disturbed_by_a_rebuild(workspace):
+def test_a_reader_of_the_old_database_is_not_disturbed_by_a_rebuild(workspace, database):
     Run(workspace).logs(10)
     Store(workspace).catch_up().check()
     command = [sys.executable, "-c", HOLD, str(workspace.database), "read"]

@@ -30,7 +30,7 @@ def counting(tmp_path: Path):
     yield process, pid
     if alive(pid):
         os.killpg(pid, signal.SIGKILL)
-    process.wait(20)
+    process.wait(60)
 
 
 def test_a_pause_stops_the_whole_group_and_resume_lets_it_go_on(tmp_path, counting):
@@ -56,7 +56,7 @@ def test_a_paused_run_hears_a_stop(tmp_path):
     process.send_signal(signal.SIGTSTP)
     wait_for(lambda: lifecycle(folder, "paused"))
     process.terminate()
-    process.wait(20)
+    process.wait(60)
     assert lifecycle(folder, "exited")[0]["why"] == "stop"
     assert "saved" in (folder / rundir.LOG).read_text()
 
@@ -66,7 +66,7 @@ def test_a_pause_survives_the_death_of_its_supervisor(tmp_path, counting):
     process.send_signal(signal.SIGTSTP)
     wait_for(lambda: lifecycle(tmp_path / "r", "paused"))
     process.kill()
-    process.wait(20)
+    process.wait(60)
     assert stopped(pid)
     second = supervise(tmp_path / "r")
     wait_for(lambda: lifecycle(tmp_path / "r", "adopted"))
@@ -75,14 +75,14 @@ def test_a_pause_survives_the_death_of_its_supervisor(tmp_path, counting):
     wait_for(lambda: lifecycle(tmp_path / "r", "resumed"))
     wait_for(lambda: not stopped(pid))
     second.send_signal(signal.SIGUSR1)
-    second.wait(20)
+    second.wait(60)
     assert not alive(pid)
 
 
 def test_the_limit_ends_a_run_without_any_engine(tmp_path):
     folder = tmp_path / "r"
     script = "trap 'echo saved; exit 0' TERM; while :; do sleep 0.01; done"
-    run(folder, "sh", "-c", script, grace=60.0, limit=0.3).wait(20)
+    run(folder, "sh", "-c", script, grace=60.0, limit=0.3).wait(60)
     [end] = lifecycle(folder, "exited")
     assert (end["why"], end["limit"], end["code"]) == ("limit", 0.3, 0)
     assert "saved" in (folder / rundir.LOG).read_text()
@@ -90,7 +90,7 @@ def test_the_limit_ends_a_run_without_any_engine(tmp_path):
 
 def test_who_does_not_end_at_the_limit_is_killed_after_the_grace(tmp_path):
     folder = tmp_path / "r"
-    run(folder, "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done", grace=0.1, limit=0.2).wait(20)
+    run(folder, "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done", grace=0.1, limit=0.2).wait(60)
     [end] = lifecycle(folder, "exited")
     assert (end["why"], end["signal"]) == ("limit", signal.SIGKILL)
 
@@ -98,7 +98,7 @@ def test_who_does_not_end_at_the_limit_is_killed_after_the_grace(tmp_path):
 def test_the_limit_holds_after_an_adoption_and_does_not_count_pauses(tmp_path, counting):
     process, pid = counting
     process.kill()
-    process.wait(20)
+    process.wait(60)
     folder = tmp_path / "r"
     spec = (folder / rundir.SPEC).read_text()
     (folder / rundir.SPEC).write_text(spec.replace('"grace": 0.5', '"grace": 0.5, "limit": 0.01'))
@@ -110,7 +110,7 @@ def test_the_limit_holds_after_an_adoption_and_does_not_count_pauses(tmp_path, c
     second.send_signal(signal.SIGHUP)  # it wakes and sees that its time has passed, but not that of the run
     assert alive(pid)
     second.send_signal(signal.SIGCONT)
-    second.wait(20)
+    second.wait(60)
     [end] = lifecycle(folder, "exited")
     assert (end["why"], end["limit"]) == ("limit", 0.01)
 

@@ -136,7 +136,7 @@ def test_circles_are_found_wherever_they_are(edges):
     def reach(number: int, seen: frozenset[int]) -> bool:
         return number in seen or any(reach(other, seen | {number}) for both in needs[number] for other in both)
 
-    found = turns.circles(made.runs, made.waiting)
+    found = turns.circles(made.runs, made.waiting, made.bound)
     assert set(found) == {name(number) for number in needs if reach(number, frozenset())}
     for path in found.values():
         assert path[-1] in path[:-1]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.errors import UsageError
 from engine.when import DAYS, LONGEST, clock, duration, moment, span
+from tests.conftest import CHARACTERS
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC).timestamp()  # a Wednesday
 
@@ -128,7 +129,7 @@ def test_a_moment_is_to_come_and_shows_what_was_typed(hour, minute, now, day):
         assert clock(found, now) in (f"{hour:02d}:{minute:02d}", f"tomorrow {hour:02d}:{minute:02d}")
 
 
-@given(st.text(max_size=30))
+@given(st.text(CHARACTERS, max_size=30))
 def test_any_text_is_read_or_refused_in_one_line(text):
     for read in (duration, lambda word: moment(word, NOON)):
         with contextlib.suppress(UsageError):

@@ -46,7 +46,8 @@ def split_of(times, observed, config, step) -> tuple[Splits, np.ndarray, np.ndar
     return cut(names, offsets, flat, np.concatenate(observed), config, step), offsets, flat
 
 
-@settings(max_examples=100)
+# Most small worlds are too short to be cut at all.
+@settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
 @given(worlds())
 def test_splits_keep_apart(world):
     times, observed, config, step = world
@@ -93,7 +94,6 @@ def test_splits_keep_apart(world):
         assert (groups >= 0).all()
 
 
-# Most small worlds are too short to be cut at all.
 @settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
 @given(worlds())
 def test_every_eligible_window_is_there(world):

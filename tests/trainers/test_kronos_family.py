@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +77,30 @@ def test_windows_are_normalised_by_their_history_alone():
     assert not torch.equal(later[:, 15:], ours[:, 15:])
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+def test_windows_out_of_one_table_are_those_made_one_by_one(home: Home, gaps: bool) -> None:
+    """Whole and shorter ones, as bars; as values where augmentation changes these first."""
+    data = load(DataConfig(context=12, horizon=4, stride=3), home.root).with_stamps()
+    where = windows.places([name for name in data.variates if name != "amount"])
+    if gaps:
+        for variate, step in ((where[3], 5), (where[4], 7)):
+            data.panel.mask[variate, ::step] = False
+    source = windows.FreshWindows(data, where, augmented=False)
+    plain = windows.FreshWindows(data, where, augmented=True, why="they are changed")
+    assert (source.used(), plain.used()["pretokenised"]) == ({}, "no: they are changed")
+    numbers = torch.tensor([5, 0, len(source) - 1])
+    for lengths in ((12, 4), (8, 2), ()):
+        made, batch = source.gather(numbers, *lengths), plain.gather(numbers, *lengths)
+        history = lengths[0] if lengths else 12
+        wanted = windows.normalised(windows.features(batch.values, batch.mask, where), history)
+        assert torch.equal(made.values, wanted)
+        assert torch.equal(made.stamps, batch.stamps)
+        if gaps:
+            assert torch.equal(made.valid, batch.mask[:, where[3]])
+        else:
+            assert made.valid is None
+
+
 def test_tokens_that_are_kept_are_those_made_on_the_fly(home: Home) -> None:
     config = DataConfig(context=12, horizon=4, stride=3)
     data = load(config, home.root).with_stamps()
@@ -96,10 +119,14 @@ def test_tokens_that_are_kept_are_those_made_on_the_fly(home: Home) -> None:
         assert torch.equal(tokens.values.long(), torch.stack([s1, s2], dim=-1))
         assert torch.equal(tokens.stamps, batch.stamps)
         losses = []
-        for some in (tokens, batch):
+        for some in (
+            tokens,
+            batch,
+            windows.FreshWindows(data, model.where, augmented=False).gather(numbers, 12, horizon),
+        ):
             torch.manual_seed(1)
             losses.append(FAMILY.loss(model.train(), some, horizon))
-        assert torch.equal(*losses)
+        assert losses[0] == losses[1] == losses[2]
     with pytest.raises(ValueError, match="context of 12, not 8"):
         kept.gather(numbers, 8, 4)
 
@@ -284,17 +311,28 @@ def test_upstreams_recipe_moves_beta1_with_the_rate() -> None:
 _RANKS = """
 import os, sys
 import torch
+from torch.distributed import TCPStore
 from trainers.launch import LEADER
 from trainers.run import run
 
 torch.set_num_threads(1)
-os.environ |= {LEADER: str(os.getpid()), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": sys.argv[2]}
+ours, theirs = os.pipe()
+ended, alive = os.pipe()  # closed by the end of all that hold it
+if not os.fork():  # where the ranks meet: a port that nobody else can take, as torchrun keeps one
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    os.write(theirs, str(store.port).encode())
+    os.close(alive)
+    os.read(ended, 1)
+    os._exit(0)
+os.environ |= {LEADER: str(os.getpid()), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+               "MASTER_PORT": os.read(ours, 9).decode(), "TORCHELASTIC_USE_AGENT_STORE": "True"}
 children = []
 for rank in range(2):  # before torch has threads of its own: what costs is importing it
     child = os.fork()
     if not child:
         os.environ["RANK"] = str(rank)
-        os._exit(run("kronos", sys.argv[1]))
+        code = run("kronos", sys.argv[1])
+        os._exit(code or 99 * ("torch._dynamo" in sys.modules))  # torch's compiler takes longer to load than torch
     children.append(child)
 sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
 """
@@ -305,11 +343,8 @@ def test_two_processes_train_both_phases_as_one_does(home: Home) -> None:
     asked = {**TINY, "model__condition": "teacher", "model__tokenizer_zeta": 0, "train__eval_every": 6}
     _, one = home.train("kronos-0001", "kronos", **asked)
     two = home.make("kronos-0002", "kronos", **asked, train__processes=2)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     done = subprocess.run(
-        [sys.executable, "-c", _RANKS, str(two), str(port)], cwd=home.root, capture_output=True, text=True,
+        [sys.executable, "-c", _RANKS, str(two)], cwd=home.root, capture_output=True, text=True,
         env={**environment(home.root), "GLOO_SOCKET_IFNAME": "lo"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -14,6 +14,9 @@ from safetensors.torch import load_file, save_file
 from trainers.errors import ConfigError
 from trainers.kronos import layout, model, weights
 from trainers.kronos.config import PRESETS, ModelConfig, TokenizerConfig, complete
+from trainers.kronos.generate import Past, generate
+from trainers.kronos.sampling import Sampling
+from trainers.kronos.single import serves
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "kronos"
 NAMED = {"weights": str(FIXTURES / "model"), "tokenizer": str(FIXTURES / "tokenizer")}
@@ -148,7 +151,15 @@ def test_adapters_begin_at_the_weights_and_are_merged_when_written(tmp_path):
     wanted = made.predictor(s1, s2, stamps, s1)
     assert not torch.allclose(wanted[1], plain(s1, s2, stamps, s1)[1])
     model.save(made, tmp_path, hub=True)
-    torch.testing.assert_close(weights.load_predictor(tmp_path)(s1, s2, stamps, s1), wanted, rtol=1e-4, atol=1e-4)
+    merged = weights.load_predictor(tmp_path)
+    torch.testing.assert_close(merged(s1, s2, stamps, s1), wanted, rtol=1e-4, atol=1e-4)
+    # a forecast of one series reads matrices as they lie, which would pass adapters by
+    assert (serves(made.predictor), serves(merged)) == (False, True)
+    L = s1.shape[1] - 6
+    past = Past(s1[:1, :L], s2[:1, :L], stamps[:1, :L], [L])
+    told = stamps[:1, L:], 1, 512, Sampling(top_k=1), None
+    with torch.no_grad():
+        assert all(map(torch.equal, generate(made.predictor, past, *told), generate(merged, past, *told)))
 
 
 def test_frozen_backbone_and_frozen_tokenizer():

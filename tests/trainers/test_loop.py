@@ -105,7 +105,7 @@ def test_killed_at_any_moment_and_resumed_it_equals_an_uninterrupted_run(home: H
     _, whole = home.train("toy-0001", **LONG)
     killed = home.make("toy-0002", **LONG, model__pause=0.02)
     process = home.start(killed)
-    wait_for(lambda: len(scores(killed)) >= 2 and max(losses(killed)) > 16, "for step 17", 60)
+    wait_for(lambda: len(scores(killed)) >= 2 and max(losses(killed)) > 16, "for step 17", 150)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert max(losses(killed)) < 40
@@ -137,9 +137,9 @@ def _adopt_without_pause(folder: Path) -> None:
 def test_sigterm_saves_a_checkpoint_and_exits_143(home: Home) -> None:
     folder = home.make("toy-0001", train__steps=100_000, model__pause=0.01)
     process = home.start(folder)
-    wait_for(lambda: len(losses(folder)) > 3, "for some steps", 60)
+    wait_for(lambda: len(losses(folder)) > 3, "for some steps", 150)
     process.terminate()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=150)
     assert (process.returncode, err) == (143, "")
     finished = lines(folder, "events.jsonl")[-1]
     assert (finished["event"], finished["why"]) == ("finished", "stopped")

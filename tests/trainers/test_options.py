@@ -108,7 +108,7 @@ def test_with_everything_on_a_killed_and_resumed_run_equals_an_uninterrupted_one
     assert used["checkpointing"] is True
     killed = home.make("toy-0002", **EVERYTHING, model__pause=0.02)
     process = home.start(killed)
-    wait_for(lambda: len(scores(killed)) >= 4 and max(losses(killed)) > 16, "for step 17", 60)
+    wait_for(lambda: len(scores(killed)) >= 4 and max(losses(killed)) > 16, "for step 17", 150)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     for path in checkpoint.all_in(killed):  # the pause is part of the model's config, which a resume must not change

@@ -139,7 +139,7 @@ def test_a_rank_dies_with_its_leader_whatever_ends_that() -> None:
     assert process.stdout.readline() == "here\n"
     process.kill()
     process.communicate()
-    psutil.wait_procs([child], timeout=20)
+    psutil.wait_procs([child], timeout=60)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 

@@ -25,7 +25,7 @@ class Journey:
     def __init__(self, app: PaddockApp, pilot: Pilot[None]) -> None:
         self.app, self.pilot = app, pilot
 
-    async def until(self, condition: Callable[[], Any], what: str = "", seconds: float = 15.0) -> Any:
+    async def until(self, condition: Callable[[], Any], what: str = "", seconds: float = 60.0) -> Any:
         give_up = time.monotonic() + seconds
         while True:
             if found := condition():
@@ -53,9 +53,8 @@ class Journey:
     def text(self) -> str:
         """What a person sees, as plain lines."""
         screen = self.app.screen
-        width, height = self.app.size
-        lines = screen._compositor.render_strips()
-        assert len(lines) == height
+        width = self.app.size.width
+        lines = screen._compositor.render_strips()  # of the size it was last laid out for
         return "\n".join(line.text[:width] for line in lines)
 
     @property
@@ -72,7 +71,7 @@ def travel(
     workspace: Workspace,
     way: Callable[[Journey], Awaitable[None]],
     size: tuple[int, int] = (160, 44),
-    **options: bool,
+    **options: Any,
 ) -> PaddockApp:
     """Start the app, go the way, leave."""
     app = PaddockApp(workspace, **options)

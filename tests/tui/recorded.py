@@ -23,9 +23,12 @@ from engine.records import (
     Changed,
     EngineStatus,
     Failed,
+    GetPlan,
     GetStatus,
     Ok,
     Order,
+    Plan,
+    PlanReply,
     Queued,
     Reply,
     Request,
@@ -36,6 +39,7 @@ from engine.records import (
     Snapshot,
     Spec,
     StatusReply,
+    Turn,
     Watch,
     decode_request,
     encode,
@@ -64,7 +68,7 @@ class RecordedEngine:
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True)
         self._thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
         return self
 
     def stop(self) -> None:
@@ -116,9 +120,30 @@ class RecordedEngine:
             return Failed(UnknownRun.__name__, f"No run '{request.run}'.")
         if isinstance(request, ShowRun):
             return self.detail(self.rows[request.run])
+        if isinstance(request, GetPlan):
+            return PlanReply(self.plan())
         if isinstance(request, Retry):
             return Queued(self.rows[request.run])
         return Ok()
+
+    def plan(self) -> Plan:
+        """What runs goes on as long as it says, what waits starts after it, one after the other."""
+        now, turns, free = time.time(), [], 0.0
+        for row in self.rows.values():
+            if row.state == "running" and row.eta is not None:
+                turns.append(self._turn(row, now - 60, now + row.eta, row.labels))
+                free = max(free, now + row.eta)
+        for row in self.rows.values():
+            if row.state == "queued":
+                turns.append(self._turn(row, free, free + 3600, ("GPU0",)))
+                free += 3600
+        return Plan(now=now, lanes=("GPU0", "GPU1"), cpu_slots=2, turns=tuple(turns), until=free, unknown=0, beyond=0)
+
+    def _turn(self, row: RunRow, start: float, end: float, labels: tuple[str, ...]) -> Turn:
+        return Turn(
+            run=row.id, name=row.name, family=row.family, state=row.state, place=row.place, gpus=1, labels=labels,
+            start=start, end=end, takes=3600.0, how="runs like it", reason=row.reason,
+        )  # fmt: skip
 
     def status(self) -> EngineStatus:
         counts: dict[str, int] = {}
@@ -239,6 +264,56 @@ def busy_box(now: float) -> list[RunRow]:
                            best=best, metric=best, naive=None if best is None else 0.588,
                            skill=None if best is None else 1 - best / 0.588, reason=reason.get(state, ""),
                            what="context 512  lr 3e-4", exit_code=0 if state == "ok" else 4))  # fmt: skip
+    return rows
+
+
+def many_runs(now: float, count: int, live: int = 8, waiting: int = 12) -> list[RunRow]:
+    """The runs of a year: ended ones of several families, sweeps and attempts, and the busy box of today."""
+    chance = random.Random(17)
+    falling = tuple(0.02 + 0.5 * math.exp(-i / 8) for i in range(40))
+    rows: list[RunRow] = []
+    for number in range(1, count + 1):
+        family = ("toto", "toto", "kronos", "chronos2", "patchtst")[number % 5]
+        run, submitted = f"{family}-{number:05d}", now - (count - number) * 3000.0 - 4000
+        sweep, lr = f"sweep {number // 64}", 10 ** chance.uniform(-5, -3)
+        common: dict[str, object] = {
+            "id": run, "family": family, "submitted": submitted, "name": sweep, "what": f"lr {lr:.2g}  context 512",
+            "tags": tuple(tag for tag in ("base", "paper", "lora", "nightly") if chance.random() < 0.15),
+            "commit": f"{number // 40:07x}" + "a" * 33, "dirty": number % 7 == 0, "steps": 16200,
+        }  # fmt: skip
+        if chance.random() < 0.03:
+            common["note"] = "looks odd from step 4,000 on"
+        left = count - number
+        if left < waiting:
+            more: dict[str, object] = {
+                "state": "held" if left == 3 else "queued", "since": submitted, "place": waiting - left,
+                "reason": "GPU0 busy until about 14:33", "gpus": 1, "submitted": now - 60 - left,
+            }  # fmt: skip
+        elif left < waiting + live:
+            gpu = (left - waiting) % 8
+            more = {
+                "state": "running", "since": now - 2400, "started": now - 2400 - left, "phase": "train",
+                "labels": (f"GPU{gpu}",), "devices": (f"GPU-{gpu}",), "spark": falling, "step": 4000 + 10 * left,
+                "epoch": 7.3, "epochs": 30.0, "loss": 0.0108 + left / 1e5, "metric": 0.664, "best": 0.652,
+                "naive": 0.588, "skill": -0.129, "steps_per_s": 12.8, "eta": 940.0 + left, "device_memory": 57 * GIB,
+            }  # fmt: skip
+        else:
+            state = chance.choices(("ok", "failed", "stopped", "lost"), (86, 8, 5, 1))[0]
+            took = chance.uniform(300, 9000)
+            best = None if state in ("failed", "lost") else round(0.52 + abs(chance.gauss(0, 0.09)), 4)
+            reasons = {"failed": "out of memory at step 412: asked 2.1 GiB", "stopped": "stopped by you"}
+            more = {
+                "state": state, "since": submitted + took, "started": submitted + 5, "ended": submitted + took,
+                "step": chance.randint(400, 16200), "loss": chance.uniform(0.005, 0.05), "best": best, "metric": best,
+                "naive": None if best is None else 0.588, "skill": None if best is None else 1 - best / 0.588,
+                "reason": reasons.get(state, ""), "cause": "device memory" if state == "failed" else "",
+                "exit_code": 0 if state == "ok" else 4, "spark": falling[:: 1 + number % 3],
+            }  # fmt: skip
+            if state == "failed" and number % 3 == 0:  # a second attempt went well
+                rows.append(msgspec.convert({**common, **more, "later": f"{run}.2"}, RunRow))
+                more |= {"state": "ok", "best": 0.61, "metric": 0.61, "naive": 0.588, "skill": 1 - 0.61 / 0.588,
+                         "reason": "", "cause": "", "exit_code": 0, "id": f"{run}.2", "attempt": 2}  # fmt: skip
+        rows.append(msgspec.convert({**common, **more}, RunRow))
     return rows
 
 

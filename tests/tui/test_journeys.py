@@ -233,7 +233,9 @@ def test_a_resize_lays_everything_out_anew(workspace, scene):
         await journey.known()
         for width, height in ((80, 24), (200, 50), (60, 15), (120, 36)):
             await journey.pilot.resize_terminal(width, height)
-            await journey.until(lambda w=width: len(journey.text().splitlines()[0]) == w)
+            await journey.until(
+                lambda w=width, h=height: [len(line) for line in journey.text().splitlines()] == [w] * h
+            )
             await journey.sees("Running")
 
     travel(workspace, way)
@@ -288,7 +290,7 @@ def test_queue_from_the_form_with_a_real_engine(box, workspace):
         await journey.press("ctrl+s")
         await journey.sees("No run 'nobody-1'")
         await journey.press("ctrl+r", "ctrl+s")
-        await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back", 30)
+        await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back")
         await journey.until(lambda: journey.app.world.rows, "for the run")
 
     travel(workspace, way)

@@ -36,11 +36,12 @@ def test_narrow_lists_drop_the_least_important_first():
     assert "MEMORY" in [c.title for c, _ in fit(RUNNING, 196)]
 
 
-@given(st.integers(80, 250), st.integers(24, 80), st.integers(1, 9), *[st.integers(0, 500)] * 3)
-def test_panes_fill_the_terminal_exactly(width, height, rows, running, queued, finished):
-    made = plan(width, height, rows, running, queued, finished)
+@given(st.integers(80, 250), st.integers(24, 80), st.integers(1, 9), *[st.integers(0, 500)] * 3, st.integers(0, 9))
+def test_panes_fill_the_terminal_exactly(width, height, rows, running, queued, finished, alerts):
+    made = plan(width, height, rows, running, queued, finished, alerts)
     lists = max(made.queue, made.finished) if made.beside else made.queue + made.finished
-    assert made.devices + made.running + lists + made.detail == height - 2
+    assert made.outlook + made.devices + made.running + lists + made.detail == height - 2
+    assert made.outlook >= 1 + (alerts > 0)
     assert min(made.devices, made.running, made.queue, made.finished) > made.frame
     assert made.detail == 0 or made.detail >= 9
 
@@ -110,8 +111,8 @@ def test_the_top_line_fits_and_says_how_the_engine_is():
         assert len(plain(parts)) == width
         assert "engine" in plain(parts)
     away = World(Link(AWAY, "No engine runs here.", retry_at=105.0), known=True)
-    assert "No engine runs here." in plain(status.away_line(away, 100.0))
-    assert "in 5s" in plain(status.away_line(away, 100.0))
+    told = plain(status.away_line(away, 100.0))
+    assert told == "▲ E starts the engine   trying again in 5s   No engine runs here.", "a long reason hides no key"
     assert status.away_line(world, 100.0) == []
 
 

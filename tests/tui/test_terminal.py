@@ -16,7 +16,7 @@ def start(workspace, *arguments: str) -> pexpect.spawn:
     env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "ENGINE_HOME": str(workspace.root)}
     for name in ("COLUMNS", "LINES"):  # what they say wins over the terminal, and test runners set them
         env.pop(name, None)
-    return pexpect.spawn(sys.executable, ["-m", "tui", *arguments], dimensions=(40, 140), env=env, timeout=30)
+    return pexpect.spawn(sys.executable, ["-m", "tui", *arguments], dimensions=(40, 140), env=env, timeout=60)
 
 
 def test_start_resize_leave(box, workspace):

@@ -92,20 +92,15 @@ class Panel:
         The starts come from `split.cut`, which never lets a window cross a symbol; here only the ends of the
         panel are checked (IndexError).
         """
-        # a strided view [N - T + 1, V, T] of the panel: index_select copies 2 kB runs out of it and nothing else
-        shape = (self.rows - length + 1, len(self.variates), length)
-        if shape[0] < 1:
-            raise IndexError(f"a window of {length} steps is longer than the panel's {self.rows} rows")
-        strides = (1, self.rows, 1)
         return Batch(
-            values=self.values.as_strided(shape, strides).index_select(0, starts),
-            mask=self.mask.as_strided(shape, strides).index_select(0, starts),
+            values=windows_of(self.values, starts, length),
+            mask=windows_of(self.mask, starts, length),
             symbols=self.row_symbol.index_select(0, starts),
             starts=starts,
-            stamps=None if self.stamps is None else self._stamps(starts, length),
+            stamps=None if self.stamps is None else self.stamps_of(starts, length),
         )
 
-    def _stamps(self, starts: torch.Tensor, length: int) -> torch.Tensor:
+    def stamps_of(self, starts: torch.Tensor, length: int) -> torch.Tensor:
         """[B, T, 5] uint8: a window's rows lie in one run of the table."""
         assert self.stamps is not None
         width = self.stamps.shape[1]
@@ -136,6 +131,15 @@ class Panel:
             row_symbol=self.row_symbol.to(device),
             stamps=None if self.stamps is None else self.stamps.to(device),
         )
+
+
+def windows_of(table_VN: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
+    """[B, V, T]: the `length` columns of the table from each start on. IndexError where it is not that long."""
+    variates, rows = table_VN.shape
+    if rows < length:
+        raise IndexError(f"a window of {length} steps is longer than the panel's {rows} rows")
+    # a strided view [N - T + 1, V, T] of the table: index_select copies 2 kB runs out of it and nothing else
+    return table_VN.as_strided((rows - length + 1, variates, length), (1, rows, 1)).index_select(0, starts)
 
 
 def fill(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -61,13 +61,6 @@ class Alone:
         self.add(k, v)
         return self.ask(q)
 
-    def one(self, q_h1D: Tensor, both_2hD: Tensor) -> Tensor:
-        """The same for the next position of one series, with fewer of torch's calls; both: its k and v. [h,1,D]."""
-        self.both.select(-1, self.used).copy_(both_2hD)
-        self.used += 1
-        share = torch.baddbmm(self.none, q_h1D, self.k[..., : self.used], beta=0, alpha=self.scale)
-        return torch.bmm(share.softmax(-1), self.v[..., : self.used].mT)
-
     def ask(self, q: Tensor) -> Tensor:
         """What the last positions, as many as q has [B,h,n,D], attend to."""
         share = torch.baddbmm(self.none, q.flatten(0, 1), self.k[..., : self.used], beta=0, alpha=self.scale)

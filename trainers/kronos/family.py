@@ -48,6 +48,8 @@ class KronosFamily:
         if isinstance(batch, windows.Tokens):
             s1, s2 = batch.values.long().unbind(-1)
             out = model(None, batch.stamps, (s1, s2), batch.valid)
+        elif isinstance(batch, windows.Bars):
+            out = model(batch.values, batch.stamps, None, batch.valid)
         else:
             x = windows.features(batch.values, batch.mask, kronos.where)
             x = windows.normalised(x, x.shape[-1] - horizon)
@@ -140,13 +142,15 @@ class KronosFamily:
         _kronos(model).tokenizer.load_state_dict(_kronos(earlier).tokenizer.state_dict())
 
     def training_windows(self, model: nn.Module, config: Any, dataset: Any, lengths: Lengths, steps: int) -> Any:
-        """Tokens kept for all training windows, where config.model.pretokenise says so or it pays.
+        """Tokens kept for all training windows, where config.model.pretokenise says so or it pays; else bars.
 
-        None while the tokenizer itself learns.
+        Never tokens while the tokenizer itself learns.
         """
         m: ModelConfig = config.model
+        kronos = _kronos(model)
+        augmented = bool(config.train.augment_noise or config.train.augment_time_mask)
         if m.phase == "tokenizer":
-            return None
+            return windows.FreshWindows(dataset, kronos.where, augmented)
         largest, count = lengths.largest(), dataset.windows()["train"]
         size = 4 * count * largest.length
         why = ""
@@ -159,8 +163,7 @@ class KronosFamily:
             elif size > RESIDENT:
                 why = f"it would take {size / 2**20:.0f} MiB"
         if why:
-            return windows.FreshWindows(dataset, why)
-        kronos = _kronos(model)
+            return windows.FreshWindows(dataset, kronos.where, augmented, why)
         return windows.TokenWindows(dataset, kronos.tokenizer, kronos.where, largest)
 
     def parameter_groups(self, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ B series, S samples, N = B·S, L bars of history, H bars ahead, d width; C the w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,6 +21,7 @@ from trainers.kronos.block import Turns, run
 from trainers.kronos.cache import History, Reading, divided, nothing, padding, turns_after
 from trainers.kronos.predictor import DEP_HEADS, Predictor
 from trainers.kronos.sampling import Sampling, draw
+from trainers.kronos.single import Single, serves
 from trainers.kronos.step import Step, normed, step, steps, stream
 
 ROWS = 4096
@@ -63,22 +64,30 @@ class Samples:
     """S samples of each series behind a history that has been read, and what they have added to it."""
 
     def __init__(self, predictor: Predictor, history: Read, count: int, room: int) -> None:
-        self.predictor, self.room = predictor, room
+        self.predictor = predictor
         self.steps: list[Step] = []
         *self.blocks, self.dependency = history.kept.continued(count, room)
         self.last = history.last.repeat_interleave(count, dim=0).unsqueeze(1)
         """State [N,1,d] of the last position."""
 
+    def __len__(self) -> int:
+        return len(self.last)
+
     def add(self, x_Nnd: Tensor, turns: Turns) -> None:
         """The next n positions of each sample, embedded."""
         stack, norm = self.predictor.transformer, self.predictor.norm
         if x_Nnd.shape[1] == 1:
-            self.steps = self.steps or steps(stack, len(x_Nnd), self.room)
+            self.steps = self.steps or steps(stack)
             h = normed(norm, step(self.steps, x_Nnd[:, 0], turns, self.blocks)).unsqueeze(1)
         else:
             h = norm(run(stack, x_Nnd, turns, list(self.blocks)))
         self.dependency.add(*self.predictor.dep_layer.cross_attn.keys_values(h))
         self.last = h[:, -1:]
+
+    def embedded(self, s1_N1: Tensor, s2_N1: Tensor) -> Tensor:
+        """[N,1,d], without the time."""
+        out: Tensor = self.predictor.embedding(s1_N1, s2_N1)
+        return out
 
     def s1_logits(self) -> Tensor:
         """[N,V1], for the bar to come."""
@@ -116,10 +125,10 @@ def generate(
     for i, parts in zip(range(H), course, strict=False):
         logits = torch.cat([part.s1_logits() for part in parts])
         s1[:, i] = draw(logits, sampling, generator)
-        given = s1[:, i].split([len(part.last) for part in parts])
+        given = s1[:, i].split([len(part) for part in parts])
         logits = torch.cat([part.s2_logits(some) for part, some in zip(parts, given, strict=True)])
         s2[:, i] = draw(logits, sampling, generator)
-        x[:, i] = predictor.embedding(s1[:, i : i + 1], s2[:, i : i + 1])[:, 0] + times[:, i]
+        x[:, i] = parts[0].embedded(s1[:, i : i + 1], s2[:, i : i + 1])[:, 0] + times[:, i]
     if not bool(logits.isfinite().all()):  # once: what is none is handed on from step to step
         raise LossError("The forecast is not a number: weights or history hold NaN or infinity.")
     return s1.unflatten(0, (B, S)), s2.unflatten(0, (B, S))
@@ -127,11 +136,14 @@ def generate(
 
 def _course(
     predictor: Predictor, past: Past, history_BLd: Tensor, x_NHd: Tensor, S: int, context: int
-) -> Iterator[list[Samples]]:
+) -> Iterator[Sequence[Samples | Single]]:
     """For step after step what its window says, in parts of the N rows. x is filled up to the step when it is due."""
     H = x_NHd.shape[1]
     growing = min(H, context - max(past.lengths) + 1)
-    one = Samples(predictor, read(predictor, history_BLd, past.lengths), S, growing - 1)
+    history = read(predictor, history_BLd, past.lengths)
+    alone = len(x_NHd) == 1 < growing and serves(predictor)
+    one = Single(predictor, history, growing - 1) if alone else Samples(predictor, history, S, growing - 1)
+    del history
     yield [one]
     for i in range(1, growing):
         one.add(x_NHd[:, i - 1 : i], turns_after(predictor.rotary, past.lengths, i - 1, 1, S))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +48,14 @@ def draw(logits_NV: Tensor, sampling: Sampling, generator: torch.Generator | Non
         least = logits.topk(min(sampling.top_k, logits.shape[-1])).values[:, -1:]
         share.masked_fill_(logits < least, 0.0)
     elif sampling.top_p < 1:
-        ordered = share.sort(descending=True).values
-        within = (ordered.cumsum(-1)[:, :-1] <= sampling.top_p).sum(-1, keepdim=True)
+        ordered = _descending(share)
+        limit = share.new_full((len(share), 1), sampling.top_p)
+        within = torch.searchsorted(ordered.cumsum(-1), limit, right=True).clamp_max_(share.shape[-1] - 1)
         share.masked_fill_(share < ordered.gather(1, within), 0.0)  # the id that passes the limit is still in
     return share.div_(torch.empty_like(share).exponential_(generator=generator)).argmax(-1)
+
+
+def _descending(x_NV: Tensor) -> Tensor:
+    if x_NV.device.type != "cpu":
+        return x_NV.sort(descending=True).values
+    return torch.from_numpy(np.sort(x_NV.numpy(), axis=-1)).flip(-1)  # a fifth of what torch's costs

@@ -1,7 +1,8 @@
 """One position of every row through a stack of blocks, in inference, with few and small operations.
 
-A step of one sample reads every weight once and computes little: what each of torch's calls costs counts there. The
-same as block.run with an Attend for each block, but for rounding; adapters are passed through as there.
+A step of few rows reads every weight once and computes little: what each of torch's calls costs counts there. The
+same as block.run with an Attend for each block, but for rounding; adapters are passed through as there. A single row
+has a way of its own (single.py).
 N rows, d width, h heads of D dimensions.
 """
 
@@ -15,10 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.kronos.block import Attend, Block, RMSNorm, Turns
-from trainers.kronos.cache import Alone
-
-ALONE = 32
-"""Steps of a single row from which it pays to lay out the matrices for it: that costs as much as some ten steps."""
 
 EPS = 1e-5
 
@@ -45,9 +42,9 @@ def _scale(norm: RMSNorm) -> Tensor:
     return norm.weight * norm.weight.shape[0] ** 0.5
 
 
-def steps(blocks: nn.ModuleList, rows: int, count: int) -> list[Step]:
-    """One for each block, for `count` steps of that many rows; a block that is changed afterwards needs a new one."""
-    return [(_alone if rows == 1 and count >= ALONE and _bare(block) else _several)(block) for block in blocks]
+def steps(blocks: nn.ModuleList) -> list[Step]:
+    """One for each block; a block that is changed afterwards needs a new one."""
+    return [_several(block) for block in blocks]  # type: ignore[arg-type]
 
 
 def step(blocks: Sequence[Step], x_Nd: Tensor, turns: Turns, attends: Sequence[Attend]) -> Tensor:
@@ -58,11 +55,6 @@ def step(blocks: Sequence[Step], x_Nd: Tensor, turns: Turns, attends: Sequence[A
     for block, attend in zip(blocks, attends, strict=True):
         block(x, cis, attend)
     return x
-
-
-def _bare(block: Block) -> bool:
-    parts = (block.self_attn.qkv, block.self_attn.out_proj, block.ffn.w13, block.ffn.w2)
-    return all(type(part) is nn.Linear and part.weight.device.type == "cpu" for part in parts)
 
 
 def _several(block: Block) -> Step:
@@ -77,33 +69,5 @@ def _several(block: Block) -> Step:
         x.add_(attention.out_proj(attend(q, k, v).flatten(1)))
         gate, value = feed.w13(_unscaled(stream).mul_(scale2)).chunk(2, dim=-1)
         x.add_(feed.w2(F.silu(gate).mul_(value)))
-
-    return through
-
-
-def _alone(block: Block) -> Step:
-    """Of a single row, with matrices column by column: it is through a third sooner, 9.2 against 12.6 ms for 100 MB.
-
-    Each product has a place of its own, and what looks at it is made once.
-    """
-    heads = block.self_attn.heads
-    qkv_matrix, w13_matrix = (
-        linear.weight.t().contiguous().mul_(_scale(norm).unsqueeze(1))
-        for linear, norm in ((block.self_attn.qkv, block.norm1), (block.ffn.w13, block.norm2))
-    )
-    out_matrix, w2_matrix = (linear.weight.t().contiguous() for linear in (block.self_attn.out_proj, block.ffn.w2))
-    qkv_bias, out_bias = block.self_attn.qkv.bias, block.self_attn.out_proj.bias
-    qkv, both = qkv_matrix.new_empty(1, qkv_matrix.shape[1]), w13_matrix.new_empty(1, w13_matrix.shape[1])
-    turned = torch.view_as_complex(qkv.view(1, 3, heads, -1, 2))
-    q, kv = qkv.view(3, heads, -1)[0].unsqueeze(1), qkv.view(3, heads, -1)[1:]
-    gate, value = both.chunk(2, dim=-1)
-
-    def through(stream: Tensor, cis: Tensor, attend: Alone) -> None:
-        x = stream[:, :-1]
-        torch.addmm(qkv_bias, _unscaled(stream), qkv_matrix, out=qkv)
-        turned.mul_(cis)
-        x.add_(torch.addmm(out_bias, attend.one(q, kv).view(1, -1), out_matrix))
-        torch.mm(_unscaled(stream), w13_matrix, out=both)
-        x.addmm_(F.silu(gate).mul_(value), w2_matrix)
 
     return through

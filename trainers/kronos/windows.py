@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trainers.data.dataset import Dataset
+from trainers.data.panel import Panel, windows_of
 from trainers.evaluate import TrainWindows
 from trainers.kronos.bars import CLIP
 from trainers.kronos.config import COLUMNS
@@ -80,15 +81,58 @@ class Tokens:
         return len(self.values)
 
 
-class FreshWindows(TrainWindows):
-    """Windows as values, whose tokens are made each time they are taken. why: they are not kept."""
+@dataclass(frozen=True)
+class Bars:
+    """Windows as the tokenizer reads them. values: [B,T,6] normalised; stamps, valid: as of other batches."""
 
-    def __init__(self, dataset: Dataset, why: str) -> None:
+    values: Tensor
+    stamps: Tensor
+    valid: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class BarSource:
+    """The six features of a panel's every row, made once: a window is then one gather and its normalisation.
+
+    Nothing of a window's values and mask is left to look at, which took as long as both together.
+    """
+
+    def __init__(self, panel: Panel, where: Sequence[int]) -> None:
+        self.panel = panel
+        self.table = features(panel.values.unsqueeze(0), panel.mask.unsqueeze(0), where)[0]
+        seen = panel.mask[where[3]]
+        self.seen = None if bool(seen.all()) else seen.unsqueeze(0)
+
+    def gather(self, starts: Tensor, context: int, length: int) -> Bars:
+        """Windows of `length` rows at starts [B], the first `context` of which are the history."""
+        values = normalised(windows_of(self.table, starts, length), context)
+        valid_BT = None if self.seen is None else windows_of(self.seen, starts, length)[:, 0]
+        return Bars(values, self.panel.stamps_of(starts, length), valid_BT)
+
+
+class FreshWindows(TrainWindows):
+    """Windows whose tokens, if any are wanted, are made each time they are taken. why: they are not kept.
+
+    As bars out of a BarSource, or as values where those are changed first (augmented).
+    """
+
+    def __init__(self, dataset: Dataset, where: Sequence[int], augmented: bool, why: str = "") -> None:
         super().__init__(dataset)
+        self.source = None if augmented else BarSource(dataset.panel, where)
         self.why = why
 
+    def gather(self, numbers: Tensor, context: int | None = None, horizon: int | None = None) -> Any:
+        if self.source is None:
+            return super().gather(numbers, context, horizon)
+        whole = self.dataset.config
+        context, horizon = context or whole.context, horizon or whole.horizon
+        starts = self.placed(numbers) + (whole.context - context)
+        return self.source.gather(starts, context, context + horizon)
+
     def used(self) -> dict[str, Any]:
-        return {"pretokenised": f"no: {self.why}", "pretokenised_bytes": 0}
+        return {"pretokenised": f"no: {self.why}", "pretokenised_bytes": 0} if self.why else {}
 
 
 class TokenWindows:
@@ -99,21 +143,19 @@ class TokenWindows:
     """
 
     def __init__(self, dataset: Dataset, tokenizer: Tokenizer, where: Sequence[int], largest: Size) -> None:
-        self.dataset, self.where, self.largest = dataset, where, largest
+        self.dataset, self.largest = dataset, largest
         self.starts = dataset.starts("train") + (dataset.config.context - largest.context)
         bits = max(tokenizer.config.s1_bits, tokenizer.config.s2_bits)
         self.table = torch.empty(
             (len(self.starts), largest.length, 2),
             dtype=torch.int16 if bits < 16 else torch.int32, device=self.starts.device,
         )  # fmt: skip
-        gaps = not bool(dataset.panel.mask[where[3]].all())
-        self.mask = dataset.panel.mask[where[3]] if gaps else None
+        source = BarSource(dataset.panel, where)
+        self.seen = source.seen
         at_once = max(1, _AT_ONCE // largest.length)
         for first in range(0, len(self.starts), at_once):
             part = slice(first, first + at_once)
-            batch = dataset.panel.gather(self.starts[part], largest.length)
-            x = normalised(features(batch.values, batch.mask, where), largest.context)
-            s1, s2 = tokenizer.encode(x)
+            s1, s2 = tokenizer.encode(source.gather(self.starts[part], largest.context, largest.length).values)
             self.table[part, :, 0], self.table[part, :, 1] = s1.to(self.table.dtype), s2.to(self.table.dtype)
 
     def __len__(self) -> int:
@@ -124,11 +166,9 @@ class TokenWindows:
             raise ValueError(f"tokens are of windows with a context of {self.largest.context}, not {context}")
         numbers = numbers.to(self.table.device, non_blocking=True)
         length = context + horizon
-        starts, panel = self.starts[numbers], self.dataset.panel
-        rows = starts.unsqueeze(1) + torch.arange(length, device=starts.device)
-        assert panel.stamps is not None
-        seen = None if self.mask is None else self.mask[rows]
-        return Tokens(self.table[numbers, :length], panel.stamps[rows], seen)
+        starts = self.starts[numbers]
+        seen = None if self.seen is None else windows_of(self.seen, starts, length)[:, 0]
+        return Tokens(self.table[numbers, :length], self.dataset.panel.stamps_of(starts, length), seen)
 
     def used(self) -> dict[str, Any]:
         """For the `used` event."""

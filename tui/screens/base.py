@@ -159,6 +159,13 @@ class BaseScreen(Looking):
         if row is not None:
             self.paddock.send(Retry(run=row.id, environment=dict(os.environ)), f"{row.id} is queued again")
 
+    def action_clone(self) -> None:
+        if not self.paddock.refuse():
+            if (row := self.target()) is None:
+                self.notify("No run is chosen.", severity="warning")
+            else:
+                self.paddock.action_new_run(row.id)
+
     def action_hold(self) -> None:
         row = self._meant(WAITING, "only what waits can be held back")
         if row is not None and row.state == "held":

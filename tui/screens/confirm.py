@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,6 +12,7 @@ from textual.screen import ModalScreen
 
 from tui.present import Part
 from tui.widgets.lines import Lines
+from tui.widgets.strips import width_of
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -21,9 +23,13 @@ class ConfirmScreen(ModalScreen[bool]):
         Binding("n,escape,q", "answer(False)", "no", show=False),
     ]
 
-    def __init__(self, question: str, detail: str, yes: str, *, trouble: bool = False) -> None:
+    def __init__(
+        self, question: str, detail: str, yes: str, *, trouble: bool = False, more: Sequence[Sequence[Part]] = ()
+    ) -> None:
+        """more: further lines under the detail, such as each file that would be written."""
         super().__init__()
         self._question, self._detail, self._yes, self._trouble = question, detail, yes, trouble
+        self._more = [list(line) for line in more]
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box", classes="trouble" if self._trouble else ""):
@@ -32,15 +38,23 @@ class ConfirmScreen(ModalScreen[bool]):
     def on_mount(self) -> None:
         answers: list[Part] = [(" y ", "key"), (self._yes, "text"), ("     n ", "key"), ("no, leave it", "rest")]
         start = 3 + len(self._yes)
-        self.query_one("#question", Lines).show(
+        shown = self.query_one("#question", Lines)
+        if self._more:
+            box = self.query_one("#box")
+            box.styles.height = 8 + len(self._more)
+            box.styles.width = max(66, 4 + max(map(width_of, self._more)))
+            shown.styles.height = 6 + len(self._more)
+        last = 5 + len(self._more) if self._more else 4
+        shown.show(
             [
                 [(f" {self._question}", "trouble bold" if self._trouble else "strong")],
                 [],
                 [(f" {self._detail}", "rest")],
+                *([[], *self._more] if self._more else []),
                 [],
                 answers,
             ],
-            [(4, 0, start, "screen.answer(True)"), (4, start, start + 24, "screen.answer(False)")],
+            [(last, 0, start, "screen.answer(True)"), (last, start, start + 24, "screen.answer(False)")],
         )
 
     def action_answer(self, yes: bool) -> None:

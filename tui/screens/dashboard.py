@@ -13,14 +13,15 @@ from textual.geometry import Size
 from textual.widgets import Input
 
 from engine.records import RunRow
-from tui import devices
+from tui import devices, outlook
+from tui.alerts import alerts
 from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
-from tui.keys import DASHBOARD, bindings
+from tui.keys import DASHBOARD, bindings, hint
 from tui.layout import Plan, plan
 from tui.present import Cell, cell
 from tui.reader import Reading
-from tui.screens.base import BaseScreen
+from tui.screens.queueing import Queueing
 from tui.widgets.chart import Chart
 from tui.widgets.filterline import FilterLine
 from tui.widgets.lines import Lines
@@ -37,7 +38,7 @@ NOTHING: dict[str, Cell] = {
 }  # fmt: skip
 
 
-class DashboardScreen(BaseScreen):
+class DashboardScreen(Queueing):
     """Screen 1. The cursor stays on its run, even when the run moves to another list."""
 
     WHERE = DASHBOARD
@@ -51,14 +52,19 @@ class DashboardScreen(BaseScreen):
         self._plan: Plan | None = None
         self._filter = ""
         self._touched = False
+        self._alerted: str | None = None
+        """Where the key for alerts led last."""
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
+        yield Lines(id="outlook")
         yield Lines(id="devices", classes="pane")
-        yield RunTable(RUNNING, cell(""), id="running")
+        slow = self.paddock.slow
+        running = tuple(column for column in RUNNING if not (slow and column.moves))
+        yield RunTable(running, cell(""), id="running", markable=True)
         with Horizontal(id="lists"):
-            yield RunTable(QUEUE, cell(""), id="queue")
-            yield RunTable(FINISHED, cell(""), id="finished")
+            yield RunTable(QUEUE, cell(""), id="queue", markable=True)
+            yield RunTable(FINISHED, cell(""), id="finished", markable=True)
         with Horizontal(id="detail"):
             yield Chart("loss", id="loss")
             yield Chart("val pct_mae", id="error")
@@ -69,10 +75,10 @@ class DashboardScreen(BaseScreen):
     def on_mount(self) -> None:
         for name, title, keys in (
             ("devices", "Devices", ""),
-            ("running", "Running", "enter open   l log   x stop"),
-            ("queue", "Queue", "h hold   x take out"),
-            ("finished", "Finished", "/ filter   R retry"),
-            ("loss", "", "e smooth   b log   i x axis"),
+            ("running", "Running", hint("dashboard.open", "chosen.log", "chosen.stop")),
+            ("queue", "Queue", hint("dashboard.move", "chosen.hold", "dashboard.why")),
+            ("finished", "Finished", hint("dashboard.filter", "dashboard.why", "chosen.retry")),
+            ("loss", "", hint("chosen.smooth", "chosen.log-scale", "chosen.x-axis")),
             ("error", "", ""),
             ("log", "log", "following"),
         ):
@@ -94,11 +100,17 @@ class DashboardScreen(BaseScreen):
     def show(self, world: World) -> None:
         now = time.time()
         finished = self._filtered(world)
-        self._arrange(world)
+        found = alerts(world, now)
+        self._arrange(world, len(found))
         shown = {"running": world.running, "queue": world.queue, "finished": finished}
         for name, rows in shown.items():
             self.table(name).show(rows, now, self._empty(name, world))
+            self.table(name).mark(self.paddock.marked)
         self._follow_run(world)
+        self.foresee(world)
+        line = self.query_one("#outlook", Lines)
+        rows_ = self._plan.outlook if self._plan else 1
+        line.show(*outlook.lines(world, found, self._plan_of_queue, self.app.size.width - 2, rows_, now))
         title = f" Finished · {len(finished)} of {len(world.finished)} with “{self._filter}” "
         title = title if self._filter else " Finished "
         if self.table("finished").border_title != title:
@@ -210,6 +222,23 @@ class DashboardScreen(BaseScreen):
             if (reading := self.paddock.reading) is not None:
                 self.read(reading)
 
+    def action_choose(self, run: str) -> None:
+        """Put the cursor on a run, in whatever list it is."""
+        home = next((self.table(name) for name in TABLES if self.table(name).choose(run)), None)
+        if home is not None:
+            home.focus()
+
+    def action_alert(self) -> None:
+        """Go through the runs that alerts are about, worst first."""
+        world = self.paddock.world
+        runs = list(dict.fromkeys(alert.run for alert in alerts(world, time.time()) if alert.run))
+        if not runs:
+            self.notify("No run wants you.", timeout=2)
+            return
+        again = self._run == self._alerted and self._run in runs
+        self._alerted = runs[(runs.index(self._run or "") + 1) % len(runs) if again else 0]
+        self.action_choose(self._alerted)
+
     # -- the filter ----------------------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
@@ -236,10 +265,16 @@ class DashboardScreen(BaseScreen):
         for name in TABLES:
             self.table(name).tick(now)
 
-    def _arrange(self, world: World) -> None:
+    def _arrange(self, world: World, found: int) -> None:
         size: Size = self.app.size
         made = plan(
-            size.width, size.height, devices.amount(world), len(world.running), len(world.queue), len(world.finished)
+            size.width,
+            size.height,
+            devices.amount(world),
+            len(world.running),
+            len(world.queue),
+            len(world.finished),
+            found,
         )
         if made == self._plan:
             return
@@ -247,6 +282,7 @@ class DashboardScreen(BaseScreen):
         self.set_class(made.frame == 1, "-tight")
         lists, detail = self.query_one("#lists"), self.query_one("#detail")
         lists.set_class(not made.beside, "-stacked")
+        self.query_one("#outlook").styles.height = made.outlook
         self.query_one("#devices").styles.height = made.devices
         self.table("running").styles.height = made.running
         self.table("queue").styles.height = made.queue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,36 +12,43 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from engine.errors import EngineError
-from engine.records import RunRow
-from tui import form as forms
+from engine.errors import EngineDown, EngineError
+from engine.records import ENDED, RunRow
+from tui import formwork, prospects
+from tui.folding import folded
 from tui.form import Form
 from tui.keys import FORM, bindings
 from tui.present import Part
 from tui.screens.base import BaseScreen
+from tui.screens.tell import TellScreen
 from tui.widgets.fieldtable import FieldTable
 from tui.widgets.filterline import FilterLine
 from tui.widgets.lines import Lines
 from tui.world import World
 
 if TYPE_CHECKING:
-    from engine.families import Family, Resolved
+    from engine.prospect import Prospect
 
 SETTLE = 0.35
 """Seconds without a key until the trainers are asked whether the whole makes sense."""
+LONGEST = 3
+"""Lines of the command that are shown; F3 copies all of it."""
 
 
 class NewRunScreen(BaseScreen):
-    """Queues through engine.submit, the same way as `engine run`."""
+    """Queues through engine.submit, the same way as `engine run`. like: a run that it is a clone of."""
 
     WHERE = FORM
     NAME = "new run"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(FORM)]
     AUTO_FOCUS = "#fields"
 
-    def __init__(self) -> None:
+    def __init__(self, like: str = "") -> None:
         super().__init__()
+        self._like = like
         self._verdict: list[Part] = [("asking the trainers for their families…", "rest")]
+        self._prospect: Prospect | None = None
+        self._foretold: list[list[Part]] = []
         self._submitting = False
 
     def compose(self) -> ComposeResult:
@@ -60,8 +69,7 @@ class NewRunScreen(BaseScreen):
     def on_mount(self) -> None:
         fields = self.query_one("#fields")
         fields.add_class("pane")
-        fields.border_title = " New run "
-        fields.border_subtitle = " type to change   ← → next value   ctrl+r default "
+        fields.border_title = f" New run like {self._like} " if self._like else " New run "
         self.query_one("#command").border_title = " the same as a command "
         self.query_one("#find").display = False
         self.begin()
@@ -78,32 +86,36 @@ class NewRunScreen(BaseScreen):
         if self.ready:
             self._tell()
 
-    # -- asking the trainers, in workers ---------------------------------------------------------------------------
+    # -- asking trainers and engine, in workers --------------------------------------------------------------------
 
     @work(thread=True, group="describe")
     def _describe(self) -> None:
-        from engine import families
-
+        workspace = self.paddock.workspace
         try:
-            found = families.describe(self.paddock.workspace.root)
+            if self._like:
+                form, gone = formwork.cloned(workspace, self._like)
+            else:
+                form, gone = formwork.begun(workspace), ()
         except EngineError as error:
-            self.app.call_from_thread(self._say, [(f"✗ {error}", "trouble")])
+            self.paddock.back(partial(self._say, [(f"✗ {error}", "trouble")]))
         else:
-            self.app.call_from_thread(self._begin, found)
+            self.paddock.back(partial(self._begin, form, " ".join(gone)))
 
-    def _begin(self, found: dict[str, Family]) -> None:
+    def _begin(self, form: Form, gone: str) -> None:
         if not self.ready:
             return
-        if not found:
-            self._say([("✗ The trainers describe no family.", "trouble")])
-            return
-        self.fields.show(forms.begin(found))
+        self.fields.show(form, changed=bool(self._like))
+        if gone:
+            self.notify(f"no longer known, so left out: {gone}", severity="warning", timeout=8)
         self._changed()
 
     def _changed(self) -> None:
         """After any edit: say what is wrong at once, and have the rest checked when the hands rest."""
         form = self.form
         assert form is not None
+        self._prospect, self._foretold = None, []
+        subtitle = "F2 everything" if self.fields.changed_only else "type to change   ← → next value   ctrl+r default"
+        self.fields.border_subtitle = f" {subtitle} "
         problems = form.problems()
         if problems:
             self._say([("✗ ", "trouble")] + [(f"{name}: {problem}  ", "trouble") for name, problem in problems])
@@ -117,31 +129,49 @@ class NewRunScreen(BaseScreen):
 
     @work(thread=True, group="resolve", exclusive=True)
     def _resolve(self, form: Form) -> None:
-        from engine import families
-
         try:
-            # The preset alone gives the defaults that the form shows; the whole is what would be queued.
-            root = self.paddock.workspace.root
-            base = None if form.base else families.resolve(root, form.family, form.preset or None)
-            whole = families.resolve(root, form.family, form.preset or None, form.sets) if form.sets else base
+            base = formwork.resolved(self.paddock.workspace, form)
         except EngineError as error:
-            self.app.call_from_thread(self._judged, form, None, None, str(error))
+            self.paddock.back(partial(self._judged, form, None, str(error)))
         else:
-            self.app.call_from_thread(self._judged, form, base, whole, "")
+            self.paddock.back(partial(self._judged, form, base, ""))
 
-    def _judged(self, form: Form, base: Resolved | None, whole: Resolved | None, problem: str) -> None:
+    def _judged(self, form: Form, base: dict[str, str] | None, problem: str) -> None:
         if not self.ready or form is not self.form:
             return
         if base is not None:
-            from dataclasses import replace
-
-            self.fields.show(replace(form, base=forms.flat(base.config)))
+            form = replace(form, base=base)
+            self.fields.show(form)
         if problem:
             self._say([(f"✗ {problem}", "trouble")])
             return
-        amount = len(form.sets)
+        amount = sum(form.changed(item) for item in form.items())
         said = f"{amount} field{'s' if amount > 1 else ''} set by hand" if amount else "the preset as it is"
         self._say([("✓ ", "good"), (said, "rest"), ("   ctrl+s", "key"), (" queues it", "rest")])
+        self._foresee(form)
+
+    @work(thread=True, group="foresee", exclusive=True)
+    def _foresee(self, form: Form) -> None:
+        try:
+            found = formwork.foreseen(self.paddock.workspace, form)
+        except EngineDown:
+            self.paddock.back(partial(self._foresaw, form, None, "no engine runs: nobody can tell when it starts"))
+        except EngineError as error:
+            self.paddock.back(partial(self._foresaw, form, None, f"✗ {error}"))
+        else:
+            self.paddock.back(partial(self._foresaw, form, found, ""))
+
+    def _foresaw(self, form: Form, found: Prospect | None, problem: str) -> None:
+        if not self.ready or form is not self.form:
+            return
+        self._prospect = found
+        role = "trouble" if problem.startswith("✗") else "rest"
+        self._foretold = self._lines(found) if found is not None else [[(problem, role)]]
+        self._tell()
+
+    def _lines(self, found: Prospect) -> list[list[Part]]:
+        sample = self.paddock.world.sample
+        return prospects.lines(found, time.time(), gpus=bool(sample is not None and sample.devices))
 
     # -- showing ---------------------------------------------------------------------------------------------------
 
@@ -151,17 +181,21 @@ class NewRunScreen(BaseScreen):
             self._tell()
 
     def _tell(self) -> None:
+        """The command, the verdict, and what is foreseen; on a low screen the fields keep most of the place."""
         pane = self.query_one("#command", Lines)
-        width = max(20, pane.size.width)
+        width = max(20, self.size.width - 4)
         line = self.form.line() if self.form else ""
-        rows = [line[at : at + width] for at in range(0, len(line), width)][:3] or [""]
-        if len(line) > 3 * width:
+        rows = [line[at : at + width] for at in range(0, len(line), width)][:LONGEST] or [""]
+        if len(line) > LONGEST * width:
             rows[-1] = rows[-1][:-1] + "…"
         shown: list[list[Part]] = [[(row, "ours")] for row in rows]
-        height = len(shown) + 3
+        for part in (self._verdict, *self._foretold):
+            shown += folded(part, width, 2)
+        shown = shown[: max(5, self.size.height // 3)]
+        height = len(shown) + 2
         if pane.styles.height is None or pane.styles.height.value != height:
             pane.styles.height = height
-        pane.show([*shown, self._verdict])
+        pane.show(shown)
 
     @on(FieldTable.Edited)
     def _edited(self) -> None:
@@ -189,6 +223,29 @@ class NewRunScreen(BaseScreen):
     def action_reset(self) -> None:
         self.fields.reset()
 
+    def action_changed(self) -> None:
+        if self.form is not None:
+            self.fields.show(self.form, changed=not self.fields.changed_only)
+            subtitle = "F2 everything" if self.fields.changed_only else "F2 only what was changed"
+            self.fields.border_subtitle = f" {subtitle} "
+
+    def action_copy(self) -> None:
+        if self.form is not None:
+            self.app.copy_to_clipboard(self.form.line())
+            self.notify("the command is in the clipboard", timeout=3)
+
+    def action_rehearse(self) -> None:
+        """Everything the dry run tells."""
+        if self._prospect is None:
+            self.notify("nothing is foreseen yet: the lines below say why", timeout=3)
+            return
+        told: list[list[Part]] = [[(f"{line}.", "text")] for line in self._prospect.told]
+        told += [[], *self._lines(self._prospect)]
+        if self._prospect.blind:
+            text = f"{self._prospect.blind}, so nobody can tell whether the same run exists."
+            told.append([(text, "rest")])
+        self.app.push_screen(TellScreen("dry run: nothing is queued", told))
+
     def action_back(self) -> None:
         line = self.query_one("#find", FilterLine)
         if line.value:
@@ -212,32 +269,21 @@ class NewRunScreen(BaseScreen):
 
     @work(thread=True, group="submit")
     def _submit(self, form: Form) -> None:
-        from engine.client import connect
-        from engine.submit import Wishes, submit_family
-
-        wishes = Wishes(
-            name=form.texts.get("name", "").strip(),
-            tags=form.words("tags"),
-            gpus=form.gpus,
-            priority=form.priority,
-            after=form.words("after"),
-        )
-        workspace = self.paddock.workspace
         try:
-            with connect(workspace) as client:
-                row = submit_family(
-                    client, workspace, form.family, preset=form.preset or None, sets=form.sets, wishes=wishes
-                )
+            row = formwork.queued(self.paddock.workspace, form)
         except EngineError as error:
-            self.app.call_from_thread(self._refused, str(error))
+            self.paddock.back(partial(self._refused, str(error)))
         else:
-            self.app.call_from_thread(self._queued, row)
+            self.paddock.back(partial(self._queued, row))
 
     def _refused(self, problem: str) -> None:
         self._submitting = False
         self._say([(f"✗ {problem}", "trouble")])
 
     def _queued(self, row: RunRow) -> None:
-        self.notify(f"{row.id} is queued", timeout=3)
+        not_needed = row.state in ENDED
+        self.notify(
+            f"not needed: {row.id} is the same and ended well" if not_needed else f"{row.id} is queued", timeout=3
+        )
         if self.ready:
             self.dismiss(None)

@@ -20,8 +20,8 @@ from tui.columns import Column
 from tui.keys import RUN, bindings
 from tui.present import Part, cell
 from tui.reader import Reading
-from tui.runcolumns import CHECKPOINTS, SYMBOLS
 from tui.screens.travelling import AHEAD, CLOCK, Travelling
+from tui.tabcolumns import CHECKPOINTS, SYMBOLS
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView

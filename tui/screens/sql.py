@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import time
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -12,21 +15,25 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
 from engine.errors import BadQuery, EngineError
-from engine.recipes import RECIPES
-from engine.records import RunRow, Sync
+from engine.records import RunRow
 from tui import sql as sqls
-from tui.completion import Catalogue, Column, Relation, complete
-from tui.feed import ask
-from tui.history import History
+from tui import sqlwork
+from tui.charts import Picture
+from tui.columns import Column
+from tui.completion import Catalogue
+from tui.folding import folded
 from tui.keys import SQL, bindings
 from tui.present import Cell, Part, cell
+from tui.screens.ask import AskScreen
 from tui.screens.base import BaseScreen
-from tui.sql import NODES, Node, Row
+from tui.screens.queries import QueriesScreen
+from tui.sql import Row
 from tui.sqltext import line_and_column
+from tui.widgets.catalogue import CataloguePane
 from tui.widgets.chart import Chart
 from tui.widgets.editor import SqlEditor
 from tui.widgets.lines import Lines
-from tui.widgets.offers import Offers
+from tui.widgets.querypane import QueryPane
 from tui.widgets.table import Table
 from tui.world import CONNECTED, World
 
@@ -49,64 +56,61 @@ class SqlScreen(BaseScreen):
     NAME = "sql"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(SQL)]
     AUTO_FOCUS = "#editor"
-    DEFAULT_CSS = """
+    CSS = """
     SqlScreen #sql { height: 1fr; }
-    SqlScreen #side { width: 34; height: 100%; }
-    SqlScreen #tables { height: 1fr; }
-    SqlScreen #about { height: 6; }
     SqlScreen #work { width: 1fr; height: 100%; }
-    SqlScreen #editor { height: 11; background: $background; padding: 0; scrollbar-size-vertical: 1; }
-    SqlScreen #editor > .text-area--gutter { color: $faint; }
+    SqlScreen #query { height: 11; padding: 0; }
+    SqlScreen #query:focus-within { border: round $primary; }
     SqlScreen #verdict { height: 1; padding: 0 1; }
     SqlScreen #result, SqlScreen #plot { height: 1fr; overflow-x: auto; }
-    SqlScreen.-tight #editor { height: 7; }
+    SqlScreen.-tight #query { height: 8; }
     SqlScreen.-tight #about { height: 4; }
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._catalogue = Catalogue()
-        self._opened: set[str] = {"recipes"}
-        self._history = History()
-        self._back = -1
-        """Place in the history; -1 is what is typed now."""
-        self._typed = ""
         self._question: Question | None = None
         self._asked_at = 0.0
         self._answer: Answer | None = None
-        self._sorted: tuple[int, bool] | None = None
-        self._side: bool | None = None
+        self._answered_query = ""
+        self._serial = 0
+        """Grows with each answer."""
+        self._drawn = 0
+        self._order_by: tuple[int, bool] | None = None
+        self._wants_side: bool | None = None
+        """What a person chose; None follows the width."""
         self._loading = False
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
         with Horizontal(id="sql"):
-            with Vertical(id="side"):
-                yield Table[Node](NODES, cell("reading…", "rest"), key=lambda node: node.key, id="tables")
-                yield Lines(id="about", classes="pane")
+            yield CataloguePane(id="side")
             with Vertical(id="work"):
-                yield SqlEditor(id="editor")
+                yield QueryPane(id="query")
                 yield Lines(id="verdict")
                 yield Table[tuple[int, Row]]((), NOTHING, key=lambda row: str(row[0]), id="result", wide=True)
                 yield Chart("", id="plot")
-        yield Offers(id="offers")
         yield Lines(id="foot")
 
     @property
+    def pane(self) -> QueryPane:
+        return self.query_one("#query", QueryPane)
+
+    @property
     def editor(self) -> SqlEditor:
-        return self.query_one("#editor", SqlEditor)
+        return self.pane.editor
+
+    @property
+    def side(self) -> CataloguePane:
+        return self.query_one("#side", CataloguePane)
 
     @property
     def result(self) -> Table[tuple[int, Row]]:
         return self.query_one("#result", Table)
 
     @property
-    def tables(self) -> Table[Node]:
-        return self.query_one("#tables", Table)
-
-    @property
-    def offers(self) -> Offers:
-        return self.query_one("#offers", Offers)
+    def plot(self) -> Chart:
+        return self.query_one("#plot", Chart)
 
     @property
     def answer(self) -> Answer | None:
@@ -119,9 +123,7 @@ class SqlScreen(BaseScreen):
 
     def on_mount(self) -> None:
         for name, title, keys in (
-            ("tables", "Tables", "enter"),
-            ("about", "", ""),
-            ("editor", "Query", "read only"),
+            ("query", "Query", "read only"),
             ("result", "Result", ""),
             ("plot", "", "F7 rows"),
         ):
@@ -140,30 +142,29 @@ class SqlScreen(BaseScreen):
     def show(self, world: World) -> None:
         width, height = self.app.size
         self.set_class(height < 32, "-tight")
-        side = width >= SIDE_FROM if self._side is None else self._side
-        if self.query_one("#side").display != side:
-            self.query_one("#side").display = side
+        side = width >= SIDE_FROM if self._wants_side is None else self._wants_side
+        if self.side.display != side:
+            self.side.display = side
         self.show_frame(world)
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
         if self.ready:
             self.take()
-            if not self._catalogue.relations:
+            if not self.pane.catalogue.relations:
                 self._load()
 
     def take(self) -> None:
         """Put the query somebody wants to see here into the editor, and ask it."""
         text, self.paddock.sql_wanted = self.paddock.sql_wanted, ""
         if text:
-            self._replace(text.strip())
+            self.pane.take(text.strip())
             self.action_run()
 
     def on_resize(self) -> None:
         super().on_resize()
         if self.ready:
-            self.offers.hide()
-            self.editor.offering = False
+            self.pane.close()
 
     def tick(self) -> None:
         super().tick()
@@ -180,73 +181,34 @@ class SqlScreen(BaseScreen):
 
     @work(thread=True, group="catalogue")
     def _read_catalogue(self) -> None:
-        from engine.store_catalogue import catalogue
-
-        problem, found = "", Catalogue()
         try:
-            found = Catalogue(
-                tuple(
-                    Relation(
-                        one.name, one.kind, one.comment, tuple(Column(c.name, c.type, c.comment) for c in one.columns)
-                    )
-                    for one in catalogue(self.paddock.workspace.database)
-                )
-            )
+            found, problem = sqlwork.read_catalogue(self.paddock.workspace), ""
         except EngineError as error:
-            problem = str(error)
+            found, problem = Catalogue(), str(error)
         self.paddock.back(partial(self._known, found, problem))
 
     def _known(self, found: Catalogue, problem: str) -> None:
         self._loading = False
         if not self.ready:
             return
-        self._catalogue = found
-        self._show_nodes(problem)
+        self.pane.catalogue = found
+        self.side.show(found, problem and "nothing to ask yet")
         if problem:
             self._say([(f"✗ {problem}", "trouble")])
 
-    def _show_nodes(self, problem: str = "") -> None:
-        recipes = [(recipe.name, recipe.sql) for recipe in RECIPES]
-        rows = sqls.nodes(self._catalogue, recipes if self._catalogue.relations else [], self._opened)
-        self.tables.show(rows, empty=cell("nothing yet" if problem else "reading…", "rest"))
-
-    @on(Table.Chosen, "#tables")
-    def _looked_at(self, event: Table.Chosen) -> None:
-        node = self.tables.chosen_row
-        about = self.query_one("#about", Lines)
-        if node is None:
-            about.show([])
-            return
-        comment = node.comment
-        if node.kind == "recipe":
-            comment = next((recipe.about for recipe in RECIPES if recipe.name == node.text), "")
-        about.show(sqls.wrapped(node.text, node.about, comment, about.size.width, about.size.height))
-
-    @on(Table.Opened, "#tables")
-    def _entered(self, event: Table.Opened) -> None:
-        node = self.tables.chosen_row
-        if node is None:
-            return
-        if node.kind == "recipe":
-            self._replace(node.puts)
-            self.editor.focus()
-        elif node.kind == "column":
-            self.editor.put(node.puts)
-            self.editor.focus()
+    @on(CataloguePane.Put)
+    def _put(self, event: CataloguePane.Put) -> None:
+        if event.whole:
+            self.pane.take(event.text)
         else:
-            self._opened ^= {node.key}
-            self._show_nodes()
+            self.editor.put(event.text)
+        self.editor.focus()
 
     # -- the query -------------------------------------------------------------------------------------------------
 
-    def _replace(self, text: str) -> None:
-        self.editor.text = text
-        self.editor.move_cursor(self.editor.document.end)
-        self._back = -1
-
     def action_run(self) -> None:
         """Ask the selection, or the whole text."""
-        query = self.editor.selected_text or self.editor.text
+        query = self.pane.wanted
         if not query.strip():
             self._say([("Nothing to run: type a query, or take one of the recipes.", "attention")])
             return
@@ -254,10 +216,7 @@ class SqlScreen(BaseScreen):
 
         if self._question is not None:
             self._question.stop()
-        self._close_offers()
-        self.editor.mark(None)
-        self._history.add(query)
-        self._back = -1
+        self.pane.asked(query)
         self._question = Question(self.paddock.workspace.database, query, patience=3.0, most=sqls.MOST)
         self._asked_at = time.monotonic()
         self._say([("running…", "rest")])
@@ -265,24 +224,24 @@ class SqlScreen(BaseScreen):
 
     @work(thread=True, group="sql")
     def _ask(self, question: Question, up_to_date: bool) -> None:
-        behind = ""
-        if up_to_date:
-            try:
-                ask(self.paddock.workspace, Sync())
-            except EngineError as error:
-                behind = str(error)
+        behind = sqlwork.sync(self.paddock.workspace) if up_to_date else ""
         try:
             answer = question.ask()
+            columns = sqls.columns(answer)
         except EngineError as error:
             self.paddock.back(partial(self._failed, question, error))
         else:
-            self.paddock.back(partial(self._answered, question, answer, behind))
+            self.paddock.back(partial(self._answered, question, answer, columns, behind))
 
-    def _answered(self, question: Question, answer: Answer, behind: str) -> None:
+    def _answered(
+        self, question: Question, answer: Answer, columns: list[Column[tuple[int, Row]]], behind: str
+    ) -> None:
         if not self.ready or question is not self._question:
             return
-        self._question, self._answer, self._sorted = None, answer, None
-        self.result.show_columns(sqls.columns(answer))
+        self._answered_query = question.query
+        self._question, self._answer, self._order_by = None, answer, None
+        self._serial += 1
+        self.result.show_columns(columns)
         empty = "The query gave no rows." if answer.names else "Done; it answers nothing."
         self.result.show(list(enumerate(answer.rows)), empty=cell(empty, "rest"))
         self.result.action_edge(-1)
@@ -309,105 +268,118 @@ class SqlScreen(BaseScreen):
             self._say([(f"✗ {error}", "trouble")])
 
     def _say(self, line: list[Part]) -> None:
-        self.query_one("#verdict", Lines).show([line])
-
-    # -- offers ----------------------------------------------------------------------------------------------------
-
-    @on(SqlEditor.Changed, "#editor")
-    def _edited(self) -> None:
-        self._offer(asked=False)
-
-    @on(SqlEditor.Asked)
-    def _wanted(self) -> None:
-        self._offer(asked=True)
-
-    def _offer(self, *, asked: bool) -> None:
-        editor = self.editor
-        if not editor.has_focus:
-            return
-        found = complete(editor.text, editor.at, self._catalogue, asked=asked)
-        if not found.offers:
-            self._close_offers()
-            return
-        if asked and len(found.offers) == 1:
-            editor.put(found.offers[0].text, found.start)
-            self._close_offers()
-            return
-        editor.offering = True
-        self.offers.show_offers(found.offers, editor.below_cursor)
-
-    def _close_offers(self) -> None:
-        self.editor.offering = False
-        self.offers.hide()
-
-    @on(SqlEditor.Steered)
-    def _steered(self, event: SqlEditor.Steered) -> None:
-        way = {"up": -1, "down": 1, "pageup": -8, "pagedown": 8}.get(event.key)
-        if way is not None:
-            self.offers.steer(way)
-        elif event.key == "escape":
-            self._close_offers()
-        else:
-            self._take_offer()
-
-    @on(Offers.Picked)
-    def _take_offer(self) -> None:
-        editor, offer = self.editor, self.offers.chosen
-        if offer is not None:
-            start = complete(editor.text, editor.at, self._catalogue, asked=True).start
-            with self.prevent(SqlEditor.Changed):
-                editor.put(offer.text, start)
-        self._close_offers()
-
-    # -- history ---------------------------------------------------------------------------------------------------
-
-    @on(SqlEditor.Past)
-    def _past(self, event: SqlEditor.Past) -> None:
-        queries = self._history.queries
-        if self._back == -1:
-            self._typed = self.editor.text
-        place = self._back - event.way
-        if not -1 <= place < len(queries):
-            return
-        text = self._typed if place == -1 else queries[place]
-        with self.prevent(SqlEditor.Changed):
-            self.editor.text = text
-            self.editor.move_cursor(self.editor.document.end if event.way < 0 else (0, 0))
-        self._back = place
-        if place >= 0:
-            self._say([(f"{place + 1} of {len(queries)} earlier queries", "rest"), ("   ↓", "key"), (" back", "rest")])
-        else:
-            self._say([])
+        """In as many lines as it takes, at most three."""
+        verdict = self.query_one("#verdict", Lines)
+        lines = folded(line, max(20, verdict.size.width), 3)
+        if verdict.styles.height is None or verdict.styles.height.value != len(lines):
+            verdict.styles.height = len(lines)
+        verdict.show(lines)
 
     # -- keys ------------------------------------------------------------------------------------------------------
 
     def action_plot(self) -> None:
-        plot = self.query_one("#plot", Chart)
-        plot.display = not plot.display
-        self.result.display = not plot.display
+        self.plot.display = not self.plot.display
+        self.result.display = not self.plot.display
         self._draw()
 
     def _draw(self) -> None:
-        plot = self.query_one("#plot", Chart)
-        if plot.display and self._answer is not None:
-            from tui.sqlplot import picture
+        if self.plot.display and self._answer is not None and self._drawn != self._serial:
+            self._drawn = self._serial
+            self._picture(self._answer, self._serial)
 
-            plot.show(picture(self._answer, id(self._answer)))
-            plot.border_title = self.result.border_title
+    @work(thread=True, group="picture", exclusive=True)
+    def _picture(self, answer: Answer, serial: int) -> None:
+        from tui.sqlplot import picture
+
+        self.paddock.back(partial(self._pictured, picture(answer, serial), serial))
+
+    def _pictured(self, made: Picture, serial: int) -> None:
+        if self.ready and serial == self._serial:
+            self.plot.show(made)
+            self.plot.border_title = self.result.border_title
 
     def action_side(self) -> None:
-        side = self.query_one("#side")
-        self._side = not side.display
-        side.display = self._side
-        (self.tables if self._side else self.editor).focus()
+        self._wants_side = self.side.display = not self.side.display
+        (self.side.table if self._wants_side else self.editor).focus()
+
+    @on(Table.HeaderClicked, "#result")
+    def _sort(self, event: Table.HeaderClicked) -> None:
+        if self._answer is None:
+            return
+        place = self.result.columns.index(event.column)
+        down = self._order_by == (place, False)
+        self._order_by = place, down
+        self.result.show(sqls.ordered(list(enumerate(self._answer.rows)), place, down=down))
+        way = "↓" if down else "↑"
+        self.result.border_title = f" Result · {sqls.title(self._answer)} · {event.column.title} {way} "
+
+    def action_history(self) -> None:
+        def chosen(query: str | None) -> None:
+            if query is not None:
+                self.pane.take(query)
+            self.editor.focus()
+
+        self.pane.close()
+        self.app.push_screen(QueriesScreen(self.pane.history.queries), chosen)
+
+    def action_copy(self) -> None:
+        """The same question at the command line."""
+        query = self.pane.wanted
+        self.app.copy_to_clipboard(shlex.join(["engine", "sql", query.strip()]))
+        self.notify("the query as an `engine sql` command is in the clipboard", timeout=3)
+
+    def action_save_view(self) -> None:
+        query = self.pane.wanted.strip()
+        if self.paddock.refuse() or not query:
+            return
+        from engine.store_own import wrong_name
+
+        def named(name: str | None) -> None:
+            if name:
+                self._do(partial(sqlwork.save_view, self.paddock.workspace, name, query))
+
+        detail = "kept in views/NAME.sql; every DuckDB client sees it."
+        question = AskScreen("Save the query as a view called", detail, wrong_name, placeholder="better_than_naive")
+        self.app.push_screen(question, named)
+
+    @work(thread=True, group="files")
+    def _do(self, do: Callable[[], list[Part]]) -> None:
+        """Have something saved or written, and say how it went."""
+        try:
+            said = do()
+        except EngineError as error:
+            said = [(f"✗ {error}", "trouble")]
+        self.paddock.back(partial(self._done, said))
+
+    def _done(self, said: list[Part]) -> None:
+        if self.ready:
+            self._say(said)
+            self._load()
+
+    def action_export(self) -> None:
+        answer, query = self._answer, self._answered_query
+        if answer is None or not answer.names:
+            self._say([("Nothing to write yet: ", "attention"), ("F5", "key"), (" runs the query first.", "attention")])
+            return
+
+        def named(text: str | None) -> None:
+            if text:
+                path = Path(text).expanduser().absolute()
+                self._do(partial(sqlwork.write, self.paddock.workspace, query, answer, path))
+
+        what = "all rows, asked again," if answer.more else sqls.rows(len(answer.rows))
+        detail = f"{what} as the ending says: .csv .json .md .parquet"
+        self.app.push_screen(AskScreen("Write the result to", detail, sqlwork.wrong_file, text="result.csv"), named)
 
     def action_back(self) -> None:
-        """One level: offers, a query that runs, the editor, the screen."""
+        """One level: offers, a query that runs, the zoom of the plot, the editor, the screen."""
         if self.editor.offering:
-            self._close_offers()
+            self.pane.close()
         elif self._question is not None:
             self._question.stop()
+        elif self.plot.display and self.let_go():
+            pass
         elif self.editor.has_focus:
-            (self.result if self.result.display and self.result.rows else self.tables).focus()
+            (self.result if self.result.display and self.result.rows else self.side.table).focus()
         else:
             self.paddock.action_go("dashboard")

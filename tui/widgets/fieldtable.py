@@ -41,6 +41,7 @@ class FieldTable(ScrollView, can_focus=True):
         self._form: Form | None = None
         self._items: list[Item] = []
         self._words = ""
+        self._changed = False
         self._place = 0
 
     @property
@@ -57,18 +58,22 @@ class FieldTable(ScrollView, can_focus=True):
     def shown_items(self) -> list[Item]:
         return self._items
 
-    def show(self, form: Form, words: str | None = None) -> None:
-        """Take a form; the cursor stays on its line."""
+    @property
+    def changed_only(self) -> bool:
+        return self._changed
+
+    def show(self, form: Form, words: str | None = None, *, changed: bool | None = None) -> None:
+        """Take a form; the cursor stays on its line. changed: show only what is not as the preset has it."""
         here = self.item.name if self.item else None
         new_words = words is not None and words != self._words
         self._words = self._words if words is None else words
-        self._form, self._items = form, form.items(self._words)
+        self._changed = self._changed if changed is None else changed
+        self._form, self._items = form, form.items(self._words, changed=self._changed)
         names = [item.name for item in self._items]
-        if here in names and not new_words:
-            self._place = names.index(here)
+        if new_words and self._words:
+            self._place = min(len(names) - 1, 2)  # the first field that the filter found
         else:
-            # The first field that the filter found, or the first field of the form.
-            self._place = min(len(names) - 1, 2) if self._words else names.index(here) if here in names else 0
+            self._place = names.index(here) if here in names else min(self._place, len(names) - 1)
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._items))
         self._reveal()
         self.refresh()
@@ -167,7 +172,7 @@ class FieldTable(ScrollView, can_focus=True):
     def _line(self, item: Item, form: Form, width: int, here: bool) -> list[Part]:
         problem = form.problem(item)
         typed = item.name in form.texts or (item.name == "preset" and form.preset != "")
-        changed = item.name in form.sets or (item.section == "run" and bool(form.texts.get(item.name, "")))
+        changed = form.changed(item)
         text = form.text(item)
         editing = here and self.has_focus
         own = "text" if typed or item.kind == "choice" else "rest"
@@ -182,7 +187,7 @@ class FieldTable(ScrollView, can_focus=True):
         parts += [(" ", "text"), *fill(tuple(value), value_width), ("  ", "text")]
         room = width - name_width - value_width - 5
         if problem:
-            allowed = f" (allowed: {item.range})" if item.range else ""
+            allowed = f" (allowed: {item.range})" if item.range and not problem.startswith("expected") else ""
             return [*parts, *cut(((f"✗ {problem}{allowed}", "trouble"),), room)]
         about: list[Part] = [(f"{item.range}   ", "rest")] if item.range and not item.choices else []
         about.append((item.help, "text" if here else "rest"))

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.keys import LOG, bindings
 from tui.logs import colored
 from tui.theme import palette_of
 from tui.widgets.strips import strip, width_of
@@ -23,9 +24,7 @@ class LogView(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "down", show=False),
         Binding("k", "scroll_up", "up", show=False),
-        Binding("f", "follow", "follow", show=False),
-        Binding("G,end", "follow", "end", show=False),
-        Binding("g,home", "scroll_home", "start", show=False),
+        *bindings(LOG, "widget"),
     ]
 
     class Follows(Message):

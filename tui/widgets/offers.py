@@ -23,7 +23,7 @@ class Offers(Lines):
     """Shown by show_offers(), hidden by hide(); steer() moves in it."""
 
     DEFAULT_CSS = """
-    Offers { overlay: screen; constrain: inflect; display: none; width: auto; background: $panel; color: $foreground; }
+    Offers { overlay: screen; constrain: inside inflect; display: none; background: $panel; color: $foreground; }
     """
 
     class Picked(Message):
@@ -61,6 +61,9 @@ class Offers(Lines):
     def hide(self) -> None:
         self._offers = ()
         self.display = False
+
+    def choose(self, offer: Offer) -> None:
+        self._place = self._offers.index(offer)
 
     def steer(self, way: int) -> None:
         if self._offers:

@@ -71,3 +71,17 @@ def spread(left: Cell, right: Cell, width: int) -> list[Part]:
     """left ..... right; when both don't fit the left one is cut."""
     space = width - width_of(right)
     return [*fill(left, max(0, space)), *cut(right, width)]
+
+
+def pieces(cells: Sequence[tuple[Cell, str]], width: int) -> tuple[list[Part], list[tuple[int, int, int, str]]]:
+    """A line of (cell, action) that fit, and the links of it; what has no room is left out from the end on."""
+    parts: list[Part] = [(" ", "text")]
+    links: list[tuple[int, int, int, str]] = []
+    for piece, action in cells:
+        start = width_of(parts)
+        if start + width_of(piece) > width:
+            break
+        parts += [*piece, ("   ", "text")]
+        if action:
+            links.append((0, start, start + width_of(piece), action))
+    return parts[:-1] if links else parts, links

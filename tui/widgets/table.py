@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from engine.records import RunRow
-from tui.columns import Column, Row, fit
+from tui.columns import Column, Row
+from tui.keys import LIST, bindings
 from tui.present import Cell, Part
 from tui.theme import Palette, palette_of
+from tui.widgets.across import GAP, Across
 from tui.widgets.strips import fill, strip
 
-GAP = 2
 MARK = "▌"
+REMEMBERED = 2000
+"""Drawn lines that are kept."""
 
 
-class Table(ScrollView, Generic[Row], can_focus=True):
+class Table(Across[Row], can_focus=True):
     """Shows rows in columns under a header line that stays.
 
     key: gives what a row is known by, unique in the table. wide: columns keep their width and the table scrolls to
-    the right, instead of leaving out the columns of the highest rank. markable: rows can be marked, see mark().
+    the right, instead of leaving out the columns of the highest rank; the first `pinned` ones stay where they are.
+    markable: rows can be marked, see mark().
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "up", show=False),
-        Binding("down,j", "move(1)", "down", show=False),
-        Binding("home,g", "edge(-1)", "first", show=False),
-        Binding("end,G", "edge(1)", "last", show=False),
+        *bindings(LIST, "widget"),
         Binding("pageup", "page(-1)", "page up", show=False),
         Binding("pagedown", "page(1)", "page down", show=False),
         Binding("enter", "open", "open", show=False),
@@ -92,21 +92,17 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         key: Callable[[Row], str],
         id: str,  # noqa: A002 - Textual's own name
         wide: bool = False,
+        pinned: int = 0,
         markable: bool = False,
     ) -> None:
-        super().__init__(id=id)
-        self._columns = tuple(columns)
+        super().__init__(columns, id=id, wide=wide, pinned=pinned, gutter=1 if markable else 0)
         self._empty = empty
         self._key_of = key
-        self._wide = wide
-        self._gutter = 1 if markable else 0
         self._rows: tuple[Row, ...] = ()
         self._keys: list[str] = []
         self._marked: frozenset[str] = frozenset()
         self._chosen: str | None = None
         self._place = 0
-        self._fitted: list[tuple[Column[Row], int]] = []
-        self._fitted_for = -1
         self._cache: dict[str, tuple[tuple[object, ...], Strip]] = {}
         self._now = time.time()
 
@@ -115,10 +111,6 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     @property
     def rows(self) -> tuple[Row, ...]:
         return self._rows
-
-    @property
-    def columns(self) -> tuple[Column[Row], ...]:
-        return self._columns
 
     @property
     def chosen(self) -> str | None:
@@ -216,7 +208,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             self.post_message(self.Chosen(self, self._chosen))
 
     def _reveal(self) -> None:
-        top, seen = self.scroll_offset.y, max(1, self.size.height - 1)
+        top, seen = self.scroll_offset.y, max(1, self.scrollable_content_region.height - 1)
         if self._place < top:
             self.scroll_to(y=self._place, animate=False)
         elif self._place >= top + seen:
@@ -244,7 +236,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         if content is None:
             return
         if content.y == 0:
-            self._click_header(content.x + self.scroll_offset.x)
+            self._click_header(content.x if content.x < self._held else content.x + self.scroll_offset.x)
             return
         place = content.y - 1 + self.scroll_offset.y
         if place < len(self._rows):
@@ -273,13 +265,9 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         self._measure()
         self._reveal()
 
-    def watch_scroll_x(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_x(old_value, new_value)
-        if self._wide:
-            self.refresh()
-
     def _measure(self) -> None:
-        size = Size(self._line_width, len(self._rows) + 1)
+        # Of a wide one its own width alone: the pane's would bring a scrollbar as soon as the other one takes a column.
+        size = Size(self._own_width if self._wide else self._line_width, len(self._rows) + 1)
         if size != self.virtual_size:
             self.virtual_size = size
 
@@ -300,32 +288,16 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def _palette(self) -> Palette:
         return palette_of(self)
 
-    @property
-    def _width(self) -> int:
-        """Columns without the scrollbar."""
-        return self.scrollable_content_region.width
-
-    @property
-    def _line_width(self) -> int:
-        if not self._wide:
-            return self._width
-        return max(self._width, self._gutter + sum(column.width + GAP for column in self._columns) - GAP)
-
-    def _fit(self) -> list[tuple[Column[Row], int]]:
-        if self._fitted_for != self._line_width:
-            self._fitted_for = self._line_width
-            self._fitted = fit(self._columns, self._line_width - self._gutter, GAP)
-        return self._fitted
-
     def render_line(self, y: int) -> Strip:
         width, left, base = self._width, self.scroll_offset.x if self._wide else 0, self.rich_style
         if y == 0:
-            line = strip(self._header() if self._rows else self._empty, self._palette, self._line_width, base)
-            return line.crop(left, left + width)
+            if not self._rows:
+                return strip(self._empty, self._palette, width, base)
+            return self._seen(strip(self._header(), self._palette, self._line_width, base), left)
         place = self.scroll_offset.y + y - 1
         if place >= len(self._rows):
             return Strip.blank(width, base)
-        return self._drawn(place).crop(left, left + width)
+        return self._seen(self._drawn(place), left)
 
     def _drawn(self, place: int) -> Strip:
         key, state = self._keys[place], self._state(place)
@@ -335,6 +307,8 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             if place == self._place:
                 base += self._palette.cursor if self.has_focus else self._palette.cursor_faint
             known = state, strip(self._line(place), self._palette, self._line_width, base)
+            if len(self._cache) >= REMEMBERED:
+                self._cache = {}  # far more than any screen shows: a walk through 100,000 rows must not keep them all
             self._cache[key] = known
         return known[1]
 
@@ -355,5 +329,9 @@ class Table(ScrollView, Generic[Row], can_focus=True):
 class RunTable(Table[RunRow]):
     """A list of runs."""
 
-    def __init__(self, columns: Sequence[Column[RunRow]], empty: Cell, *, id: str, markable: bool = False) -> None:  # noqa: A002
-        super().__init__(columns, empty, key=lambda row: row.id, id=id, markable=markable)
+    def __init__(self, columns: Sequence[Column[RunRow]], empty: Cell, *, id: str, **options: Any) -> None:  # noqa: A002
+        super().__init__(columns, empty, key=_id_of, id=id, **options)
+
+
+def _id_of(row: RunRow) -> str:
+    return row.id

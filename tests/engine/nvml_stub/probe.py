@@ -2,7 +2,8 @@
 
 A line is {"visible": CUDA_VISIBLE_DEVICES to open the devices afresh with (null for none), "ours": {pid: run},
 "age": seconds that the last listing shall be older, "times": samples to take}; each key may be missing.
-An answer is {"sample": the last of them, "driver", "seconds": median of one, "rss": bytes in use after all}.
+An answer is {"sample": the last of them, "driver", "rss": bytes in use after all, "seconds": median CPU time of one,
+"yardstick": the same of adding ten thousand numbers}.
 """
 
 from __future__ import annotations
@@ -31,15 +32,18 @@ def main() -> None:
         ours = {int(pid): run for pid, run in asked.get("ours", {}).items()}
         if devices._listed is not None:
             devices._listed -= asked.get("age", 0)
-        took = []
+        took, yardstick = [], []
         for _ in range(asked.get("times", 1)):
-            start = time.perf_counter()
+            start = time.process_time()
             sample = devices.sample(ours)
-            took.append(time.perf_counter() - start)
+            took.append(time.process_time() - start)
+            sum(range(10_000))
+            yardstick.append(time.process_time() - start - took[-1])
         answer = {
             "sample": sample,
             "driver": devices.driver,
             "seconds": statistics.median(took),
+            "yardstick": statistics.median(yardstick),
             "rss": psutil.Process().memory_info().rss,
         }
         print(msgspec.json.encode(answer).decode(), flush=True)

@@ -1,0 +1,155 @@
+"""The dashboard's questions: what is wrong, why does it wait, when is it done; and its orders to the queue."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from engine.cause import Cause
+from engine.records import Order, QueueOrder, RunRow, Snapshot
+from tests.tui import recorded
+from tests.tui.pilot import travel
+from tests.tui.recorded import RecordedEngine
+from tui import outlook
+from tui.alerts import LONG, alerts
+from tui.present import plain
+from tui.screens.card import CardScreen
+from tui.world import CONNECTED, Link, World
+
+NOW = 1_700_000_000.0
+
+
+def world(rows=None, sample=None, **status: object) -> World:
+    """A busy box in which nothing is wrong but what is asked for."""
+    told = msgspec.structs.replace(STATUS, **status)
+    rows = [row for row in recorded.busy_box(NOW) if row.state not in ("failed", "lost") and not row.warning
+            and (row.skill or 0) >= 0] if rows is None else rows  # fmt: skip
+    made = World(Link(CONNECTED)).told(
+        Snapshot(rows=tuple(rows), sample=sample or recorded.no_gpu(NOW), history=(), status=told)
+    )
+    return made
+
+
+STATUS = recorded.EngineStatus(pid=1, started=0.0, version="0", workspace="w", socket="s", cpu_slots=2, counts={})
+
+
+def test_nothing_wrong_is_said_so():
+    assert alerts(world(), NOW) == []
+    head = outlook.lines(world(), [], None, 120, 1, NOW)[0][0]
+    assert plain(head).startswith("✓ nothing is wrong")
+    assert len(plain(head)) == 120
+
+
+def row(**fields: object) -> RunRow:
+    base = {"id": "toto-0001", "family": "toto", "state": "running", "since": NOW - 60, "submitted": NOW - 90}
+    return msgspec.convert({**base, **fields}, RunRow)
+
+
+@pytest.mark.parametrize(
+    ("made", "text", "role", "key"),
+    [
+        (world([row(warning="loss is NaN")]), "toto-0001: loss is NaN", "attention", "chosen.log"),
+        (world([row(state="orphaned")]), "supervisor is gone", "trouble", "chosen.kill"),
+        (world([row(skill=-0.13, step=60, steps=100)]), "13.0 % worse than naive after 60%", "attention",
+         "chosen.stop"),
+        (world([row(state="failed", ended=NOW - 7200, reason="KeyError: 'lr'")]), "failed 2h ago: KeyError: 'lr'",
+         "trouble", "chosen.retry"),
+        (world([row(state="queued", place=1)], queue_paused=NOW - 9), "paused and a run waits", "attention",
+         "dashboard.pause-queue"),
+        (world(store_error="disk I/O error"), "runs.duckdb: disk I/O error", "trouble", ""),
+        (world(hook_trouble="line 3 is no JSON"), "hooks: line 3", "attention", ""),
+        (world(sample=recorded.two_gpus(NOW)), "GPU0: python (not ours) holds 4.2 GiB while runs wait", "attention",
+         ""),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_found_with_the_key_that_helps(made, text, role, key):
+    (found,) = alerts(made, NOW)
+    assert text in found.text
+    assert (found.role, found.key) == (role, key)
+
+
+def test_a_beginning_and_an_old_failure_are_no_alert():
+    young = row(skill=-0.4, step=10, steps=100)
+    old = row(id="toto-0002", state="failed", ended=NOW - 90_000)
+    assert alerts(world([young, old]), NOW) == []
+
+
+def test_a_device_that_idles_under_a_run_is_one():
+    busy, idle = recorded.two_gpus(NOW), recorded.two_gpus(NOW, (97.0, 0.0))
+    trains = row(devices=("GPU-1",), phase="train")
+    for history, found in (((idle,) * LONG, 1), ((busy, *(idle,) * (LONG - 1)), 0), ((idle,) * (LONG - 1), 0)):
+        made = replace(world([trains], sample=idle), history=history)
+        assert len([alert for alert in alerts(made, NOW) if "GPU1 idles" in alert.text]) == found
+
+
+def test_the_worst_comes_first_and_what_is_left_out_is_counted():
+    rows = [row(warning="slow"), row(id="toto-0002", state="failed", ended=NOW - 50),
+            row(id="toto-0003", state="lost", ended=NOW - 5)]  # fmt: skip
+    found = alerts(world(rows), NOW)
+    assert [alert.run for alert in found] == ["toto-0003", "toto-0002", "toto-0001"]
+    lines, links = outlook.lines(world(rows), found, None, 100, 3, NOW)
+    assert "3 things want you" in plain(lines[0])
+    assert "1 not shown" in plain(lines[0])
+    assert [action for *_, action in links] == ["screen.choose('toto-0003')", "screen.choose('toto-0002')"]
+    assert all(len(plain(line)) <= 100 for line in lines)
+
+
+def test_what_is_next_and_when_all_is_done(workspace):
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.no_gpu(NOW)) as engine:
+        plan = engine.plan()
+    made = world(recorded.busy_box(NOW))
+    wide = plain(outlook.lines(made, [], plan, 160, 1, plan.now)[0][0])
+    assert "next toto-0212 ~" in wide
+    assert "queue empty ~" in wide
+    narrow = plain(outlook.lines(made, [], plan, 60, 1, plan.now)[0][0])
+    assert "next" not in narrow
+    assert "queue empty ~" in narrow
+    unknown = msgspec.structs.replace(plan, until=None, unknown=2)
+    assert "nobody knows when 2 runs will end" in plain(outlook.lines(made, [], unknown, 160, 1, plan.now)[0][0])
+
+
+def test_orders_to_the_queue_and_why_and_when(workspace):
+    now = time.time()
+
+    async def way(journey):
+        await journey.known()
+        await journey.sees("things want you", "queue empty ~")
+        await journey.press("tab", "J", "K", "p")
+        await journey.until(lambda: [r for r in engine.asked if isinstance(r, QueueOrder)], "for the order")
+        moves = [(r.run, r.value) for r in engine.asked if isinstance(r, Order) and r.order == "move"]
+        assert moves == [("toto-0212", "down"), ("toto-0212", "up")]
+        await journey.press("w")
+        await journey.sees("why it waits", "GPU0 busy until about 14:33")
+        await journey.press("escape", "t")
+        await journey.sees("as far as is known", "GPU1", "now")
+        await journey.press("escape")
+        await journey.until(lambda: journey.app.screen is journey.dashboard)
+        await journey.press("shift+tab", "P")
+        await journey.until(
+            lambda: [r.run for r in engine.asked if isinstance(r, Order) and r.order == "pause"] == ["kronos-0208"]
+        )
+        await journey.press("exclamation_mark")
+        await journey.until(lambda: journey.dashboard.target().id == "toto-0203", "for the failed run")
+        await journey.press("w")
+        await journey.sees("how it ended", "asked 2.1 GiB")
+        assert isinstance(journey.app.screen, CardScreen)
+        await journey.press("escape", "space", "up", "space")
+        await journey.until(lambda: journey.app.marked == {"toto-0203", "kronos-0204"})
+
+    with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now), recorded.history(now)) as engine:
+        travel(workspace, way)
+
+
+def test_the_card_of_an_end_has_its_cause_and_last_lines(workspace):
+    from tui.ending import ending
+
+    engine = RecordedEngine(workspace, recorded.busy_box(NOW), recorded.no_gpu(NOW))
+    detail = engine.detail(next(row for row in engine.rows.values() if row.state == "failed"))
+    cause = Cause("device memory", "out of memory on GPU0", {"requested": 2 << 30, "step": 412})
+    text = "\n".join(plain(line) for line in ending(msgspec.structs.replace(detail, cause=cause, log=("Traceback",))))
+    assert "out of memory on GPU0" in text
+    assert "requested       2.0 GiB" in text
+    assert text.endswith("Traceback")

@@ -1,0 +1,108 @@
+"""Keys of one's own: what the file may say, and that every place then shows and obeys them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from engine.errors import UsageError
+from tests.tui import recorded
+from tests.tui.pilot import travel
+from tests.tui.recorded import RecordedEngine
+from tui import keymap, keys
+from tui.screens.run import RunScreen
+
+
+@pytest.fixture(autouse=True)
+def _own_keys_end():
+    yield
+    keys.use({})
+
+
+def write(text: str) -> None:
+    keymap.path().parent.mkdir(parents=True, exist_ok=True)
+    keymap.path().write_text(text)
+
+
+def test_no_file_is_no_key_of_ones_own():
+    assert keymap.load() == {}
+
+
+def test_keys_are_given_by_name():
+    write('chosen.log = "o, f6"\nchosen.stop = "ctrl+x"\n[everywhere]\nkeys = ["?", "f1"]\n')
+    assert keymap.load() == {
+        "chosen.log": "o,f6", "everywhere.keys": "question_mark,f1", "chosen.stop": "ctrl+x"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('chosen.stpo = "x"', "no key is called 'chosen.stpo'. Did you mean chosen.stop?"),
+        ('chosen.stop = "crtl+x"', "there is no such key"),
+        ('chosen.stop = "pgup"', "Did you mean pageup?"),
+        ("chosen.stop = 3", "expected a key such as"),
+        ('chosen.stop = ""', "expected a key such as"),
+        ('chosen.stop = "l"', "'l' is both chosen.log"),
+        ('chosen.stop = "q"', "'q' is both chosen.stop"),
+        ('chosen.log = "j"', "list.down"),
+        ("chosen.stop = ", "is no TOML"),
+    ],
+)
+def test_what_is_wrong_is_one_line(text, told):
+    write(text)
+    with pytest.raises(UsageError) as caught:
+        keymap.load()
+    assert told in str(caught.value)
+    assert str(keymap.path()) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_two_keys_can_change_places():
+    write('chosen.stop = "l"\nchosen.log = "x"')
+    assert keymap.load() == {"chosen.stop": "l", "chosen.log": "x"}
+
+
+def test_every_name_is_one_keys_only_and_no_default_clashes():
+    named = [key.name for key in keys.KEYS if key.action]
+    assert len(named) == len(set(named))
+    keymap._check({key.name: key.keys for key in keys.KEYS if key.action})
+
+
+def test_the_default_file_can_be_taken_as_it_is():
+    write(
+        "\n".join(
+            line.removeprefix("#") for line in keymap.default().splitlines() if line.startswith("#") and " = " in line
+        )
+    )
+    assert set(keymap.load()) == set(keymap.named())
+
+
+def test_the_program_says_what_is_wrong_before_it_draws(workspace):
+    write('chosen.stpo = "x"')
+    in_terminal = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'tui']) >> 8)"
+    done = subprocess.run([sys.executable, "-c", in_terminal], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Did you mean chosen.stop?" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+def test_own_keys_work_and_are_shown(workspace):
+    now = 1000.0
+    write('chosen.log = "f6"\nlist.down = "ctrl+n"')
+
+    async def way(journey):
+        await journey.known()
+        await journey.sees("f6 log", "kronos-0208")
+        await journey.press("ctrl+n")
+        await journey.until(lambda: journey.dashboard.target().id == "toto-0211", "for the cursor")
+        await journey.press("j", "l")
+        assert journey.app.screen is journey.dashboard
+        assert journey.dashboard.target().id == "toto-0211"
+        await journey.press("f6")
+        await journey.until(lambda: isinstance(journey.app.screen, RunScreen), "for the log")
+
+    with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now)):
+        travel(workspace, way, keys=keymap.load())

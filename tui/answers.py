@@ -1,0 +1,206 @@
+"""What the screens Best and Compare ask runs.duckdb and the run folders, in workers: the functions that the CLI uses.
+
+Each answer is frozen and holds all that a screen then shows, so that nothing is read while something is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError, NothingToShow
+from engine.records import Ok, Sync
+from engine.select import METRIC, NAIVE, Board, BoardRow, leaderboards
+from engine.store_board import metrics_of
+from engine.store_forecasts import Band, bands, led_there
+from engine.store_open import PATIENCE, reading
+from engine.store_runs import BySymbol, by_symbol, known, results, summaries
+from engine.workspace import Workspace
+from tui.feed import ask
+
+if TYPE_CHECKING:
+    from engine.compare import Comparison
+    from engine.differences import Difference
+
+TOP = 200
+"""Runs of a leaderboard that are shown; more say so."""
+BESIDE = 4
+"""Runs whose results by symbol stand beside each other."""
+LED = 3
+"""Prices before a forecast that are shown, in lengths of the forecast."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is ranked. family, dataset (a fingerprint): "" is all, and the one with the most runs."""
+
+    metric: str = METRIC
+    family: str = ""
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One leaderboard with what belongs to it. trouble: why there is none, in one line."""
+
+    wish: Wish
+    boards: tuple[Board, ...] = ()
+    """Of each data set by itself, the one with the most runs first."""
+    board: Board | None = None
+    """The one that was wished for."""
+    metrics: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    promoted: frozenset[str] = frozenset()
+    """Runs whose test and unseen results may be seen."""
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Run -> the names it is exported under; "" is .best_model_path itself."""
+    symbols: BySymbol = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
+    """The runs that `symbols` tells of."""
+    behind: str = ""
+    """Why the database may not be up to date."""
+    empty: bool = False
+    """There is nothing yet, which is no trouble."""
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Near:
+    """What is told of one run of a leaderboard beside its row."""
+
+    run: str
+    rival: str = ""
+    """The best of the others."""
+    results: Mapping[str, float | None] = field(default_factory=dict)
+    differences: tuple[Difference, ...] = ()
+    """Of config and code, between the run and its rival."""
+    symbol: str = ""
+    band: Band | None = None
+    trouble: str = ""
+
+
+def rank(workspace: Workspace, wish: Wish) -> Ranking:
+    """Bring the database up to date and rank. Raises nothing that a person can cause: see Ranking.trouble."""
+    behind = up_to_date(workspace)
+    try:
+        with reading(workspace.database, PATIENCE) as con:
+            metrics, (families, _) = tuple(metrics_of(con)), known(con)
+    except NothingToShow:
+        return Ranking(wish, behind=behind, empty=True)
+    except EngineError as error:
+        return Ranking(wish, behind=behind, trouble=str(error))
+    shown = Ranking(wish, metrics=metrics, families=tuple(families), behind=behind)
+    try:
+        boards = leaderboards(workspace.database, wish.metric, None, wish.family or None, TOP)
+        board = next((one for one in boards if wish.dataset and one.fingerprint == wish.dataset), boards[0])
+        runs = [row.id for row in board.rows if not row.is_naive]
+        with reading(workspace.database, PATIENCE) as con:
+            promoted = frozenset(one.id for one in summaries(con, runs) if one.promoted)
+            symbols = by_symbol(con, runs[:BESIDE])
+    except EngineError as error:
+        return Ranking(wish, metrics=metrics, families=tuple(families), behind=behind, trouble=str(error))
+    return Ranking(
+        wish, boards, board, shown.metrics, shown.families, promoted, names(workspace), symbols,
+        tuple(runs[:BESIDE]), behind, not board.rows,
+    )  # fmt: skip
+
+
+def up_to_date(workspace: Workspace) -> str:
+    """Have the engine write what is new; why it may not have, "" when all is well."""
+    try:
+        reply = ask(workspace, Sync())
+    except EngineError as error:
+        return str(error)
+    return reply.text if isinstance(reply, Ok) else ""
+
+
+def names(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """Run -> the names it is exported under; files that can't be read name nothing."""
+    from engine.pointer import pointers
+
+    found: dict[str, tuple[str, ...]] = {}
+    for one in pointers(workspace):
+        try:
+            run = str(one.read().get("run") or "")
+        except EngineError:
+            continue
+        found[run] = (*found.get(run, ()), one.alias)
+    return found
+
+
+def look_near(workspace: Workspace, run: str, rival: str, symbols: Sequence[str]) -> Near:
+    """Look at one run closely. symbols: whose forecast to give, the first that it has; see Near.trouble."""
+    from engine.compare import compare
+
+    symbol = symbols[0] if len(symbols) == 1 else ""
+    try:
+        with reading(workspace.database, PATIENCE) as con:
+            found = results(con, [run])[run]
+            there = bands(con, workspace.runs, run, symbols)
+            band = next((there[name] for name in symbols if name in there), None)
+            if band is not None:
+                band.before = led_there(con, workspace.runs, run, band, LED * len(band.target))
+        differ = compare(workspace, [run, rival]).differences if rival else ()
+    except EngineError as error:
+        return Near(run, rival, symbol=symbol, trouble=str(error))
+    symbol = band.symbol if band is not None else symbol
+    kept = tuple(one for one in differ if one.kind in ("config", "code") and one.name not in ("train.seed", "seed"))
+    return Near(run, rival, found, kept, symbol, band)
+
+
+def rival_of(board: Board, run: str) -> str:
+    """The best of the other runs, of another config where there is one: "" when it is alone."""
+    others = [row for row in board.rows if not row.is_naive and row.id != run]
+    mine = row_of(board, run)
+    alike = (mine.mean, mine.spread) if mine is not None and mine.spread is not None else None
+    other = next((row for row in others if alike is None or (row.mean, row.spread) != alike), None)
+    return other.id if other is not None else others[0].id if others else ""
+
+
+def row_of(board: Board | None, run: str | None) -> BoardRow | None:
+    """The row of a run; None for the naive forecast's and where there is no such run."""
+    if board is None or run is None or run == NAIVE:
+        return None
+    return next((row for row in board.rows if row.id == run), None)
+
+
+# -- runs side by side ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Runs side by side, as engine.compare has them. trouble: why there is nothing, in one line."""
+
+    runs: tuple[str, ...] = ()
+    found: Comparison | None = None
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Every field of the config, of each run: field -> run -> value."""
+    behind: str = ""
+    trouble: str = ""
+
+
+def put_beside(workspace: Workspace, runs: Sequence[str]) -> Compared:
+    """Compare runs; the others are tested against the first. What is wrong stands in Compared.trouble."""
+    from engine.compare import compare, spec_of
+
+    behind = up_to_date(workspace)
+    try:
+        found = compare(workspace, runs)
+        specs = {run: spec_of(workspace, run) for run in found.runs}
+    except EngineError as error:
+        return Compared(tuple(runs), behind=behind, trouble=str(error))
+    settings: dict[str, dict[str, str]] = {}
+    for run, spec in specs.items():
+        for section, values in spec.config.items():
+            for name, value in values.items():
+                settings.setdefault(f"{section}.{name}", {})[run] = _shown(value)
+    return Compared(found.runs, found, settings, behind)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(map(_shown, value))
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

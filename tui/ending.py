@@ -1,0 +1,40 @@
+"""The card of a run that has ended: how, with the facts of its cause, and the last it said."""
+
+from __future__ import annotations
+
+from engine.records import RunDetail
+from tui import present
+from tui.logs import colored
+from tui.present import Part
+
+WIDEST = 110
+"""Characters of a line of its log."""
+
+
+def ending(detail: RunDetail) -> list[list[Part]]:
+    row, cause = detail.row, detail.cause
+    sign, role = present.MARKS.get(row.state, ("·", "rest"))
+    made: list[list[Part]] = [[(f"{sign} {row.id} ", role), (row.state, role)]]
+    if row.started is not None and row.ended is not None:
+        made[0].append((f" after {present.duration(row.ended - row.started)}", "rest"))
+    text = cause.text if cause is not None else row.reason or present.ended_by(row)
+    if text:
+        made += [[], [(text, "trouble" if row.state in ("failed", "lost") else "text")]]
+    if cause is not None:
+        made += [[(f"{name:<16}", "rest"), (_fact(name, value), "text")] for name, value in cause.facts.items()]
+    if row.best is not None:
+        made += [[], [("best val_pct_mae ", "rest"), (present.metric(row.best), "good bold"), ("   ", "text"),
+                      *present.skill_cell(None if not row.naive else 1 - row.best / row.naive)]]  # fmt: skip
+    if len(detail.attempts) > 1:
+        tried = ", ".join(f"{one.id} {one.state}" for one in detail.attempts)
+        made.append([("attempts        ", "rest"), (tried, "text")])
+    if detail.log:
+        made += [[], [("its last lines", "title")]]
+        made += [list(colored(line[:WIDEST])) for line in detail.log]
+    return made
+
+
+def _fact(name: str, value: object) -> str:
+    if isinstance(value, int) and name.removeprefix("nvml_") in ("requested", "free", "total", "others", "reserved"):
+        return present.size(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

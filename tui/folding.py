@@ -1,0 +1,25 @@
+"""A line of parts folded into several, broken between words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tui.present import Part
+
+
+def folded(line: Sequence[Part], width: int, most: int) -> list[list[Part]]:
+    """Fold to a width in cells; what needs more than `most` ends in an ellipsis."""
+    found: list[list[Part]] = [[]]
+    used = 0
+    for text, role in line:
+        for word in re.split(r"(?<= )(?=\S)", text):
+            if used and used + len(word.rstrip()) > width:
+                if len(found) == most:
+                    found[-1].append(("…", role))
+                    return found
+                found.append([])
+                used = 0
+            found[-1].append((word, role))
+            used += len(word)
+    return found

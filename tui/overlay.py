@@ -1,0 +1,113 @@
+"""Curves of several runs in one picture each: read from their folders, each run in the colour it keeps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tui.reader import Points
+from tui.series import mean
+from tui.widgets.chart import Curve, Picture
+
+LOSS, VAL, NAIVE = "loss", "val_pct_mae", "val_naive_pct_mae"
+WORN = ("loss", "val_loss", "epoch", "t", "step")
+"""Not taken for a metric to compare by, where a run has none of ours."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What was read: run -> name -> points; a smoothed curve is name + "~". version grows with the data."""
+
+    version: int = 0
+    x: str = "step"
+    smooth: bool = False
+    runs: Mapping[str, Mapping[str, Points]] = field(default_factory=dict)
+    behind: bool = False
+    """There is more in the files than was read at once."""
+
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(name for curves in self.runs.values() for name in curves))
+
+
+class Overlay:
+    """Reads the curves of runs over all their attempts. read() is for workers, one at a time: others wait."""
+
+    def __init__(self, runs: Path) -> None:
+        self._folder = runs
+        self._lock = threading.Lock()
+        self._open: dict[str, Any] = {}
+        self._last = Curves()
+
+    def read(self, runs: Sequence[str], x: str, smooth: bool) -> Curves:
+        """Take in what is new of these runs; the same Curves again when nothing is."""
+        from engine.lineage import Lineage, attempts  # numpy takes 0.1 s: not before the first frame
+
+        with self._lock:
+            self._open = {
+                run: self._open.get(run) or Lineage([self._folder / one for one in attempts(run)]) for run in runs
+            }
+            news = [self._refreshed(one) for one in self._open.values()]
+            last = self._last
+            if not any(news) and (last.x, last.smooth) == (x, smooth) and set(last.runs) == set(runs):
+                return last
+            found = {run: self._points(one, x, smooth) for run, one in self._open.items()}
+            behind = any(one.behind for one in self._open.values())
+            self._last = Curves(last.version + 1, x, smooth, found, behind)
+            return self._last
+
+    @staticmethod
+    def _refreshed(series: Any) -> bool:
+        try:
+            return bool(series.refresh())
+        except OSError:  # its folder is gone: what was read stays
+            return False
+
+    @staticmethod
+    def _points(series: Any, x: str, smooth: bool) -> dict[str, Points]:
+        found = {name: series.points(name, x) for name in series.names()}
+        if smooth and len(found.get(LOSS, ((), ()))[1]) > 10:
+            xs, ys = found[LOSS]
+            found[f"{LOSS}~"] = (xs, mean(ys))
+        return found
+
+
+def losses(curves: Curves, roles: Mapping[str, str], *, log: bool) -> Picture:
+    """The training loss of each run, smoothed where that was read."""
+    return _picture("loss", curves, LOSS, roles, log=log)
+
+
+def errors(curves: Curves, roles: Mapping[str, str]) -> Picture:
+    """The validation error of each run with naive's as a level; where none has one, the first other value."""
+    names = curves.names()
+    if VAL in names:
+        return _picture("val pct_mae", curves, VAL, roles, naive=True)
+    other = next((name for name in names if name not in WORN), None)
+    if other is None:
+        return Picture("val pct_mae", empty="no validation yet", version=("none", curves.version))
+    return _picture(other, curves, other, roles)
+
+
+def _picture(
+    title: str, curves: Curves, name: str, roles: Mapping[str, str], *, log: bool = False, naive: bool = False
+) -> Picture:
+    drawn: list[Curve] = []
+    level: float | None = None
+    for run, found in curves.runs.items():
+        smoothed = found.get(f"{name}~")
+        xs, ys = found.get(name, ((), ()))
+        if not len(xs) or run not in roles:
+            continue
+        if smoothed is not None:
+            drawn.insert(0, Curve("", xs, ys, "faint", quiet=True))
+        drawn.append(Curve(run, *(smoothed or (xs, ys)), roles[run]))
+        if naive and len(found.get(NAIVE, ((), ()))[1]):
+            level = found[NAIVE][1][-1]
+    if level is not None:
+        ends = [x for curve in drawn for x in (curve.xs[0], curve.xs[-1])]
+        drawn.insert(0, Curve("naive", [min(ends), max(ends)], [level, level], "attention", dotted=True))
+    version = (name, curves.version, tuple(roles.items()), log)
+    x_kind = "span" if curves.x == "time" else "number"
+    return Picture(title, tuple(drawn), curves.x, log=log, version=version, x_kind=x_kind)

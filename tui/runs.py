@@ -1,0 +1,275 @@
+"""The list of all runs without a screen: which are meant, in what order, folded or not, in which columns.
+
+Nothing is looked at twice: what a query says of a row and what the row sorts by are kept while it is the same row, and
+when only values changed that neither asks about, the rows are put in the places of those before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine import ids
+from engine.query import BadQuery
+from engine.query_fields import Known, Stored
+from engine.query_rows import Matcher, Query, Texts, read
+from engine.query_sql import sql
+from engine.records import RunRow
+from tui import present
+from tui.columns import Column
+from tui.present import Cell
+from tui.runcolumns import CATALOG, USUAL, Key, RunColumn, stored_column
+
+Values = Mapping[Stored, Mapping[str, str | float]]
+NOBODY = Known()
+EVERY = 60.0
+"""Seconds after which a query that depends on the clock is asked again."""
+ID = RunColumn("id", "RUN", 13, lambda row, _: ((row.id, "strong"),), lambda row, _: row.id, "its id", asked="id")
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is remembered: names of columns in their order, what is sorted by, and whether the largest come first."""
+
+    columns: tuple[str, ...] = USUAL
+    sort: str = "ago"
+    down: bool = True
+
+
+@dataclass(frozen=True)
+class View:
+    """rows: as they are listed. matched, total: runs, of which an unfolded one has several rows."""
+
+    rows: tuple[RunRow, ...] = ()
+    matched: int = 0
+    total: int = 0
+
+
+@dataclass
+class RunList:
+    """Give it rows with show(); everything else says how."""
+
+    looks: Looks = Looks()
+    known: Known = NOBODY
+    values: Values = field(default_factory=dict)
+    query: Query = field(default_factory=lambda: read(""))
+    unfolded: frozenset[str] = frozenset()
+    """Ids that all attempts at a run share, where these are listed too."""
+
+    def __post_init__(self) -> None:
+        self.view = View()
+        self.id_width = 11
+        self._rows: Mapping[str, RunRow] = {}
+        self._keys: dict[str, Key] = {}
+        self._places: dict[str, int] = {}
+        self._heads: set[str] = set()
+        self._texts = Texts()
+        self._asked_at = 0.0
+        self._forget()
+
+    def _forget(self, *, order: bool = True) -> None:
+        """List everything anew the next time; order: sort it anew, too."""
+        self._stale = True
+        if order:
+            self._order: list[str] | None = None
+
+    # -- what is asked for -------------------------------------------------------------------------------------
+
+    def ask(self, text: str, now: float) -> None:
+        """List the runs that a query means. Raises BadQuery and leaves the list as it is."""
+        self.query = read(text, self.known, now)
+        self._forget(order=False)
+
+    def learn(self, known: Known, values: Values, now: float) -> None:
+        """Take what was read from the database."""
+        self.known, self.values = known, values
+        try:
+            self.query = read(self.query.text, known, now)
+        except BadQuery:
+            pass  # a name it knew is gone from the database: it means what it meant
+        self._forget()
+
+    def look(self, looks: Looks) -> None:
+        self._forget(order=(looks.sort, looks.down) != (self.looks.sort, self.looks.down))
+        self.looks = looks
+
+    def fold(self, bases: frozenset[str]) -> None:
+        self.unfolded = bases
+        self._stale = True
+
+    def needs(self) -> set[Stored]:
+        """Columns of the database that are filtered by, sorted by or shown."""
+        names = {*self.looks.columns, self.looks.sort} - CATALOG.keys()
+        return {*self.query.needs, *(one for name in names for one in self.known.find(name))}
+
+    # -- rows --------------------------------------------------------------------------------------------------
+
+    def show(self, rows: Mapping[str, RunRow], now: float) -> View:
+        """Give the list for these runs; `rows` has the earlier attempts, too."""
+        if self.query.clocked and now - self._asked_at > EVERY:
+            self._stale = True
+        if rows is not self._rows and not self._replaced(rows):
+            self._stale = True
+        self._rows = rows
+        if self._stale:
+            self._build(now)
+        return self.view
+
+    def _replaced(self, rows: Mapping[str, RunRow]) -> bool:
+        """Put changed rows in the places of those before; False where that is not all there is to do."""
+        before = self._rows
+        changed = [row for run, row in rows.items() if before.get(run) is not row]
+        if len(rows) != len(before) or any(
+            (was := before.get(row.id)) is None or was.later != row.later for row in changed
+        ):
+            self._order = None
+            return False
+        if self._stale or self._order is None:
+            self._order = None
+            return False
+        listed = list(self.view.rows)
+        for row in changed:
+            place = self._places.get(row.id)
+            if place is not None:
+                listed[place] = row
+            if row.later in rows:
+                continue  # an earlier attempt is listed with its last one, whatever it is by itself
+            if self._key(row) != self._keys[row.id]:
+                self._order = None
+                return False
+            if self._matcher(row) is not (place is not None):
+                return False
+        if changed:
+            self.view = View(tuple(listed), self.view.matched, self.view.total)
+        return True
+
+    def _build(self, now: float) -> None:
+        rows = self._rows
+        self._asked_at = now
+        if self._order is None:
+            self._sort(now)
+        assert self._order is not None
+        self._matcher: Matcher = self.query.matcher(self.values, now, self._texts)
+        heads = map(rows.__getitem__, self._order)
+        meant = list(heads if self.query.node is None else filter(self._matcher, heads))
+        listed = tuple(self._with_attempts(meant, rows) if self.unfolded else meant)
+        self._places = {row.id: place for place, row in enumerate(listed)}
+        self.view = View(listed, len(meant), len(self._order))
+        self._stale = False
+
+    def _sort(self, now: float) -> None:
+        """All runs by the key; among equals, and where there is none, the newest first."""
+        rows, key = self._rows, self.column(self.looks.sort).key
+        heads = sorted((row for row in rows.values() if row.later not in rows), key=_submitted, reverse=True)
+        self._heads = {ids.base(row.id) for row in heads if row.attempt > 1}
+        # The longest of all runs, so that nothing moves while one filters; two cells more for the sign of a fold.
+        self.id_width = min(28, max(map(len, rows), default=11) + (2 if self._heads else 0))
+        self._key: Callable[[RunRow], Key] = lambda row: key(row, now)
+        self._keys = {row.id: key(row, now) for row in heads}
+        keyed = [run for run, value in self._keys.items() if value is not None]
+        place: Callable[[str], Any] = self._keys.__getitem__
+        try:
+            keyed.sort(key=place, reverse=self.looks.down)
+        except TypeError:  # a setting that is a number in one run and a word in another
+            keyed.sort(key=lambda run: (isinstance(place(run), str), str(place(run))), reverse=self.looks.down)
+        self._order = [*keyed, *(run for run, value in self._keys.items() if value is None)]
+
+    def _with_attempts(self, ordered: Sequence[RunRow], rows: Mapping[str, RunRow]) -> Iterable[RunRow]:
+        """Under the last attempt at a run the earlier ones, where it is unfolded."""
+        earlier: dict[str, list[RunRow]] = {}
+        for row in rows.values():
+            if row.later in rows and (base := ids.base(row.id)) in self.unfolded:
+                earlier.setdefault(base, []).append(row)
+        for row in ordered:
+            yield row
+            if row.attempt > 1 and (found := earlier.get(ids.base(row.id))):
+                yield from sorted(found, key=lambda one: -one.attempt)
+
+    def attempts(self, run: str) -> bool:
+        """Whether there are earlier attempts to be unfolded at a run."""
+        return ids.base(run) in self._heads
+
+    @property
+    def foldable(self) -> frozenset[str]:
+        return frozenset(self._heads)
+
+    # -- columns -----------------------------------------------------------------------------------------------
+
+    def column(self, name: str) -> RunColumn:
+        """A column by its name; of a setting that no database knows it is empty."""
+        if name == "id":
+            return ID
+        found = CATALOG.get(name) or stored_column(name, self.known, self.values)
+        return found or RunColumn(
+            name, name.rpartition(".")[2].upper()[:14], 8, _nothing, lambda row, _: None, "unknown"
+        )
+
+    def columns(self) -> list[Column[RunRow]]:
+        """What a table shows: the state's mark and the run, then what was chosen, with an arrow where it is sorted."""
+        shown = [ID, *(self.column(name) for name in self.looks.columns)]
+        made = [one.column(one.arrow(down=self.looks.down) if one.name == self.looks.sort else "") for one in shown]
+        made[0] = Column(made[0].title, self.id_width, self._id)
+        return [Column("", 1, lambda row, _: present.mark(row)), *made]
+
+    def _id(self, row: RunRow, _: float) -> Cell:
+        if row.later in self._rows:
+            return ((" └ ", "faint"), (row.id, "rest"))
+        if row.attempt > 1 and ids.base(row.id) in self._heads:
+            sign = "▾" if ids.base(row.id) in self.unfolded else "▸"
+            return ((row.id, "strong"), (f" {sign}", "ours"))
+        return ((row.id, "strong"),)
+
+    def names(self) -> list[str]:
+        """Columns in the order of the table, the id first."""
+        return ["id", *self.looks.columns]
+
+    def sort_beside(self, way: int) -> Looks:
+        """Looks that sort by the column to the left (-1) or right (1) of the one that is sorted by now."""
+        names = self.names()
+        at = names.index(self.looks.sort) if self.looks.sort in names else (-1 if way > 0 else 0)
+        return self.sort_by(names[(at + way) % len(names)])
+
+    def sort_by(self, name: str) -> Looks:
+        """Looks that sort by a column; once more by the same one turns it around."""
+        if name == self.looks.sort:
+            return Looks(self.looks.columns, name, not self.looks.down)
+        return Looks(self.looks.columns, name, self.column(name).down)
+
+    # -- words -------------------------------------------------------------------------------------------------
+
+    def title(self, marked: frozenset[str]) -> str:
+        """312 of 9,840 · state:failed · by VAL ↑ · 3 marked, 1 of them not listed."""
+        view = self.view
+        amount = f"{view.matched:,} of {view.total:,}" if self.query.node else f"{view.total:,}"
+        parts = [amount] + ([self.query.text.strip()] if self.query.node else [])
+        by = self.column(self.looks.sort)
+        parts.append(f"by {by.title} {by.arrow(down=self.looks.down)}")
+        there = [run for run in marked if run in self._rows]
+        if there:
+            away = sum(run not in self._places for run in there)
+            parts.append(f"{len(there):,} marked" + (f", {away:,} of them not listed" if away else ""))
+        return " · ".join(parts)
+
+    def sql(self, now: float) -> str:
+        """The question to runs.duckdb whose answer is this list."""
+        asked = self.column(self.looks.sort).asked
+        shown = [name for name in self.looks.columns if name not in CATALOG and self.known.find(name)]
+        return sql(self.query, [(asked, self.looks.down)] if asked else [], shown, now)
+
+    def markdown(self, rows: Sequence[RunRow], now: float) -> str:
+        """These runs as a table for a report, with the columns that are shown."""
+        shown = [ID, *(self.column(name) for name in self.looks.columns)]
+        lines = ["| " + " | ".join(one.title for one in shown) + " |", "|" + "---|" * len(shown)]
+        for row in rows:
+            cells = (present.plain(one.fill(row, now)).strip().replace("|", "\\|") for one in shown)
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines) + "\n"
+
+
+def _submitted(row: RunRow) -> float:
+    return row.submitted
+
+
+def _nothing(row: RunRow, now: float) -> Cell:
+    return ((present.NONE, "faint"),)

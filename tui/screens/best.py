@@ -1,0 +1,305 @@
+"""Which model to use: the leaderboard by validation, why a run stands where it does, and the step into production."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, VerticalScroll
+
+from engine.records import RunRow
+from tui import behind, best, heat
+from tui.answers import Near, Ranking, Wish, look_near, rank, rival_of, row_of
+from tui.forecast import picture
+from tui.keys import BEST, bindings
+from tui.present import Cell, cell
+from tui.screens.choose import Choice, ChooseScreen
+from tui.screens.promoting import Promoting
+from tui.screens.work import SETTLED
+from tui.widgets.chart import Chart
+from tui.widgets.lines import Lines
+from tui.widgets.strips import pieces
+from tui.widgets.table import Table
+from tui.world import World
+
+PANES = ("why", "symbols", "forecast")
+"""Below the leaderboard, where there is room for one of them only."""
+
+
+class BestScreen(Promoting):
+    """Screen 5. The cursor stays on its run while the leaderboard changes."""
+
+    WHERE = BEST
+    NAME = "best"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
+    CSS = """
+    BestScreen #asked { height: 1; margin-bottom: 0; }
+    BestScreen #said { padding: 0 2; }
+    BestScreen #near { height: 1fr; }
+    BestScreen #symbols { height: 100%; }
+    BestScreen #forecast { width: 1fr; height: 100%; }
+    BestScreen #why-pane { height: 100%; scrollbar-size-vertical: 1; }
+    BestScreen.-tight .pane { border: none; border-top: solid $line; padding: 0 1; }
+    BestScreen.-tight .pane:focus { border: none; border-top: solid $primary; }
+    BestScreen.-narrow #near > * { width: 100%; display: none; }
+    BestScreen.-narrow.-show-why #why-pane, BestScreen.-narrow.-show-symbols #symbols,
+    BestScreen.-narrow.-show-forecast #forecast { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(BEST)]
+    AUTO_FOCUS = "#board"
+
+    def __init__(self) -> None:
+        super().__init__()
+        remembered = Wish()
+        self._wish = remembered
+        self._near: Near | None = None
+        self._symbol = ""
+        self._by = heat.ORDERS[0]
+        self._pane = PANES[0]
+        self._columns_for: object = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="top")
+        yield Lines(id="asked")
+        yield Table[best.Line]((), cell("Reading the leaderboard…", "rest"), key=lambda line: line.id, id="board",
+                               markable=True)  # fmt: skip
+        yield Lines(id="said")
+        with Horizontal(id="near"):
+            yield Table[heat.Symbol]((), cell("", "rest"), key=lambda row: row.name, id="symbols")
+            yield Chart("forecast", id="forecast")
+            with VerticalScroll(id="why-pane"):
+                yield Lines(id="why")
+        yield Lines(id="foot")
+
+    def on_mount(self) -> None:
+        self._wish = Wish(str(self.paddock.settings.get("best.metric", self._wish.metric)))
+        for name, title, keys in (
+            ("board", "Best", "space mark   enter open   P promote"),
+            ("symbols", "Skill by symbol, %", ""),
+            ("forecast", "", ""),
+            ("why-pane", "Why", ""),
+        ):
+            pane = self.query_one(f"#{name}")
+            pane.add_class("pane")
+            pane.border_title = f" {title} " if title else ""
+            pane.border_subtitle = f" {keys} " if keys else ""
+        self._show_pane()
+        self.begin()
+        self.ask_again()
+
+    @property
+    def board(self) -> Table[best.Line]:
+        return self.query_one("#board", Table)
+
+    @property
+    def symbols(self) -> Table[heat.Symbol]:
+        return self.query_one("#symbols", Table)
+
+    def target(self) -> RunRow | None:
+        return self.paddock.world.rows.get(self.board.chosen or "")
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def show(self, world: World) -> None:
+        self.show_frame(world)
+        if self.news(world) and self.found is not None:
+            self.soon("rank", self.ask_again, SETTLED)
+        if self.found is not None:
+            self._fill(self.found)
+
+    def ask_again(self) -> None:
+        """Rank anew, with what was logged and validated meanwhile."""
+        wish, workspace = self._wish, self.paddock.workspace
+        self.work("rank", lambda: rank(workspace, wish), self._ranked)
+
+    def _ranked(self, found: Ranking) -> None:
+        self.found = found
+        self._fill(found)
+        self._look()
+
+    def _look(self) -> None:
+        """Read what is told of the run under the cursor, if it is not that already."""
+        found, run = self.found, self.board.chosen
+        if found is None or found.board is None or row_of(found.board, run) is None or run is None:
+            return
+        board, workspace = found.board, self.paddock.workspace
+        symbols = [self._symbol] if self._symbol else [row.name for row in self.symbols.rows]
+        rival = rival_of(board, run)
+        self.work("near", lambda: look_near(workspace, run, rival, symbols), self._looked)
+
+    def _looked(self, near: Near) -> None:
+        self._near = near
+        self.query_one("#forecast", Chart).show(picture(near))
+        self.query_one("#forecast").border_title = f" {near.run} "
+        if self.found is not None:
+            self._show_why(self.found)
+
+    # -- showing ---------------------------------------------------------------------------------------------------
+
+    def _fill(self, found: Ranking) -> None:
+        width = self.app.size.width
+        asked, links = pieces(best.asked(found), width)
+        self.query_one("#asked", Lines).show([asked], links)
+        self._arrange(found, width)
+        rows = best.lines(found, {run.id: run.dirty for run in self.paddock.world.rows.values()})
+        if found.board is not None and self._columns_for != (found, width):
+            self._columns_for = (found, width)
+            self.board.show_columns(best.columns(found, width))
+        self.board.show(rows, empty=self._empty(found))
+        self.board.mark(self.paddock.marked)
+        self._fill_symbols(found)
+        self._show_why(found)
+
+    def _empty(self, found: Ranking) -> Cell:
+        if found.trouble:
+            return ((found.trouble, "attention"), ("   m", "key"), (" another metric", "rest"))
+        if self.paddock.far:
+            return cell(
+                "The leaderboard of a workspace elsewhere is not read over ssh: `engine --host … best`.", "rest"
+            )
+        return (
+            ("No run has a result yet. ", "rest"),
+            ("n", "key"),
+            (" queues one; its validation brings it here.", "rest"),
+        )
+
+    def _arrange(self, found: Ranking, width: int) -> None:
+        """The leaderboard gets what it needs, at most half of the screen; its sentence what it takes."""
+        height = self.app.size.height
+        said = best.said(found, width - 6)
+        tight = height < 30 or width < 100
+        self.set_class(tight, "-tight")
+        rows = len(found.board.rows) if found.board is not None else 0
+        frame = 1 if tight else 2
+        most = max(5, height - 3 - len(said) - (9 if tight else max(14, height // 2 - 3)))
+        self.board.styles.height = 1 + frame + min(rows, most - 1 - frame) if rows else "1fr"
+        shown = self.query_one("#said", Lines)
+        shown.display = bool(said)
+        shown.styles.height = max(1, len(said))
+        shown.show(said)
+        self.query_one("#near").display = bool(rows)
+
+    def _fill_symbols(self, found: Ranking) -> None:
+        rows = heat.symbols(found.symbols, found.beside, self._by)
+        wide = self.app.size.width >= 160
+        runs = len(found.beside)
+        self.symbols.styles.width = heat.width_for(runs) if wide else "100%" if self.has_class("-narrow") else 36
+        self.query_one("#why-pane").styles.width = "100%" if self.has_class("-narrow") else 52 if wide else 46
+        width = heat.width_for(runs) - 5 if wide else max(20, self.symbols.size.width)
+        self.symbols.show_columns(heat.columns(found.beside, width))
+        self.symbols.show(rows, empty=cell("No results by symbol yet.", "rest"))
+        self.symbols.border_subtitle = f" o {self._by} "
+
+    def _show_why(self, found: Ranking) -> None:
+        pane, shown = self.query_one("#why-pane"), self.query_one("#why", Lines)
+        row = row_of(found.board, self.board.chosen)
+        lines = best.why(found, row, self._near, max(30, pane.size.width - 4)) if row is not None else []
+        if row is None and found.board is not None and found.board.rows:
+            lines = [[("naive", "attention"), (" repeats the last price; it is what a model has to beat", "rest")]]
+        shown.styles.height = max(1, len(lines))
+        shown.show(lines)
+
+    def _show_pane(self) -> None:
+        for name in PANES:
+            self.set_class(name == self._pane, f"-show-{name}")
+
+    # -- moving ----------------------------------------------------------------------------------------------------
+
+    @on(Table.Chosen, "#board")
+    def _chosen(self, event: Table.Chosen) -> None:
+        event.stop()
+        self.show_frame(self.paddock.world)
+        if self.found is not None:
+            self._show_why(self.found)
+            self.soon("near", self._look)
+
+    @on(Table.Chosen, "#symbols")
+    def _symbol_chosen(self, event: Table.Chosen) -> None:
+        event.stop()
+        if event.table.has_focus and event.key is not None and event.key != self._symbol:
+            self._symbol = event.key
+            self.soon("near", self._look)
+
+    @on(Table.Opened, "#board")
+    def _opened(self, event: Table.Opened) -> None:
+        event.stop()
+        if row_of(self.found.board if self.found else None, event.key) is not None:
+            self.paddock.open_run(event.key)
+
+    def action_order(self) -> None:
+        self._by = heat.ORDERS[(heat.ORDERS.index(self._by) + 1) % len(heat.ORDERS)]
+        if self.found is not None:
+            self._fill_symbols(self.found)
+
+    def action_pane(self) -> None:
+        """On a small terminal, the next of what is below the leaderboard."""
+        if self.has_class("-narrow"):
+            self._pane = PANES[(PANES.index(self._pane) + 1) % len(PANES)]
+            self._show_pane()
+            self.call_after_refresh(self.show, self.paddock.world)
+        else:
+            self.notify("All three are shown already: why, symbols and forecast.", timeout=3)
+
+    def action_mark(self) -> None:
+        run = self.board.chosen
+        if row_of(self.found.board if self.found else None, run) is None or run is None:
+            return
+        self.paddock.marked = self.paddock.marked ^ {run}
+        self.board.mark(self.paddock.marked)
+        self.board.action_move(1)
+
+    def action_sql(self) -> None:
+        if self.found is None or self.found.board is None or not self.found.board.rows:
+            self.notify("There is no ranking yet, so no SQL behind it.", timeout=3)
+        else:
+            self.paddock.open_sql(behind.of_board(self.found.board, self._wish.family))
+
+    # -- what is ranked --------------------------------------------------------------------------------------------
+
+    def action_metric(self) -> None:
+        from engine.select import direction_of
+
+        found = self.found
+        if found is None or not found.metrics:
+            self.notify("There is no metric yet.", timeout=3)
+            return
+        senseless = ("naive_", "dm_", "windows")
+        choices = [
+            Choice(name, told="lower is better" if direction_of(name) == "min" else "higher is better")
+            for name in found.metrics
+            if not name.removeprefix("val_").startswith(senseless)
+        ]
+        self._choose("Rank on which metric?", choices, self._wish.metric, "metric")
+
+    def action_family(self) -> None:
+        if self.found is not None:
+            choices = [Choice("", "all"), *(Choice(name) for name in self.found.families)]
+            self._choose("Rank runs of which family?", choices, self._wish.family, "family")
+
+    def action_dataset(self) -> None:
+        found = self.found
+        if found is None or len(found.boards) < 2:
+            self.notify("All runs with a result are on one data set.", timeout=3)
+            return
+        choices = [
+            Choice(one.fingerprint, f"{one.data or 'unknown data'} {one.fingerprint[:12]}",
+                   f"{one.runs} run{'' if one.runs == 1 else 's'}")
+            for one in found.boards
+        ]  # fmt: skip
+        chosen = found.board.fingerprint if found.board is not None else ""
+        detail = "Results on different data can't be ranked together."
+        self._choose("Rank runs on which data?", choices, chosen, "dataset", detail)
+
+    def _choose(self, title: str, choices: list[Choice], chosen: str, field: str, detail: str = "") -> None:
+        def answered(name: str | None) -> None:
+            if name is None or name == getattr(self._wish, field):
+                return
+            wish = {"metric": self._wish.metric, "family": self._wish.family, "dataset": self._wish.dataset}
+            self._wish = Wish(**{**wish, field: name})
+            if field == "metric":
+                self.paddock.settings.put("best.metric", name)
+            self.ask_again()
+
+        self.ask_person(ChooseScreen(title, choices, chosen, detail), answered)

@@ -1,0 +1,118 @@
+"""One of several things, chosen from a list over the screen below; typing narrows a long list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from tui.columns import Column
+from tui.present import Part, cell
+from tui.widgets.lines import Lines
+from tui.widgets.table import Table
+
+LONG = 10
+"""Choices from which a line to narrow them is shown."""
+WIDTH, MOST = 72, 16
+
+
+@dataclass(frozen=True)
+class Choice:
+    """told: what stands beside the name, in grey."""
+
+    name: str
+    shown: str = ""
+    told: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.shown or self.name
+
+
+COLUMNS: tuple[Column[Choice], ...] = (
+    Column("", 12, lambda one, _: cell(one.text), flex=1),
+    Column("", 12, lambda one, _: cell(one.told, "rest"), rank=1, flex=1),
+)
+
+
+class ChooseScreen(ModalScreen[str | None]):
+    """Gives the name of a choice, or None after escape. detail: a line below the question."""
+
+    DEFAULT_CSS = """
+    ChooseScreen { align: center middle; background: $background 65%; }
+    ChooseScreen #box { width: 72; max-width: 96%; max-height: 90%; border: round $primary; background: $surface;
+      padding: 0 1; }
+    ChooseScreen Lines { height: 1; background: $surface; }
+    ChooseScreen Input { background: $panel; }
+    ChooseScreen Table { background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "no", show=False),
+        Binding("down", "move(1)", "down", show=False, priority=True),
+        Binding("up", "move(-1)", "up", show=False, priority=True),
+        Binding("enter", "take", "choose", show=False, priority=True),
+    ]
+
+    def __init__(self, title: str, choices: Sequence[Choice], chosen: str = "", detail: str = "") -> None:
+        super().__init__()
+        self._title, self._choices, self._chosen, self._detail = title, tuple(choices), chosen, detail
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box"):
+            yield Lines(id="title")
+            if len(self._choices) > LONG:
+                yield Input(placeholder="type to narrow the list", compact=True, id="narrow")
+            yield Table(COLUMNS, cell("nothing has that in it", "rest"), key=lambda one: one.name, id="choices")
+            yield Lines(id="detail")
+            yield Lines(id="keys")
+
+    def on_mount(self) -> None:
+        long = len(self._choices) > LONG
+        rows = min(MOST, len(self._choices)) + 1
+        self.table.styles.height = rows
+        self.query_one("#box").styles.height = rows + 4 + long + bool(self._detail)
+        self.query_one("#detail").display = bool(self._detail)
+        self.query_one("#title", Lines).show([[(f" {self._title}", "strong")]])
+        self.query_one("#detail", Lines).show([[(f" {self._detail}", "attention")]])
+        keys: list[Part] = [
+            (" enter", "key"),
+            (" takes it", "rest"),
+            ("   esc", "key"),
+            (" leaves all as it is", "rest"),
+        ]
+        self.query_one("#keys", Lines).show([keys])
+        self.table.show(self._choices)
+        self.table.choose(self._chosen)
+        (self.query_one("#narrow") if long else self.table).focus()
+
+    @property
+    def table(self) -> Table[Choice]:
+        return self.query_one("#choices", Table)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        words = event.value.lower().split()
+        self.table.show(
+            [one for one in self._choices if all(word in f"{one.text} {one.told}".lower() for word in words)]
+        )
+
+    @on(Table.Opened)
+    def _opened(self, event: Table.Opened) -> None:
+        self.dismiss(event.key)
+
+    def action_move(self, way: int) -> None:
+        self.table.action_move(way)
+
+    def action_take(self) -> None:
+        if self.table.chosen is not None:
+            self.dismiss(self.table.chosen)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,344 @@
+"""The marked runs side by side: their metrics, curves, settings that differ, and symbols; live while they train."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+
+from engine.records import LIVE, RunRow
+from tui import behind, compare, heat, overlay
+from tui.answers import Compared, put_beside
+from tui.keys import COMPARE, bindings
+from tui.overlay import Curves, Overlay
+from tui.present import cell
+from tui.screens.choose import Choice, ChooseScreen
+from tui.screens.work import SETTLED, WorkScreen
+from tui.theme import run_roles
+from tui.widgets.chart import Chart
+from tui.widgets.lines import Lines
+from tui.widgets.table import Table
+from tui.world import AWAY, World
+
+PANES = ("fields", "curves", "symbols")
+"""Below the runs, where there is room for one of them only."""
+
+
+class CompareScreen(WorkScreen):
+    """Screen 4. Each run keeps its colour in all panes; the others are tested against the first."""
+
+    WHERE = COMPARE
+    NAME = "compare"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
+    CSS = """
+    CompareScreen #told { height: 1; }
+    CompareScreen #curves { height: 3fr; min-height: 8; }
+    CompareScreen #curves > * { width: 1fr; height: 100%; }
+    CompareScreen #below { height: 2fr; }
+    CompareScreen #fields { width: 1fr; height: 100%; overflow-x: auto; }
+    CompareScreen #symbols { height: 100%; }
+    CompareScreen.-tight .pane { border: none; border-top: solid $line; padding: 0 1; }
+    CompareScreen.-tight .pane:focus { border: none; border-top: solid $primary; }
+    CompareScreen.-narrow #curves, CompareScreen.-narrow #below { display: none; height: 1fr; }
+    CompareScreen.-narrow #error { display: none; }
+    CompareScreen.-narrow.-show-curves #curves, CompareScreen.-narrow.-show-fields #below,
+    CompareScreen.-narrow.-show-symbols #below { display: block; }
+    CompareScreen.-narrow.-show-curves #error { display: block; }
+    CompareScreen.-narrow.-show-curves #loss { display: none; }
+    CompareScreen.-narrow.-show-fields #symbols, CompareScreen.-narrow.-show-symbols #fields { display: none; }
+    CompareScreen.-empty #curves, CompareScreen.-empty #below { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(COMPARE)]
+    AUTO_FOCUS = "#runs"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: tuple[str, ...] = ()
+        self.found = Compared()
+        self._roles: dict[str, str] = {}
+        self._curves = Curves()
+        self._overlay: Overlay | None = None
+        self._reading = False
+        self._sort = ""
+        self._first = ""
+        self._equal = False
+        self._by = heat.ORDERS[0]
+        self._pane = PANES[0]
+        self._shape: object = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="top")
+        yield Lines(id="told")
+        yield Table[compare.Side]((), cell(""), key=lambda side: side.run, id="runs")
+        with Horizontal(id="curves"):
+            yield Chart("loss", id="loss")
+            yield Chart("val pct_mae", id="error")
+        with Horizontal(id="below"):
+            yield Table[compare.Setting]((), cell(""), key=lambda row: row.key, id="fields", wide=True)
+            yield Table[heat.Symbol]((), cell(""), key=lambda row: row.name, id="symbols")
+        yield Lines(id="foot")
+
+    def on_mount(self) -> None:
+        for name, title, keys in (
+            ("runs", "Compare", "< > sort   F first   - remove"),
+            ("loss", "", "e smooth   b log   i x axis"),
+            ("error", "", ""),
+            ("fields", "What differs", "u equal ones too   d line by line"),
+            ("symbols", "Skill by symbol, %", ""),
+        ):
+            pane = self.query_one(f"#{name}")
+            pane.add_class("pane")
+            pane.border_title = f" {title} " if title else ""
+            pane.border_subtitle = f" {keys} " if keys else ""
+        self._overlay = Overlay(self.paddock.workspace.runs)
+        self._show_pane()
+        self.begin()
+
+    @property
+    def table(self) -> Table[compare.Side]:
+        return self.query_one("#runs", Table)
+
+    def target(self) -> RunRow | None:
+        return self.paddock.world.rows.get(self.table.chosen or "")
+
+    # -- which runs ------------------------------------------------------------------------------------------------
+
+    def show(self, world: World) -> None:
+        order = [row.id for rows in (world.running, world.queue, world.finished) for row in rows]
+        runs = compare.chosen(self.paddock.marked, order)
+        if self._first in runs:
+            runs = (self._first, *(run for run in runs if run != self._first))
+        changed, self.runs = runs != self.runs, runs
+        if changed:
+            self._roles = run_roles(runs)
+            self.ask_again()
+            self._read_curves()
+        elif self.news(world) and len(runs) >= compare.LEAST:
+            self.soon("compare", self.ask_again, SETTLED)
+        self._fill(world)
+        self.show_frame(world)
+
+    def ask_again(self) -> None:
+        """Compare anew, with what was logged and validated meanwhile."""
+        runs, workspace = self.runs, self.paddock.workspace
+        if len(runs) >= compare.LEAST:
+            self.work("compare", lambda: put_beside(workspace, runs), self._compared)
+
+    def _compared(self, found: Compared) -> None:
+        self.found = found
+        self._fill(self.paddock.world)
+
+    # -- curves ----------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        super().tick()
+        rows = self.paddock.world.rows
+        if any(run in rows and rows[run].state in LIVE for run in self.runs):
+            self._read_curves()
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self._read_curves()
+
+    def _read_curves(self) -> None:
+        """Read what is new of all curves, unless that goes on already."""
+        if self._reading or self._overlay is None or len(self.runs) < compare.LEAST:
+            return
+        self._reading = True
+        reader, runs = self._overlay, self.runs
+        x, smooth = self.paddock.x_axis, self.paddock.smooth
+        self.work("curves", lambda: reader.read(runs, x, smooth), self._read)
+
+    def _read(self, curves: Curves) -> None:
+        self._reading = False
+        if curves is not self._curves:
+            self._curves = curves
+            self._show_curves()
+        asked = (self.paddock.x_axis, self.paddock.smooth)
+        if curves.behind or set(curves.runs) != set(self.runs) or (curves.x, curves.smooth) != asked:
+            self._read_curves()
+
+    def _show_curves(self) -> None:
+        self.query_one("#loss", Chart).show(overlay.losses(self._curves, self._roles, log=self.paddock.log_scale))
+        self.query_one("#error", Chart).show(overlay.errors(self._curves, self._roles))
+
+    def _rewish(self, text: str) -> None:
+        self._read_curves()
+        self.notify(text, timeout=2)
+
+    def action_log_scale(self) -> None:
+        self.paddock.log_scale = not self.paddock.log_scale
+        self._show_curves()
+
+    # -- showing ---------------------------------------------------------------------------------------------------
+
+    def _fill(self, world: World) -> None:
+        few = len(self.runs) < compare.LEAST
+        self.set_class(few, "-empty")
+        height, width = self.app.size.height, self.app.size.width
+        tight = height < 30 or width < 100
+        self.set_class(tight, "-tight")
+        marked = len(self.paddock.marked)
+        told = [] if few else compare.told(self.found, marked, self.runs)
+        self.query_one("#told", Lines).show([told])
+        found = self.found.found if set(self.found.runs) == set(self.runs) else None
+        sort = self._sort if self._sort in compare.metrics_shown(found) else ""
+        rows = [] if few else compare.sides(self.found, self.runs, world.rows, self._roles, sort)
+        self.table.styles.height = "1fr" if few else 1 + len(rows) + (1 if tight else 2)
+        shape = (self.found, sort, width)
+        if shape != self._shape:
+            self._shape = shape
+            self.table.show_columns(compare.columns(found, sort, width))
+        self.table.show(rows, empty=compare.how_to_mark(marked))
+        if not few:
+            self._fill_fields()
+            self._fill_symbols()
+
+    def _fill_fields(self) -> None:
+        pane = self.query_one("#fields", Table)
+        rows = compare.settings(self.found, self.runs, equal=self._equal)
+        pane.show_columns(compare.setting_columns(self.runs, self._roles, rows))
+        waiting = self.found.found is None and not self.found.trouble
+        nothing = (
+            "Reading…" if waiting else "Nothing differs in config, code, environment and data; u shows what they share."
+        )
+        pane.show(rows, empty=cell(nothing, "rest"))
+        pane.border_title = " What differs, and what does not " if self._equal else " What differs "
+
+    def _fill_symbols(self) -> None:
+        pane = self.query_one("#symbols", Table)
+        found = self.found.found
+        rows = heat.symbols(found.symbols if found is not None else {}, self.runs, self._by)
+        most = self.app.size.width if self.has_class("-narrow") else self.app.size.width // 2
+        width = min(heat.width_for(len(self.runs)), most)
+        pane.styles.width = "100%" if self.has_class("-narrow") else width
+        pane.show_columns(heat.columns(self.runs, width - 5))
+        pane.show(rows, empty=cell("No results by symbol yet.", "rest"))
+        pane.border_subtitle = f" o {self._by} "
+
+    def _show_pane(self) -> None:
+        for name in PANES:
+            self.set_class(name == self._pane, f"-show-{name}")
+
+    # -- keys ------------------------------------------------------------------------------------------------------
+
+    def action_pane(self) -> None:
+        """On a small terminal, the next of what is below the runs."""
+        if not self.has_class("-narrow"):
+            self.notify("All panes are shown already.", timeout=3)
+            return
+        self._pane = PANES[(PANES.index(self._pane) + 1) % len(PANES)]
+        self._show_pane()
+        self.call_after_refresh(self.show, self.paddock.world)
+
+    def action_equal(self) -> None:
+        self._equal = not self._equal
+        self._fill(self.paddock.world)
+
+    def action_order(self) -> None:
+        self._by = heat.ORDERS[(heat.ORDERS.index(self._by) + 1) % len(heat.ORDERS)]
+        self._fill(self.paddock.world)
+
+    def action_sort(self, way: int) -> None:
+        """By the next metric, or the one before; past the last one back to the order they were marked in."""
+        names = ["", *compare.metrics_shown(self.found.found)]
+        at = names.index(self._sort) if self._sort in names else 0
+        self._sort = names[(at + way) % len(names)]
+        self._fill(self.paddock.world)
+        self.notify(f"sorted by {self._sort}" if self._sort else "in the order of the lists", timeout=2)
+
+    @on(Table.HeaderClicked, "#runs")
+    def _sort_by(self, event: Table.HeaderClicked) -> None:
+        event.stop()
+        name = compare.metric_of(event.column.title)
+        if name:
+            self._sort = "" if name == self._sort else name
+            self._fill(self.paddock.world)
+
+    def action_first(self) -> None:
+        """Test the others against the run under the cursor."""
+        if (run := self.table.chosen) is not None:
+            self._first = run
+            self.show(self.paddock.world)
+
+    def action_remove(self) -> None:
+        run = self.table.chosen
+        if run is not None and len(self.runs) >= compare.LEAST:
+            self.paddock.marked = self.paddock.marked - {run}
+            self.show(self.paddock.world)
+
+    @on(Table.Chosen, "#runs")
+    def _chosen(self, event: Table.Chosen) -> None:
+        event.stop()
+        self.show_frame(self.paddock.world)
+
+    @on(Table.Opened, "#runs")
+    def _opened(self, event: Table.Opened) -> None:
+        event.stop()
+        self.paddock.open_run(event.key)
+
+    def action_sql(self) -> None:
+        if len(self.runs) >= compare.LEAST:
+            self.paddock.open_sql(behind.of_runs(self.runs))
+
+    def action_diff(self) -> None:
+        """The run under the cursor against the first, or the second against the first."""
+        run = self.table.chosen
+        if run is None or len(self.runs) < compare.LEAST or self.found.found is None:
+            self.notify("There is nothing to compare yet.", timeout=3)
+            return
+        from engine.codediff import code_diff
+        from engine.compare import spec_of
+        from engine.errors import EngineError
+        from tui.screens.diff import DiffScreen, lines
+
+        first = self.runs[0]
+        other = run if run != first else self.runs[1]
+        workspace = self.paddock.workspace
+        fields = compare.settings(self.found, (first, other), equal=False)
+
+        def look() -> tuple[str, str]:
+            try:
+                return code_diff(workspace, spec_of(workspace, first), spec_of(workspace, other)), ""
+            except EngineError as error:
+                return "", str(error)
+
+        def then(found: tuple[str, str]) -> None:
+            self.ask_person(DiffScreen(f"{first} and {other}", lines(first, other, fields, *found)), lambda _: None)
+
+        self.work("diff", look, then)
+
+    def action_export(self) -> None:
+        """While the engine is away this key starts it, as everywhere."""
+        if self.paddock.world.link.state == AWAY:
+            self.paddock.action_start_engine()
+            return
+        found = self.found.found
+        if found is None or len(self.runs) < compare.LEAST:
+            self.notify("There is no comparison to export yet.", timeout=3)
+            return
+        from engine import page
+        from engine.compare_page import parts
+
+        title = f"Comparison of {', '.join(found.runs)}"
+
+        def make(form: str) -> str:
+            if form == "md":
+                return page.markdown(parts(found, pictures=False))
+            from engine.plots import needed
+
+            needed()
+            return page.html(title, parts(found, pictures=True))
+
+        def answered(form: str | None) -> None:
+            if form:
+                self.export_to(f"compare-{'-'.join(found.runs[:3])}.{form}", lambda: make(form))
+
+        choices = [
+            Choice("md", "Markdown", "engine compare … --md"),
+            Choice("html", "HTML", "one file with pictures: engine compare … --html"),
+        ]
+        self.ask_person(ChooseScreen("Export the comparison as", choices, "md"), answered)

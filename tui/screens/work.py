@@ -1,0 +1,94 @@
+"""What screens share that read the database: work in threads whose answers come back here, newest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from textual.screen import ModalScreen
+from textual.timer import Timer
+
+from engine import rundir
+from engine.errors import EngineError, WorkspaceError
+from engine.records import ENDED
+from tui.screens.base import BaseScreen
+from tui.world import World
+
+Answer = TypeVar("Answer")
+Reply = TypeVar("Reply")
+SETTLED = 0.7
+"""Seconds that nothing has ended or been validated before the database is asked again."""
+PAUSE = 0.12
+"""Seconds that the cursor rests before something is read for its row."""
+
+
+class WorkScreen(BaseScreen):
+    """A screen whose panes are answers of workers. An answer that came too late for its question is dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: dict[str, int] = {}
+        self._pauses: dict[str, Timer] = {}
+        self._seen: object = None
+        self._seen_rows: object = None
+
+    def work(self, kind: str, job: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
+        """Do a job in a thread. kind: a later job of the same kind makes the answer of this one void."""
+        number = self._asked[kind] = self._asked.get(kind, 0) + 1
+        app = self.paddock  # asked for here: a thread has no active app
+
+        def back(answer: Answer) -> None:
+            if self.is_mounted and self._asked[kind] == number:
+                then(answer)
+
+        def run() -> None:
+            try:
+                answer = job()
+            except EngineError as error:
+                call: Callable[[], object] = partial(self.notify, str(error), severity="error", timeout=8)
+            else:
+                call = partial(back, answer)
+            app.back(call)
+
+        app.run_worker(run, group="asks", thread=True)
+
+    def ask_person(self, question: ModalScreen[Reply], then: Callable[[Reply | None], None]) -> None:
+        """Put a question over this screen; not any more where the person has gone to another one meanwhile."""
+        if self.app.screen is self:
+            self.app.push_screen(question, then)
+
+    def soon(self, kind: str, call: Callable[[], object], seconds: float = PAUSE) -> None:
+        """Call something after a pause that begins anew each time it is asked for."""
+        if (timer := self._pauses.get(kind)) is not None:
+            timer.stop()
+        self._pauses[kind] = self.set_timer(seconds, call)
+
+    def news(self, world: World) -> bool:
+        """Whether a run has come, ended or been validated since this was last asked."""
+        if world.rows is self._seen_rows:
+            return False
+        self._seen_rows = world.rows
+        seen = {(row.id, row.state in ENDED, row.best, row.metric) for row in world.rows.values()}
+        changed = seen != self._seen
+        self._seen = seen
+        return changed
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def export_to(self, name: str, make: Callable[[], str]) -> None:
+        """Write a new file into the current folder, beside and renamed, and tell its path."""
+        stem, _, suffix = name.rpartition(".")
+        path = Path.cwd() / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}.{suffix}"
+
+        def write() -> Path:
+            text = make()
+            try:
+                rundir.write_new(path, text.encode())
+            except OSError as error:
+                raise WorkspaceError(f"{path} can't be written: {error.strerror}.") from None
+            return path
+
+        self.work("export", write, lambda written: self.notify(f"written: {written}", timeout=8))

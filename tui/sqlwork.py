@@ -1,0 +1,70 @@
+"""What the SQL screen has done in its workers: the catalogue read, a view saved, a result written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.records import Sync
+from engine.store_sql import Answer
+from engine.workspace import Workspace
+from tui import sql as sqls
+from tui.completion import Catalogue, Column, Relation
+from tui.feed import ask
+from tui.present import Part
+
+# duckdb and pyarrow come with these: imported in the functions, in a worker, never before the first frame.
+
+
+def read_catalogue(workspace: Workspace) -> Catalogue:
+    """Give all tables and views. Raises engine.errors."""
+    from engine.store_catalogue import catalogue
+
+    return Catalogue(
+        tuple(
+            Relation(
+                one.name,
+                "yours" if one.own else one.kind,
+                one.comment,
+                tuple(Column(column.name, column.type, column.comment) for column in one.columns),
+            )
+            for one in catalogue(workspace.database)
+        )
+    )
+
+
+def sync(workspace: Workspace) -> str:
+    """Have the engine write what is new; what kept it from that, in one line."""
+    try:
+        ask(workspace, Sync())
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
+def save_view(workspace: Workspace, name: str, query: str) -> list[Part]:
+    """Save a view and have it taken in; a line that says how that went. Raises engine.errors if it is not saved."""
+    from engine import store_own
+
+    store_own.save(workspace, name, query)
+    if behind := sync(workspace):
+        return [("▲ ", "attention"), (f"view {name} is saved; the engine takes it in later: {behind}", "attention")]
+    return [("✓ ", "good"), (f"view {name} is saved", "rest")]
+
+
+def write(workspace: Workspace, query: str, answer: Answer, path: Path) -> list[Part]:
+    """Write a result; where the rows at hand are not all, it is asked again for all. Raises engine.errors."""
+    from engine import answers
+    from engine.store_sql import Question
+
+    rows = Question(workspace.database, query).ask().rows if answer.more else answer.rows
+    answers.write(path, answer.names, rows)
+    return [("✓ ", "good"), (f"{sqls.rows(len(rows))} written to {path}", "rest")]
+
+
+def wrong_file(text: str) -> str:
+    """What is wrong with a file's name for a result; empty if nothing."""
+    from engine.answers import wrong_name
+
+    path = Path(text).expanduser()
+    return wrong_name(path) or (f"{path} is there already" if path.exists() else "")

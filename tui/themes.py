@@ -1,0 +1,78 @@
+"""The themes one can choose: dark, light, one that is safe for the colour-blind, and the terminal's own 16 colours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textual.theme import Theme
+
+from tui.theme import DARK, LIGHT
+
+SAFE = replace(
+    DARK,
+    name="paddock-safe",
+    # Okabe & Ito 2008: told apart with any kind of colour blindness, some a little lighter for the dark ground.
+    primary="#56b4e9",
+    secondary="#cc79a7",
+    success="#1fbf93",
+    warning="#f0e442",
+    error="#f0733a",
+    accent="#9ad0f5",
+    variables={**DARK.variables, "border": "#56b4e9", "scrollbar-active": "#56b4e9",
+               "input-cursor-background": "#56b4e9", "input-selection-background": "#56b4e9 35%"},
+)  # fmt: skip
+
+PLAIN = Theme(
+    name="paddock-plain",
+    dark=True,
+    ansi=True,
+    primary="ansi_bright_blue",
+    secondary="ansi_bright_magenta",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    accent="ansi_cyan",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    variables={
+        "rest": "ansi_white",
+        "faint": "ansi_bright_black",
+        "track": "ansi_bright_black",
+        "line": "ansi_bright_black",
+        "cursor": "ansi_blue",
+        "cursor-faint": "ansi_bright_black",
+        "strong": "ansi_bright_white",
+        "band": "ansi_bright_black",
+        "success-muted": "ansi_green",
+        "error-muted": "ansi_red",
+        **{
+            f"run-{i}": f"ansi_{name}"
+            for i, name in enumerate(
+                ("bright_blue", "yellow", "green", "magenta", "cyan", "red", "bright_yellow", "white"), 1
+            )
+        },
+        "border": "ansi_bright_blue",
+        "border-blurred": "ansi_bright_black",
+        "block-cursor-foreground": "ansi_black",
+        "block-cursor-background": "ansi_white",
+        "input-cursor-background": "ansi_white",
+        "input-cursor-foreground": "ansi_black",
+        "input-selection-background": "ansi_bright_blue",
+        "input-selection-foreground": "ansi_black",
+        "screen-selection-background": "ansi_bright_blue",
+        "screen-selection-foreground": "ansi_black",
+        "scrollbar": "ansi_bright_black",
+        "scrollbar-hover": "ansi_white",
+        "scrollbar-active": "ansi_bright_blue",
+        "scrollbar-background": "ansi_default",
+        "scrollbar-background-hover": "ansi_default",
+        "scrollbar-background-active": "ansi_default",
+        "scrollbar-corner-color": "ansi_default",
+    },
+)
+
+THEMES = {"dark": DARK, "light": LIGHT, "safe": SAFE, "plain": PLAIN}
+"""By the name --theme takes, in the order ctrl+t goes through them."""

@@ -1,0 +1,105 @@
+"""How columns lie across a widget: in its width, or beyond it, where it scrolls to the right by whole columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic
+
+from rich.segment import Segment
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.columns import Column, Row, fit
+from tui.widgets.strips import ELLIPSIS
+
+GAP = 2
+
+
+class Across(ScrollView, Generic[Row]):
+    """wide: columns keep their width; else those of the highest rank are left out. pinned: the first so many columns
+    do not scroll. gutter: cells before the first one.
+    """
+
+    def __init__(self, columns: Sequence[Column[Row]], *, id: str, wide: bool, pinned: int, gutter: int) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._columns = tuple(columns)
+        self._wide, self._pinned, self._gutter = wide, pinned, gutter
+        self._fitted: list[tuple[Column[Row], int]] = []
+        self._fitted_for = -1
+
+    @property
+    def columns(self) -> tuple[Column[Row], ...]:
+        return self._columns
+
+    @property
+    def _width(self) -> int:
+        """Columns without the scrollbar."""
+        return self.scrollable_content_region.width
+
+    @property
+    def _line_width(self) -> int:
+        if not self._wide:
+            return self._width
+        return max(self._width, self._own_width)
+
+    @property
+    def _own_width(self) -> int:
+        return max(0, self._gutter + sum(column.width + GAP for column in self._columns) - GAP)
+
+    def _fit(self) -> list[tuple[Column[Row], int]]:
+        if self._fitted_for != self._line_width:
+            self._fitted_for = self._line_width
+            self._fitted = fit(self._columns, self._line_width - self._gutter, GAP)
+        return self._fitted
+
+    def action_scroll_left(self) -> None:
+        self._scroll_columns(-1)
+
+    def action_scroll_right(self) -> None:
+        self._scroll_columns(1)
+
+    def _scroll_columns(self, way: int) -> None:
+        """Scroll a wide table by a whole column, so that none begins in its middle."""
+        edges, at = [0], 0
+        for _, width in self._fit()[self._pinned :]:
+            at += width + GAP
+            edges.append(at)
+        now = self.scroll_offset.x
+        to = next((x for x in edges if x > now), now) if way > 0 else max((x for x in edges if x < now), default=0)
+        self.scroll_to(x=to, animate=False)
+
+    @property
+    def hidden(self) -> tuple[int, int]:
+        """How many columns of a wide table are out of sight to the left and to the right, or not wholly in it."""
+        held = self._held
+        left = right = 0
+        at = -self.scroll_offset.x + self._gutter
+        for place, (_, width) in enumerate(self._fit()):
+            if place >= self._pinned:
+                left += at < held
+                right += at >= held and at + width > self._width
+            at += width + GAP
+        return left, right
+
+    @property
+    def _held(self) -> int:
+        """Cells at the left that do not scroll."""
+        if not self._pinned:
+            return 0
+        return self._gutter + sum(width + GAP for _, width in self._fit()[: self._pinned])
+
+    def watch_scroll_x(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_x(old_value, new_value)
+        if self._wide:
+            self.refresh()
+
+    def _seen(self, line: Strip, left: int) -> Strip:
+        """The part of a line that is in sight."""
+        width, held = self._width, min(self._held, self._width) if left else 0
+        more = left + width < self._line_width and bool(line.crop(left + width - 1).text.strip())
+        seen = line.crop(left + held, left + width - more)
+        parts = [line.crop(0, held), seen] if held else [seen]
+        if more:  # what is cut ends in an ellipsis, so that it shows
+            style = next((segment.style for segment in reversed([*seen])), None)
+            parts.append(Strip([Segment(ELLIPSIS, style)], 1))
+        return Strip.join(parts) if len(parts) > 1 else seen
