@@ -5,6 +5,7 @@ Each answer is frozen and holds all that a screen then shows, so that nothing is
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -29,6 +30,10 @@ BESIDE = 4
 """Runs whose results by symbol stand beside each other."""
 LED = 3
 """Prices before a forecast that are shown, in lengths of the forecast."""
+
+
+_turn = threading.Lock()
+"""One worker at a time: or the engine, asked to write what is new, would find the database held by our own reading."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,11 @@ class Near:
 
 def rank(workspace: Workspace, wish: Wish) -> Ranking:
     """Bring the database up to date and rank. Raises nothing that a person can cause: see Ranking.trouble."""
+    with _turn:
+        return _rank(workspace, wish)
+
+
+def _rank(workspace: Workspace, wish: Wish) -> Ranking:
     behind = up_to_date(workspace)
     try:
         with reading(workspace.database, PATIENCE) as con:
@@ -131,6 +141,11 @@ def names(workspace: Workspace) -> dict[str, tuple[str, ...]]:
 
 def look_near(workspace: Workspace, run: str, rival: str, symbols: Sequence[str]) -> Near:
     """Look at one run closely. symbols: whose forecast to give, the first that it has; see Near.trouble."""
+    with _turn:
+        return _look_near(workspace, run, rival, symbols)
+
+
+def _look_near(workspace: Workspace, run: str, rival: str, symbols: Sequence[str]) -> Near:
     from engine.compare import compare
 
     symbol = symbols[0] if len(symbols) == 1 else ""
@@ -182,6 +197,11 @@ class Compared:
 
 def put_beside(workspace: Workspace, runs: Sequence[str]) -> Compared:
     """Compare runs; the others are tested against the first. What is wrong stands in Compared.trouble."""
+    with _turn:
+        return _put_beside(workspace, runs)
+
+
+def _put_beside(workspace: Workspace, runs: Sequence[str]) -> Compared:
     from engine.compare import compare, spec_of
 
     behind = up_to_date(workspace)

@@ -15,6 +15,7 @@ from tui.present import NONE, Cell, Part, cell
 
 if TYPE_CHECKING:
     from engine.export import Ready
+    from engine.records import RunRow
     from tui.answers import Near, Ranking
 
 FARTHEST = 0.25
@@ -39,12 +40,12 @@ class Line:
         return self.row.id
 
 
-def lines(found: Ranking, dirty: Mapping[str, bool]) -> list[Line]:
-    """dirty: whether a run's code had uncommitted changes, by run."""
+def lines(found: Ranking, rows: Mapping[str, RunRow]) -> list[Line]:
+    """rows: the engine's, which know whether a run's code had uncommitted changes."""
     if found.board is None:
         return []
     return [
-        Line(row, dirty.get(row.id, False), row.id in found.promoted, found.names.get(row.id, ()))
+        Line(row, row.id in rows and rows[row.id].dirty, row.id in found.promoted, found.names.get(row.id, ()))
         for row in found.board.rows
     ]
 
@@ -296,15 +297,23 @@ def why(found: Ranking, row: BoardRow, near: Near | None, width: int) -> list[li
     for split, number in (("test", row.test), ("unseen", row.unseen)):
         told.append((split, *_locked(split, number, results, promoted)))
     if row.gap is not None:
-        told.append(("gap", f"skill {100 * row.gap:+.1f} points on test", "attention" if row.gap < -0.01 else "text"))
+        told.append(
+            (
+                "gap",
+                f"{present.plain(present.skill_cell(row.gap))} of skill on test",
+                "attention" if row.gap < -0.01 else "text",
+            )
+        )
     told.append(("cost", row.cost or "unknown", "text"))
     for name, text, role in told:
         for i, piece in enumerate(textwrap.wrap(text, max(10, width - 13))):
             out.append([(f"{name if i == 0 else '':<13}", "rest"), (piece, role)])
     out += _differs(near, row.id, width) if near is not None and near.run == row.id else []
-    for keys in ((("P", "key"), (" promotes it: .best_model_path, and test", "rest")),
-                 (("R", "key"), (" more seeds of it", "rest"))):  # fmt: skip
-        out += [[], list(keys)] if keys[0][0] == "P" else [list(keys)] if row.seeds == 1 else []
+    in_use = "" in found.names.get(row.id, ())
+    promote = ("u", " goes back to the model before") if in_use else ("P", " promotes it and reveals test and unseen")
+    out += [[], [(promote[0], "key"), (promote[1], "rest")]]
+    if row.seeds == 1:
+        out.append([("R", "key"), (" queues more seeds of it", "rest")])
     return out
 
 

@@ -24,6 +24,6 @@ def picture(near: Near | None) -> Picture:
         Curve("median", steps, [band.last, *band.median], "good"),
     )
     room = Band(steps, [band.last, *band.low], [band.last, *band.high], "faint", f"{low}-{high} %")
-    title = f"{band.symbol}, {len(band.target)} steps from {band.origin[:10]}"
+    title = f"from {band.origin[:10]}"
     version = (near.run, near.symbol, band.origin, near.results.get("val_pct_mae"))
     return Picture(title, curves, "step", version=version, bands=(room,))

@@ -105,10 +105,10 @@ def test_compare_two_runs_look_at_the_code_sort_remove(two, tmp_path, monkeypatc
         await journey.until(lambda: len(journey.app.marked) == 1)
         await journey.sees("One run is marked.")
 
-    travel(two.workspace, way)
+    travel(two.workspace, way, (130, 34))
 
 
-@pytest.mark.parametrize("size", SIZES[1:])
+@pytest.mark.parametrize("size", SIZES[2:])
 def test_of_nine_marked_the_first_eight_are_compared(workspace, size):
     marked = [f"toto-{number:04d}" for number in range(1, 10)]
     for run in marked:
@@ -218,7 +218,7 @@ def test_the_sql_behind_gives_the_same_runs_in_the_same_order(workspace: Workspa
     finished(workspace, "toto-0007", 0.2, windows=7)
     Store(workspace).catch_up().check()
     for metric in ("val_pct_mae", "val_skill", "loss"):
-        for family in ("", "toto"):
+        for family in ("", "toto") if metric == "val_pct_mae" else ("",):
             for board in leaderboards(workspace.database, metric, None, family or None):
                 asked = ask(workspace.database, behind.of_board(board, family))
                 assert asked.names[2] == metric

@@ -19,7 +19,7 @@ from tui.widgets.lines import Lines
 class AskScreen(ModalScreen[str | None]):
     """Gives what was typed, or None after escape. check: what is wrong with a text, "" when nothing is."""
 
-    DEFAULT_CSS = """
+    CSS = """
     AskScreen { align: center middle; background: $background 65%; }
     AskScreen #box { width: 72; max-width: 96%; height: 8; border: round $primary; background: $surface; padding: 0 1; }
     AskScreen #title, AskScreen #told { height: 1; }

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, VerticalScroll
 
 from engine.records import RunRow
 from tui import behind, best, heat
-from tui.answers import Near, Ranking, Wish, look_near, rank, rival_of, row_of
+from tui.answers import BESIDE, Near, Ranking, Wish, look_near, rank, rival_of, row_of
 from tui.forecast import picture
 from tui.keys import BEST, bindings
 from tui.present import Cell, cell
@@ -58,7 +58,6 @@ class BestScreen(Promoting):
         self._symbol = ""
         self._by = heat.ORDERS[0]
         self._pane = PANES[0]
-        self._columns_for: object = None
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
@@ -106,7 +105,8 @@ class BestScreen(Promoting):
         self.show_frame(world)
         if self.news(world) and self.found is not None:
             self.soon("rank", self.ask_again, SETTLED)
-        if self.found is not None:
+        size = (self.app.size.width, self.app.size.height)
+        if self.found is not None and self.fresh("all", self.found, world.rows, size, self.paddock.marked):
             self._fill(self.found)
 
     def ask_again(self) -> None:
@@ -116,7 +116,7 @@ class BestScreen(Promoting):
 
     def _ranked(self, found: Ranking) -> None:
         self.found = found
-        self._fill(found)
+        self.show(self.paddock.world)
         self._look()
 
     def _look(self) -> None:
@@ -132,7 +132,7 @@ class BestScreen(Promoting):
     def _looked(self, near: Near) -> None:
         self._near = near
         self.query_one("#forecast", Chart).show(picture(near))
-        self.query_one("#forecast").border_title = f" {near.run} "
+        self.query_one("#forecast").border_title = f" {near.run} · {near.symbol} " if near.symbol else f" {near.run} "
         if self.found is not None:
             self._show_why(self.found)
 
@@ -143,9 +143,8 @@ class BestScreen(Promoting):
         asked, links = pieces(best.asked(found), width)
         self.query_one("#asked", Lines).show([asked], links)
         self._arrange(found, width)
-        rows = best.lines(found, {run.id: run.dirty for run in self.paddock.world.rows.values()})
-        if found.board is not None and self._columns_for != (found, width):
-            self._columns_for = (found, width)
+        rows = best.lines(found, self.paddock.world.rows)
+        if found.board is not None and self.fresh("board", found, width):
             self.board.show_columns(best.columns(found, width))
         self.board.show(rows, empty=self._empty(found))
         self.board.mark(self.paddock.marked)
@@ -182,12 +181,15 @@ class BestScreen(Promoting):
         self.query_one("#near").display = bool(rows)
 
     def _fill_symbols(self, found: Ranking) -> None:
+        width = self.app.size.width
+        wide, runs = width >= 190, min(len(found.beside), BESIDE if width >= 190 else 2)
+        narrow = self.has_class("-narrow")
+        self.symbols.styles.width = heat.width_for(runs) if width >= 140 else "100%" if narrow else 36
+        self.query_one("#why-pane").styles.width = "100%" if narrow else 52 if wide else 46
+        width = heat.width_for(runs) - 5 if width >= 140 else max(20, self.symbols.size.width)
+        if not self.fresh("symbols", found, width, self._by):
+            return
         rows = heat.symbols(found.symbols, found.beside, self._by)
-        wide = self.app.size.width >= 160
-        runs = len(found.beside)
-        self.symbols.styles.width = heat.width_for(runs) if wide else "100%" if self.has_class("-narrow") else 36
-        self.query_one("#why-pane").styles.width = "100%" if self.has_class("-narrow") else 52 if wide else 46
-        width = heat.width_for(runs) - 5 if wide else max(20, self.symbols.size.width)
         self.symbols.show_columns(heat.columns(found.beside, width))
         self.symbols.show(rows, empty=cell("No results by symbol yet.", "rest"))
         self.symbols.border_subtitle = f" o {self._by} "
@@ -265,7 +267,7 @@ class BestScreen(Promoting):
         if found is None or not found.metrics:
             self.notify("There is no metric yet.", timeout=3)
             return
-        senseless = ("naive_", "dm_", "windows")
+        senseless = ("naive_", "dm_", "windows", "coverage")  # more is neither better nor worse
         choices = [
             Choice(name, told="lower is better" if direction_of(name) == "min" else "higher is better")
             for name in found.metrics

@@ -37,7 +37,7 @@ class Choice:
 
 
 COLUMNS: tuple[Column[Choice], ...] = (
-    Column("", 12, lambda one, _: cell(one.text), flex=1),
+    Column("", 12, lambda one, _: cell(f" {one.text}"), flex=1),
     Column("", 12, lambda one, _: cell(one.told, "rest"), rank=1, flex=1),
 )
 
@@ -45,11 +45,12 @@ COLUMNS: tuple[Column[Choice], ...] = (
 class ChooseScreen(ModalScreen[str | None]):
     """Gives the name of a choice, or None after escape. detail: a line below the question."""
 
-    DEFAULT_CSS = """
+    CSS = """
     ChooseScreen { align: center middle; background: $background 65%; }
     ChooseScreen #box { width: 72; max-width: 96%; max-height: 90%; border: round $primary; background: $surface;
       padding: 0 1; }
     ChooseScreen Lines { height: 1; background: $surface; }
+    ChooseScreen #keys { margin-top: 1; }
     ChooseScreen Input { background: $panel; }
     ChooseScreen Table { background: $surface; }
     """
@@ -77,7 +78,7 @@ class ChooseScreen(ModalScreen[str | None]):
         long = len(self._choices) > LONG
         rows = min(MOST, len(self._choices)) + 1
         self.table.styles.height = rows
-        self.query_one("#box").styles.height = rows + 4 + long + bool(self._detail)
+        self.query_one("#box").styles.height = rows + 5 + long + bool(self._detail)
         self.query_one("#detail").display = bool(self._detail)
         self.query_one("#title", Lines).show([[(f" {self._title}", "strong")]])
         self.query_one("#detail", Lines).show([[(f" {self._detail}", "attention")]])

@@ -67,7 +67,6 @@ class CompareScreen(WorkScreen):
         self._equal = False
         self._by = heat.ORDERS[0]
         self._pane = PANES[0]
-        self._shape: object = None
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
@@ -188,9 +187,7 @@ class CompareScreen(WorkScreen):
         sort = self._sort if self._sort in compare.metrics_shown(found) else ""
         rows = [] if few else compare.sides(self.found, self.runs, world.rows, self._roles, sort)
         self.table.styles.height = "1fr" if few else 1 + len(rows) + (1 if tight else 2)
-        shape = (self.found, sort, width)
-        if shape != self._shape:
-            self._shape = shape
+        if self.fresh("runs", self.found, sort, width):
             self.table.show_columns(compare.columns(found, sort, width))
         self.table.show(rows, empty=compare.how_to_mark(marked))
         if not few:
@@ -198,6 +195,8 @@ class CompareScreen(WorkScreen):
             self._fill_symbols()
 
     def _fill_fields(self) -> None:
+        if not self.fresh("fields", self.found, self.runs, self._equal):
+            return
         pane = self.query_one("#fields", Table)
         rows = compare.settings(self.found, self.runs, equal=self._equal)
         pane.show_columns(compare.setting_columns(self.runs, self._roles, rows))
@@ -211,10 +210,12 @@ class CompareScreen(WorkScreen):
     def _fill_symbols(self) -> None:
         pane = self.query_one("#symbols", Table)
         found = self.found.found
-        rows = heat.symbols(found.symbols if found is not None else {}, self.runs, self._by)
         most = self.app.size.width if self.has_class("-narrow") else self.app.size.width // 2
         width = min(heat.width_for(len(self.runs)), most)
         pane.styles.width = "100%" if self.has_class("-narrow") else width
+        if not self.fresh("symbols", self.found, self.runs, width, self._by):
+            return
+        rows = heat.symbols(found.symbols if found is not None else {}, self.runs, self._by)
         pane.show_columns(heat.columns(self.runs, width - 5))
         pane.show(rows, empty=cell("No results by symbol yet.", "rest"))
         pane.border_subtitle = f" o {self._by} "

@@ -54,7 +54,7 @@ def _line(text: str) -> list[Part]:
 class DiffScreen(ModalScreen[None]):
     """Closes with the keys that leave any screen."""
 
-    DEFAULT_CSS = """
+    CSS = """
     DiffScreen { align: center middle; background: $background 65%; }
     DiffScreen #box { width: 96%; height: 94%; border: round $primary; border-title-color: $primary;
       border-subtitle-color: $rest; background: $surface; padding: 0 1; scrollbar-size-vertical: 1; }

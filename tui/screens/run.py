@@ -18,10 +18,10 @@ from tui import details, pictures
 from tui.charts import EVERYTHING, Picture
 from tui.columns import Column
 from tui.keys import RUN, bindings
+from tui.partcolumns import CHECKPOINTS, SYMBOLS
 from tui.present import Part, cell
 from tui.reader import Reading
 from tui.screens.travelling import AHEAD, CLOCK, Travelling
-from tui.tabcolumns import CHECKPOINTS, SYMBOLS
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView

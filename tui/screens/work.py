@@ -32,6 +32,7 @@ class WorkScreen(BaseScreen):
         super().__init__()
         self._asked: dict[str, int] = {}
         self._pauses: dict[str, Timer] = {}
+        self._made_of: dict[str, tuple[object, ...]] = {}
         self._seen: object = None
         self._seen_rows: object = None
 
@@ -54,6 +55,17 @@ class WorkScreen(BaseScreen):
             app.back(call)
 
         app.run_worker(run, group="asks", thread=True)
+
+    def fresh(self, pane: str, *parts: object) -> bool:
+        """Whether any of what a pane is made from is another thing than when this was last asked.
+
+        Big things are told apart by being another one, so that nothing is compared or drawn for each message.
+        """
+        before, self._made_of[pane] = self._made_of.get(pane, ()), parts
+        plain = (str, int, tuple, frozenset)
+        return len(before) != len(parts) or not all(
+            old is new or (isinstance(new, plain) and old == new) for old, new in zip(before, parts, strict=True)
+        )
 
     def ask_person(self, question: ModalScreen[Reply], then: Callable[[Reply | None], None]) -> None:
         """Put a question over this screen; not any more where the person has gone to another one meanwhile."""
