@@ -57,6 +57,9 @@ def box(folder: Path, ended: int, live: int = LIVE, rate: float = POINTS_A_SECON
     os.environ.update(ENGINE_HOME=str(home), PYTHONPATH=str(ROOT), NVML_STUB_STATE=str(state),
                       LD_LIBRARY_PATH=str(build(folder)), ENGINE_GPU_LOCKS=str(folder / f"locks-{ended}"),
                       XDG_STATE_HOME=str(folder / "state"), XDG_CONFIG_HOME=str(folder / "config"))  # fmt: skip
+    seen = folder / "state" / "paddock"
+    seen.mkdir(parents=True, exist_ok=True)
+    (seen / "tui.json").write_text('{"tour": true}')
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     workspace = Workspace(home)
     workspace.prepare()

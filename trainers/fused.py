@@ -17,7 +17,8 @@ from torch.autograd.function import once_differentiable
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, eps: float) -> Tensor:
-        root = x.square().mean(-1, keepdim=True).add_(eps).sqrt_()
+        # the length in one pass: a third of squares and their mean
+        root = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).sqrt_()
         ctx.save_for_backward(x, scale, root)
         return (x / root).mul_(scale)
 
@@ -28,8 +29,8 @@ class _RMSNorm(torch.autograd.Function):
         normal = x / root
         through = upstream * normal
         to_scale = through.flatten(0, -2).sum(0)
-        shared = through.mul_(scale).mean(-1, keepdim=True)
-        return normal.mul_(shared).neg_().addcmul_(upstream, scale).div_(root), to_scale, None
+        shared = (through @ (scale / -x.shape[-1])).unsqueeze(-1)
+        return normal.mul_(shared).addcmul_(upstream, scale).div_(root), to_scale, None
 
 
 def rms_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
@@ -42,18 +43,22 @@ def rms_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
 class _GatedSilu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
         gate, value = x.chunk(2, dim=-1)
-        return F.silu(gate).mul_(value)
+        opened = F.silu(gate)
+        if x.is_cuda or not ctx.needs_input_grad[0]:
+            ctx.save_for_backward(x)
+            return opened.mul_(value)
+        ctx.save_for_backward(x, opened)  # a CPU takes longer to compute it again than to keep it
+        return opened * value
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x, *kept = ctx.saved_tensors
         gate, value = x.chunk(2, dim=-1)
         gradient = torch.empty_like(x)
         to_gate, to_value = gradient.chunk(2, dim=-1)
-        torch.mul(F.silu(gate), upstream, out=to_value)
+        torch.mul(kept[0] if kept else F.silu(gate), upstream, out=to_value)
         torch.ops.aten.silu_backward.grad_input(upstream * value, gate, grad_input=to_gate)
         return gradient
 

@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     if options.host:
         return _far(options.host, looks)
-    app = PaddockApp(workspace.find(), readonly=options.readonly, **looks)
+    app = PaddockApp(workspace.find(), readonly=options.readonly, tour=True, **looks)
     app.run()
     return app.return_code or 0
 

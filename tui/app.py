@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
@@ -32,6 +34,8 @@ from tui.world import World
 
 if TYPE_CHECKING:
     from tui.far import Far
+
+T = TypeVar("T")
 
 
 class PaddockApp(App[None]):
@@ -78,15 +82,18 @@ class PaddockApp(App[None]):
         theme: str = "",
         keys: Mapping[str, str] | None = None,
         slow: bool = False,
+        tour: bool = False,
     ) -> None:
         """far: the way to a workspace elsewhere; nothing can be changed there. theme: one of THEMES, for this time.
 
         keys: a person's own, by name (tui/keymap.py). slow: draw seldom and little, for a line of few bytes.
+        tour: show around whoever has not been shown around yet.
         """
         super().__init__()
         use(keys or {})
         self.set_keymap(dict(keys or {}))
         self.slow = slow
+        self._tour_due = tour
         if slow:
             self.animation_level = "none"
         readonly = readonly or far is not None
@@ -186,6 +193,10 @@ class PaddockApp(App[None]):
         if self._shown is not self.world:
             self._shown = self.world
             screen.show(self.world)
+            if self._tour_due and self.world.known:
+                self._tour_due = False
+                if not self.settings.get("tour", False):
+                    self.call_after_refresh(self.action_tour)  # what it speaks of is then on the screen
         if self.reading is not None and self._read_shown is not self.reading:
             self._read_shown = self.reading
             screen.read(self.reading)
@@ -216,7 +227,7 @@ class PaddockApp(App[None]):
         """Ask the engine in a worker; `then` gets the answer here, a refusal is shown."""
         self.in_worker(partial(ask, self.workspace, request), then)
 
-    def in_worker(self, work: Callable[[], Reply], then: Callable[[Reply], None]) -> None:
+    def in_worker(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
         def run() -> None:
             try:
                 reply = work()
@@ -292,6 +303,22 @@ class PaddockApp(App[None]):
         self.theme = names[(here + 1) % len(names)]
         self.notify(f"theme: {list(THEMES)[names.index(self.theme)]}", timeout=2)
 
+    def action_tour(self) -> None:
+        from tui.screens.tour import TourScreen
+
+        self.push_screen(TourScreen(), lambda _: self.remember("tour", True))
+
+    def action_picture(self) -> None:
+        """Save the screen as SVG in the workspace; in the current folder where that is another machine's."""
+        folder = Path.cwd() if self.readonly else self.workspace.root
+        name = f"paddock-{time.strftime('%Y%m%d-%H%M%S')}.svg"
+        try:
+            path = self.save_screenshot(name, str(folder))
+        except OSError as error:
+            self.notify(f"{folder / name} can't be written: {error.strerror}", severity="error", timeout=8)
+        else:
+            self.notify(f"the screen is in {path}", timeout=6)
+
     def remember(self, name: str, value: Any) -> None:
         """Keep a choice of looks for the next time; say so where that fails."""
         if trouble := self.settings.put(name, value):
@@ -313,5 +340,5 @@ class PaddockApp(App[None]):
                 run = partial(self.run_action, key.action, screen)
                 yield SystemCommand(key.text.capitalize(), f"key {key.label}", run)
         for command in super().get_system_commands(screen):
-            if command.title in ("Theme", "Screenshot"):
+            if command.title == "Theme":
                 yield command

@@ -281,7 +281,7 @@ def _x_axis(
 
     Under the crosshair stands where it is.
     """
-    most = max(2, columns // 12)
+    most = max(3, columns // 12)
     if picture.x_kind == "span":
         marks = ticks.spans(*x_range, most)
     elif picture.x_kind in ("time", "date"):

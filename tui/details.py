@@ -1,14 +1,23 @@
-"""What there is to say about one run, as lines: facts, configuration, events."""
+"""What there is to say about one run, as lines: facts, why it ended, configuration, code, events."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from engine.records import ENDED, WAITING, RunDetail, RunRow
 from tui import present
+from tui.logs import clean
 from tui.present import NONE, Cell, Part
 from tui.widgets.strips import width_of
+
+if TYPE_CHECKING:
+    from tui.upclose import Patch
+
+SIZES = frozenset({"requested", "free", "total", "allocated", "nvml_free", "nvml_total", "nvml_others"})
+"""Facts of a cause that are bytes."""
+FACTS = {"nvml_free": "free (NVML)", "nvml_total": "total (NVML)", "nvml_others": "others", "oom_kills": "OOM kills"}
 
 
 def facts(row: RunRow, width: int, now: float) -> list[list[Part]]:
@@ -56,7 +65,8 @@ def _result(row: RunRow, width: int) -> list[Part]:
     if row.metric is not None:
         line.add("val_pct_mae", ((present.metric(row.metric), "text"),))
         line.add("naive", ((present.metric(row.naive), "attention"),))
-        line.add("vs naive", present.skill_cell(row.skill))
+        skill = row.skill if row.skill is not None or not row.naive else 1 - row.metric / row.naive
+        line.add("vs naive", present.skill_cell(skill))
     if row.best is not None:
         line.add("best", ((present.metric(row.best), "good bold"),))
     if row.steps_per_s is not None:
@@ -135,6 +145,70 @@ def _about(detail: RunDetail) -> list[tuple[str, str]]:
         ("best checkpoint", row.checkpoint),
         ("packages", ", ".join(f"{k} {v}" for k, v in sorted(spec.packages.items()))),
     ]
+
+
+def card(detail: RunDetail | None, width: int, most: int) -> list[list[Part]]:
+    """Why a run ended badly, and its attempts: at most so many lines; the last ones of its log if there is room."""
+    if detail is None:
+        return []
+    lines: list[list[Part]] = []
+    if len(detail.attempts) > 1:
+        line = _Line(width)
+        for one in detail.attempts:
+            sign, role = present.MARKS.get(one.state, ("·", "rest"))
+            why = f" {one.cause}" if one.cause else ""
+            line.add("attempts" if not line.parts else "→", ((f"{sign} {one.id}{why}", role),))
+        lines.append(line.parts)
+    if detail.cause is not None:
+        facts = _Line(width)
+        for name, value in detail.cause.facts.items():
+            if value not in (None, "") and name != "booted":
+                shown = present.size(value) if name in SIZES and isinstance(value, int) else _value(value)
+                facts.add(FACTS.get(name, name.replace("_", " ")), ((shown, "text"),))
+        lines += [facts.parts] if facts.parts else []
+        lines += [[("│ ", "trouble"), (line, "rest")] for line in detail.log[-max(0, most - len(lines)) :]]
+    return lines[: max(0, most)]
+
+
+def code(detail: RunDetail, patch: Patch | None) -> list[list[Part]]:
+    """The commit, whether the code is frozen, and the uncommitted changes as a diff in its colours."""
+    git, frozen = detail.spec.git, detail.spec.code
+    if git is None:
+        return [[("the code of this run was not recorded", "rest")]]
+    lines: list[list[Part]] = []
+
+    def told(name: str, *value: Part) -> None:
+        if any(text for text, _ in value):
+            lines.append([(f"{name:<12}", "rest"), *value])
+
+    told("commit", (git.commit or "none yet", "strong"), (f"  on {git.branch}" if git.branch else "", "rest"))
+    changed = ("with changes that were not committed", "attention") if git.dirty else ("as committed", "good")
+    told("changes", changed)
+    told("", (git.why, "rest"))
+    if frozen is not None and frozen.tree:
+        told("frozen", (frozen.tree, "good"), (f"  a copy of {frozen.top} that nobody writes to", "rest"))
+    else:
+        told("frozen", ("no", "attention"), (f": {frozen.why}" if frozen is not None and frozen.why else "", "rest"),
+             (", it ran the code as it was when it started", "rest"))  # fmt: skip
+    for path in dict.fromkeys((*git.left_out, *(frozen.left_out if frozen is not None else ()))):
+        told("left out", (path, "attention"))
+    if patch is None or patch.run != detail.row.id:
+        return [*lines, [], [("reading code.patch…", "rest")]]
+    if patch.trouble or not patch.text:
+        missing = git.dirty and git.patch_sha
+        said = patch.trouble or ("code.patch is not on this machine" if missing else "no patch: nothing differs")
+        return [*lines, [], [(said, "rest")]]
+    lines.append([])
+    lines += [[(line, _diff_role(line))] for line in map(clean, patch.text.encode().split(b"\n"))]
+    if patch.left_out:
+        lines.append([(f"{present.size(patch.left_out)} more in code.patch", "attention")])
+    return lines
+
+
+def _diff_role(line: str) -> str:
+    if line.startswith(("diff ", "index ", "--- ", "+++ ", "new file", "deleted file", "rename ", "similarity ")):
+        return "strong" if line.startswith("diff ") else "rest"
+    return {"+": "good", "-": "trouble", "@": "second"}.get(line[:1], "text")
 
 
 def events(detail: RunDetail) -> list[list[Part]]:

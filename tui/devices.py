@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.devices import DeviceSample, Sample
 from engine.host import HostSample
@@ -18,8 +19,10 @@ def amount(world: World) -> int:
     return 3 if sample is None or not sample.devices else len(sample.devices) + 1
 
 
-def lines(world: World, width: int, rows: int) -> list[list[Part]]:
-    """At most `rows` lines; what is left out is counted in the last one."""
+def lines(world: World, width: int, rows: int, *, still: bool = False) -> list[list[Part]]:
+    """At most `rows` lines; what is left out is counted in the last one. still: without the history, which moves."""
+    if still:
+        world = replace(world, history=())
     sample = world.sample
     if sample is None:
         return [[("waiting for the first sample", "rest")]]

@@ -71,6 +71,8 @@ _LABELS = {
     "greater_than_sign": ">",
     "plus": "+",
     "minus": "−",
+    "comma": ",",
+    "full_stop": ".",
     "question_mark": "?",
     "slash": "/",
     "colon": ":",
@@ -102,6 +104,8 @@ def _label(key: str) -> str:
 D, R = (DASHBOARD,), (RUN,)
 BOTH = (DASHBOARD, RUN)
 
+CLONE = "a new run like this one: the form, showing only what it changed"
+
 # Keys of the chosen run are the same wherever a run is chosen.
 CHOSEN_KEYS = (
     Key(BOTH, "n", "app.new_run", "queue a new run from a form", "new run", changes=True),
@@ -110,7 +114,7 @@ CHOSEN_KEYS = (
     Key(BOTH, "x", "stop", "stop the run: SIGTERM, then SIGKILL after its grace", "stop", changes=True),
     Key(BOTH, "X", "kill", "kill the run at once, without a last checkpoint", changes=True),
     Key(BOTH, "R", "retry", "queue the run again, from its last checkpoint", "retry", changes=True),
-    Key(BOTH, "C", "clone", "a new run like this one: the form, showing only what it changed", changes=True),
+    Key(BOTH, "ctrl+n", "clone", CLONE, changes=True),
     Key(BOTH, "h", "hold", "hold a waiting run back, or release it", "hold", changes=True),
     Key(BOTH, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
     Key(BOTH, "e", "smooth", "smooth the curves, or not"),
@@ -158,6 +162,7 @@ RUNS_KEYS = (
         shown="< >"),
     Key(L, "greater_than_sign", "sort(1)", "sort by the column to the right", helped=False),
     Key(L, "r", "reverse", "turn the order around"),
+    Key(L, "ctrl+n", "clone", CLONE, changes=True),
     Key(L, "C", "columns", "choose the columns and their order; every setting and metric can be one", "columns"),
     Key(L, "left,right", "", "see further columns, where they do not all fit", made_by="widget", shown="← →"),
     Key(L, "o", "unfold", "list the earlier attempts at the run, or fold them up"),
@@ -180,14 +185,14 @@ RUNS_KEYS = (
 RUN_KEYS = (
     Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
     Key(R, "left_square_bracket", "tab(-1)", "the tab before", helped=False),
-    Key(
-        R,
-        "escape",
-        "back",
-        "back: from one chart alone, from the crosshair, from the zoom, then to where you were",
-        "back",
-    ),
-)
+    Key(R, "comma", "travel(-1)", "charts, devices and log back in time, < by ten steps; or by mouse", "time",
+        shown=", ."),
+    Key(R, "full_stop", "travel(1)", "forward in time", helped=False),
+    Key(R, "less_than_sign", "travel(-10)", "far back in time", helped=False),
+    Key(R, "greater_than_sign", "travel(10)", "far forward in time", helped=False),
+    Key(R, "end", "now", "to the present again"),
+    Key(R, "escape", "back", "back: from one chart alone, the crosshair, the zoom, then to where you were", "back"),
+)  # fmt: skip
 
 C = (COMPARE,)
 COMPARE_KEYS = (
@@ -238,6 +243,7 @@ BEST_KEYS = (
     Key(B, "s", "sql", "the SQL behind the ranking", "sql"),
     Key(B, "o", "order", "symbols: worst first, best first, by name"),
     Key(B, "v", "pane", "on a small terminal, what is below: why, symbols, forecast"),
+    Key(B, "ctrl+n", "clone", CLONE, changes=True),
     Key(B, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
 )
 
@@ -290,6 +296,8 @@ EVERYWHERE_KEYS = (
     Key((EVERYWHERE,), "colon,ctrl+p", "app.command_palette", "every command, by name", "command"),
     Key((EVERYWHERE,), "question_mark,f1", "app.keys", "this help", "help"),
     Key((EVERYWHERE,), "ctrl+t", "app.switch_theme", "the next theme: dark, light, safe for the colour-blind, plain"),
+    Key((EVERYWHERE,), "f12", "app.picture", "save the screen as a picture (SVG)"),
+    Key((EVERYWHERE,), "f11", "app.tour", "the tour of the first start"),
     Key((EVERYWHERE,), "q", "app.leave", "leave; training goes on", "leave"),
     Key((EVERYWHERE,), "ctrl+q", "app.leave", "leave, from anywhere", priority=True, called="leave-anywhere"),
 )

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tui.charts import Band as Room
+from tui.present import GIB
 from tui.reader import Reading
 from tui.series import TOKENS
 from tui.widgets.chart import Curve, Picture
+
+if TYPE_CHECKING:
+    from engine.store_forecasts import Band
+    from engine.store_upclose import Watched
 
 # Names that a chart of its own shows, or that say little as a curve.
 _KNOWN = {"loss", "val_loss", "val_pct_mae", "val_naive_pct_mae", "epoch", "t", "step"}
@@ -56,6 +65,47 @@ def rates(reading: Reading) -> Picture:
         if _has(reading, name):
             return _picture(reading, name, [(name, "")], roles=["second"])
     return _made(reading, "grad_norm", [], _version(reading))
+
+
+def forecast(band: Band, version: object) -> Picture:
+    """A forecast beside what came. x: steps from the last price that the model saw, which is step 0."""
+    steps = [float(i) for i in range(len(band.target) + 1)]
+    before = [float(i - len(band.before) + 1) for i in range(len(band.before))]
+    low, high = (round(100 * level) for level in band.levels)
+    known = any(value == value for value in band.target)
+    curves = [
+        Curve("", before, band.before, "text", quiet=True),
+        Curve("naive", [0.0, steps[-1]], [band.last, band.last], "attention", dotted=True),
+        *([Curve("actual", steps, [band.last, *band.target], "second")] if known else []),
+        Curve("median", steps, [band.last, *band.median], "good"),
+    ]
+    room = Room(steps, [band.last, *band.low], [band.last, *band.high], "faint", f"{low}–{high} %")
+    title = f"{band.symbol} {len(band.target)} steps from {band.origin[:10]}"
+    return Picture(title, tuple(curves), "steps ahead", version=version, bands=(room,))
+
+
+def devices(watched: Sequence[Watched], what: str, version: object) -> Picture:
+    """One thing about the devices of a run over time: utilisation, memory, power or temperature."""
+    title, scale, values = _WATCHED[what]
+    gpus = [one for one in watched if one.name != "machine"]
+    curves: list[Curve] = []
+    for i, one in enumerate(gpus or watched):
+        role = f"run {i % 8 + 1}"
+        ys = [value / scale for value in values(one)]
+        if any(y == y for y in ys):
+            curves.append(Curve(one.name if len(gpus) != 1 else "all", one.t, ys, role))
+        if what == "memory" and any(y == y for y in one.own):
+            curves.append(Curve("this run", one.t, [y / scale for y in one.own], "second"))
+    empty = "not told by these devices" if watched else "no samples of its time"
+    return Picture(title, tuple(curves), "", version=(version, what), x_kind="time", empty=empty)
+
+
+_WATCHED: dict[str, tuple[str, float, Callable[[Watched], list[float]]]] = {
+    "utilisation": ("utilisation %", 1.0, lambda one: one.utilisation),
+    "memory": ("memory GiB", float(GIB), lambda one: one.memory),
+    "power": ("power W", 1.0, lambda one: one.power),
+    "temperature": ("temperature °C", 1.0, lambda one: one.temperature),
+}
 
 
 def other(reading: Reading) -> list[str]:

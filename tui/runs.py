@@ -61,18 +61,20 @@ class RunList:
         self.view = View()
         self.id_width = 11
         self._rows: Mapping[str, RunRow] = {}
-        self._keys: dict[str, Key] = {}
-        self._places: dict[str, int] = {}
+        self._newest: list[str] = []
+        self._places_of: dict[str, int] | None = None
         self._heads: set[str] = set()
         self._texts = Texts()
         self._asked_at = 0.0
         self._forget()
 
-    def _forget(self, *, order: bool = True) -> None:
-        """List everything anew the next time; order: sort it anew, too."""
+    def _forget(self, *, order: bool = True, keys: bool = True) -> None:
+        """List everything anew the next time; order: sort it anew, too; keys: by values that are others."""
         self._stale = True
         if order:
             self._order: list[str] | None = None
+            if keys:
+                self._keys: dict[str, Key] = {}
 
     # -- what is asked for -------------------------------------------------------------------------------------
 
@@ -91,7 +93,9 @@ class RunList:
         self._forget()
 
     def look(self, looks: Looks) -> None:
-        self._forget(order=(looks.sort, looks.down) != (self.looks.sort, self.looks.down))
+        self._forget(
+            order=(looks.sort, looks.down) != (self.looks.sort, self.looks.down), keys=looks.sort != self.looks.sort
+        )
         self.looks = looks
 
     def fold(self, bases: frozenset[str]) -> None:
@@ -123,10 +127,11 @@ class RunList:
         if len(rows) != len(before) or any(
             (was := before.get(row.id)) is None or was.later != row.later for row in changed
         ):
-            self._order = None
+            self._newest = []
+            self._forget()
             return False
         if self._stale or self._order is None:
-            self._order = None
+            self._forget()
             return False
         listed = list(self.view.rows)
         for row in changed:
@@ -136,7 +141,7 @@ class RunList:
             if row.later in rows:
                 continue  # an earlier attempt is listed with its last one, whatever it is by itself
             if self._key(row) != self._keys[row.id]:
-                self._order = None
+                self._forget()
                 return False
             if self._matcher(row) is not (place is not None):
                 return False
@@ -154,26 +159,37 @@ class RunList:
         heads = map(rows.__getitem__, self._order)
         meant = list(heads if self.query.node is None else filter(self._matcher, heads))
         listed = tuple(self._with_attempts(meant, rows) if self.unfolded else meant)
-        self._places = {row.id: place for place, row in enumerate(listed)}
+        self._places_of = None
         self.view = View(listed, len(meant), len(self._order))
         self._stale = False
+
+    @property
+    def _places(self) -> dict[str, int]:
+        """Where each run is listed; 10 ms that a key press need not wait for."""
+        if self._places_of is None:
+            self._places_of = {row.id: place for place, row in enumerate(self.view.rows)}
+        return self._places_of
 
     def _sort(self, now: float) -> None:
         """All runs by the key; among equals, and where there is none, the newest first."""
         rows, key = self._rows, self.column(self.looks.sort).key
-        heads = sorted((row for row in rows.values() if row.later not in rows), key=_submitted, reverse=True)
-        self._heads = {ids.base(row.id) for row in heads if row.attempt > 1}
-        # The longest of all runs, so that nothing moves while one filters; two cells more for the sign of a fold.
-        self.id_width = min(28, max(map(len, rows), default=11) + (2 if self._heads else 0))
-        self._key: Callable[[RunRow], Key] = lambda row: key(row, now)
-        self._keys = {row.id: key(row, now) for row in heads}
+        if not self._newest:
+            heads = sorted((row for row in rows.values() if row.later not in rows), key=_submitted, reverse=True)
+            self._newest = [row.id for row in heads]
+            self._heads = {ids.base(row.id) for row in heads if row.attempt > 1}
+            # The longest of all runs, so that nothing moves while one filters; two cells more for the sign of a fold.
+            self.id_width = min(28, max(map(len, rows), default=11) + (2 if self._heads else 0))
+        if not self._keys:
+            self._key: Callable[[RunRow], Key] = lambda row: key(row, now)
+            self._keys = {run: key(rows[run], now) for run in self._newest}
         keyed = [run for run, value in self._keys.items() if value is not None]
         place: Callable[[str], Any] = self._keys.__getitem__
         try:
             keyed.sort(key=place, reverse=self.looks.down)
         except TypeError:  # a setting that is a number in one run and a word in another
             keyed.sort(key=lambda run: (isinstance(place(run), str), str(place(run))), reverse=self.looks.down)
-        self._order = [*keyed, *(run for run, value in self._keys.items() if value is None)]
+        rest = [run for run, value in self._keys.items() if value is None] if len(keyed) < len(self._newest) else []
+        self._order = [*keyed, *rest]
 
     def _with_attempts(self, ordered: Sequence[RunRow], rows: Mapping[str, RunRow]) -> Iterable[RunRow]:
         """Under the last attempt at a run the earlier ones, where it is unfolded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from tui.theme import DARK, LIGHT
 
@@ -38,6 +38,7 @@ PLAIN = Theme(
     panel="ansi_default",
     boost="ansi_default",
     variables={
+        **BUILTIN_THEMES["ansi-dark"].variables,
         "rest": "ansi_white",
         "faint": "ansi_bright_black",
         "track": "ansi_bright_black",

@@ -93,10 +93,13 @@ def part_sizes(count, length):
     return [min(size, count - i) for i in range(0, count, size)]
 
 
-@pytest.mark.parametrize("ragged", [False, True])
-def test_a_head_s_loss_is_the_cross_entropy(ragged):
+@pytest.mark.parametrize(("ragged", "spread"), [(False, 1), (True, 1), (False, 300)])
+def test_a_head_s_loss_is_the_cross_entropy(ragged, spread):
+    """Also where the probabilities of targets are too small for a float."""
     T = ROWS // 2 + 5
     head, h = nn.Linear(12, 40), torch.randn(3, T, 12, requires_grad=True)
+    with torch.no_grad():
+        head.weight *= spread
     ids = torch.randint(40, (3, T))
     valid = torch.arange(T) < torch.tensor([[T], [3], [50]]) if ragged else None
     loss, drew = head_loss(head, h, ids, valid, draw=True)

@@ -153,3 +153,62 @@ def test_the_card_of_an_end_has_its_cause_and_last_lines(workspace):
     assert "out of memory on GPU0" in text
     assert "requested       2.0 GiB" in text
     assert text.endswith("Traceback")
+
+
+def test_the_first_start_shows_around_once_and_again_when_asked(workspace):
+    async def first(journey):
+        await journey.known()
+        await journey.sees("One line says it all", "1 of 3")
+        await journey.press("enter", "left", "enter")
+        await journey.sees("2 of 3", "queues a new one")
+        await journey.press("enter", "enter")
+        await journey.until(lambda: journey.app.screen is journey.dashboard)
+
+    async def second(journey):
+        await journey.known()
+        await journey.sees("kronos-0208")
+        assert journey.app.screen is journey.dashboard
+        await journey.press("f11")
+        await journey.sees("1 of 3")
+        await journey.press("escape")
+        await journey.until(lambda: journey.app.screen is journey.dashboard)
+        await journey.press("f12")
+        await journey.sees("the screen is in")
+        (picture,) = workspace.root.glob("paddock-*.svg")
+        assert "kronos-0208" in picture.read_text()
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.no_gpu(NOW)):
+        travel(workspace, first, tour=True)
+        travel(workspace, second, tour=True)
+
+
+def test_themes_are_gone_through_and_remembered(workspace):
+    async def way(journey):
+        await journey.known()
+        for name in ("paddock-light", "paddock-safe", "paddock-plain"):
+            await journey.press("ctrl+t")
+            assert journey.app.theme == name
+            await journey.sees("kronos-0208")
+        journey.app.settings.trouble = ""
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way)
+        assert travel(workspace, _nothing).theme == "paddock-plain"
+        assert travel(workspace, _nothing, theme="safe").theme == "paddock-safe"
+
+
+async def _nothing(journey) -> None:
+    await journey.known()
+
+
+def test_a_slow_line_gets_no_moving_pictures_and_a_broken_settings_file_is_told(workspace, home):
+    async def way(journey):
+        await journey.known()
+        await journey.sees("kronos-0208", "the looks it kept are forgotten")
+        assert not [column for column in journey.dashboard.table("running").columns if column.moves]
+        assert not set("▁▂▃▅▆▇") & set(journey.text())
+
+    (home / "state" / "paddock").mkdir(parents=True)
+    (home / "state" / "paddock" / "tui.json").write_text("{")
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way, slow=True)

@@ -47,6 +47,8 @@ def test_start_see_the_runs_open_one_go_back(workspace, scene, size):
         await journey.press("right_square_bracket")
         await journey.sees("epochs", "30", "batch", "64", "set by hand")
         await journey.press("right_square_bracket")
+        await journey.sees("the code of this run was not recorded")
+        await journey.press(*["right_square_bracket"] * 4)
         await journey.sees("phase", "name=train")
         await journey.press("escape")
         await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back")

@@ -57,7 +57,7 @@ def test_any_command_then_its_clone_which_exists_already(box, committed, monkeyp
         await journey.until(lambda: journey.app.world.finished, "for its end")
         journey.dashboard.set_focus(journey.dashboard.table("finished"))
         await journey.until(lambda: journey.dashboard.target() is not None)
-        await journey.press("C")
+        await journey.press("ctrl+n")
         screen = await form_of(journey)
         await journey.sees("New run like exec-0001", "the same run exists: exec-0001 ended well")
         assert screen.fields.changed_only

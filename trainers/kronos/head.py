@@ -32,9 +32,7 @@ class _Head(torch.autograd.Function):
             logits = torch.addmm(bias, h[some], matrix.T)
             place = targets[some].unsqueeze(-1)
             p = logits.softmax(-1)
-            # the logarithm of the sum of exponentials, from the largest, whose probability is not small
-            surprise = logits.amax(-1) - p.amax(-1).log() - logits.gather(-1, place).squeeze(-1)
-            loss += surprise @ share[some]
+            loss += _surprise(logits, p, place) @ share[some]
             if draw:
                 ids[some] = drawn_from(p)
             if to_h is None and to_matrix is None:
@@ -54,6 +52,15 @@ class _Head(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         return *(None if x is None else x * upstream for x in ctx.gradients), None, None, None, None
+
+
+def _surprise(logits: Tensor, p: Tensor, place: Tensor) -> Tensor:
+    """-log of the targets' probabilities [N], also of those too small for a float."""
+    found = p.gather(-1, place)
+    if bool((found > 1e-30).all()):
+        return found.log_().neg_().squeeze(-1)
+    # the logarithm of the sum of exponentials, from the largest, whose probability is not small
+    return logits.amax(-1) - p.amax(-1).log() - logits.gather(-1, place).squeeze(-1)
 
 
 def head_loss(

@@ -116,7 +116,7 @@ class DashboardScreen(Queueing):
         if self.table("finished").border_title != title:
             self.table("finished").border_title = title
         panel = self.query_one("#devices", Lines)
-        panel.show(devices.lines(world, panel.size.width, max(1, panel.size.height)))
+        panel.show(devices.lines(world, panel.size.width, max(1, panel.size.height), still=self.paddock.slow))
         self.show_frame(world)
 
     def _empty(self, name: str, world: World) -> Cell:

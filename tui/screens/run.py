@@ -1,39 +1,70 @@
-"""One run up close: charts, log, configuration, events; each a tab."""
+"""One run up close: charts, log, configuration, code, devices, checkpoints, evaluation, events; each a tab."""
 
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Grid, VerticalScroll
+from textual.containers import Grid, Horizontal, VerticalScroll
 from textual.widgets import ContentSwitcher
 
-from engine.records import RunDetail, RunRow, ShowRun
-from tui import details
+from engine.records import ENDED, RunDetail, RunRow, ShowRun
+from tui import details, pictures
+from tui.charts import EVERYTHING, Picture
+from tui.columns import Column
 from tui.keys import RUN, bindings
-from tui.pictures import rates, speed
-from tui.present import Part
+from tui.partcolumns import CHECKPOINTS, SYMBOLS
+from tui.present import Part, cell
 from tui.reader import Reading
-from tui.screens.base import BaseScreen
+from tui.screens.travelling import AHEAD, CLOCK, Travelling
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
+from tui.widgets.scrubber import Scrubber
 from tui.widgets.strips import width_of
+from tui.widgets.table import Table
 from tui.world import World
 
-TABS = ("charts", "log", "config", "events")
+if TYPE_CHECKING:  # duckdb's functions: they are imported in the workers that ask them
+    from engine.store_upclose import Scored
+    from tui.upclose import Checkpoint, Checkpoints, Devices, Evaluation, Forecast, Patch
+
+TABS = ("charts", "log", "config", "code", "devices", "checkpoints", "evaluation", "events")
+DEVICE_CHARTS = ("utilisation", "memory", "power", "temperature")
+EVERY = 5.0
+"""Seconds between two looks at the device samples of a run that goes on."""
 
 
-class RunScreen(BaseScreen):
+def _list(name: str, columns: Sequence[Column[Any]], key: Callable[[Any], str]) -> Table[Any]:
+    return Table(columns, cell("reading the database…", "rest"), key=key, id=name)
+
+
+class RunScreen(Travelling):
     """Screen 3, pushed over the one it was opened from."""
 
     WHERE = RUN
     NAME = "run"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(RUN)]
+    CSS = """
+    RunScreen #scrub { height: 1; width: 100%; }
+    RunScreen #devices { grid-size: 2 2; height: 100%; }
+    RunScreen.-narrow #devices { grid-size: 1 2; }
+    RunScreen.-narrow #power, RunScreen.-narrow #temperature { display: none; }
+    RunScreen #evaluation { height: 100%; }
+    RunScreen #symbols { width: 70; height: 100%; }
+    RunScreen #forecast { width: 1fr; height: 100%; }
+    RunScreen.-narrow #evaluation { layout: vertical; }
+    RunScreen.-narrow #symbols, RunScreen.-narrow #forecast { width: 100%; height: 1fr; }
+    RunScreen #checkpoints, RunScreen #code { height: 100%; }
+    RunScreen #code { overflow-x: auto; }
+    RunScreen #code:focus { border: round $primary; }
+    """
 
     def __init__(self, run: str, tab: str = "charts") -> None:
         super().__init__()
@@ -41,6 +72,9 @@ class RunScreen(BaseScreen):
         self._tab = tab
         self._detail: RunDetail | None = None
         self._asked_for: tuple[object, ...] = ()
+        self._loaded: dict[str, object] = {}
+        self._patch: Patch | None = None
+        self._symbol = ""
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
@@ -55,22 +89,40 @@ class RunScreen(BaseScreen):
             yield LogView("its log is empty", id="log")
             with VerticalScroll(id="config"):
                 yield Lines(id="config-lines")
+            with VerticalScroll(id="code"):
+                yield Lines(id="code-lines")
+            with Grid(id="devices"):
+                for name in DEVICE_CHARTS:
+                    yield Chart(name, id=name, focusable=True, group=CLOCK)
+            yield _list("checkpoints", CHECKPOINTS, lambda row: f"{row.saved.step} {row.saved.path}")
+            with Horizontal(id="evaluation"):
+                yield _list("symbols", SYMBOLS, lambda row: row.symbol)
+                yield Chart("forecast", id="forecast", focusable=True, group=AHEAD)
             with VerticalScroll(id="events"):
                 yield Lines(id="event-lines")
+        yield Scrubber(id="scrub")
         yield Lines(id="foot")
 
     def on_mount(self) -> None:
-        for name in ("loss", "error", "speed", "rates", "log", "config", "events"):
+        panes = ("loss", "error", "speed", "rates", "log", "config", "code", *DEVICE_CHARTS, "checkpoints", "symbols")
+        for name in (*panes, "forecast", "events"):
             self.query_one(f"#{name}").add_class("pane")
-        self.query_one("#loss").border_subtitle = " e smooth   b log   i x axis "
-        self.query_one("#error").border_subtitle = " ← → crosshair   + − 0 zoom   z alone "
-        self.query_one("#log").border_subtitle = " following "
+        for name, said in (
+            ("loss", "e smooth   b log   i x axis"),
+            ("error", "← → crosshair   + − 0 zoom   z alone"),
+            ("log", "following"),
+            ("utilisation", "← → crosshair   + − 0 zoom   z alone"),
+            ("symbols", "worst first"),
+        ):
+            self.query_one(f"#{name}").border_subtitle = f" {said} "
         self.wish(self.run_id)
         self._show_tab()
         self.begin()
 
     def target(self) -> RunRow | None:
         return self.paddock.world.rows.get(self.run_id)
+
+    # -- what the engine says --------------------------------------------------------------------------------------
 
     def show(self, world: World) -> None:
         row = self.target()
@@ -84,22 +136,33 @@ class RunScreen(BaseScreen):
         if wanted != self._asked_for:
             self._asked_for = wanted
             self.paddock.ask(ShowRun(run=self.run_id), self._take)
+        self._load()
 
     def _show_facts(self, row: RunRow) -> None:
         pane = self.query_one("#facts", Lines)
         pane.border_title = f" {row.id} "
-        pane.show(details.facts(row, pane.size.width, time.time()))
+        room = 5 if self.size.height >= 40 else 2 if self.size.height >= 30 else 1
+        detail = self._detail
+        more = details.card(detail, pane.size.width, room if detail is not None and detail.cause else 1)
+        lines = [*details.facts(row, pane.size.width, time.time()), *more]
+        if len(lines) != len(pane.lines):
+            pane.styles.height = len(lines) + 2
+        pane.show(lines)
 
     def tick(self) -> None:
         super().tick()
         if (row := self.target()) is not None:
             self._show_facts(row)
+            self._load()
+        self.show_scrub()
 
     def _take(self, reply: object) -> None:
         if isinstance(reply, RunDetail) and self.ready:
             self._detail = reply
             self._fill("#config-lines", details.config(reply))
             self._fill("#event-lines", details.events(reply))
+            self._fill("#code-lines", details.code(reply, self._patch))
+            self._show_facts(reply.row)
 
     def _fill(self, name: str, lines: list[list[Part]]) -> None:
         shown = self.query_one(name, Lines)
@@ -110,18 +173,99 @@ class RunScreen(BaseScreen):
     def read(self, reading: Reading) -> None:
         if reading.wish.run != self.run_id:
             return
+        self.take(reading)
         self.show_charts(reading)
-        self.query_one("#speed", Chart).show(speed(reading))
-        self.query_one("#rates", Chart).show(rates(reading))
+        self.query_one("#speed", Chart).show(pictures.speed(reading))
+        self.query_one("#rates", Chart).show(pictures.rates(reading))
         log = self.query_one("#log", LogView)
         row = self.target()
         waits = row is not None and row.state in ("queued", "held", "starting")
         log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
         log.border_title = " log · older lines are in log.txt " if reading.log_left_out else " log "
+        self.show_scrub()
 
     @on(LogView.Follows)
     def _follows(self, event: LogView.Follows) -> None:
         event.view.border_subtitle = " following " if event.follows else " f follows again "
+        if event.follows and self.moment is not None:
+            self.travel(None)
+
+    # -- what the database and the folder say ----------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Have what the tab shows read in a worker, when something may have changed since it last was."""
+        row = self.target()
+        if row is None or not self.ready:
+            return
+        stand: tuple[object, ...] = (row.state, row.best, row.checkpoint)
+        if self._tab == "devices" and row.state not in ENDED:
+            stand = (*stand, int(time.time() / EVERY))
+        if self._loaded.get(self._tab) == stand:
+            return
+        self._loaded[self._tab] = stand
+        workspace, run, app = self.paddock.workspace, row.id, self.paddock
+        from tui import upclose  # with duckdb's functions, which no first frame needs
+
+        if self._tab == "code":
+            app.in_worker(lambda: upclose.read_patch(workspace.run(run), run), self._take_patch)
+        elif self._tab == "devices":
+            app.in_worker(lambda: upclose.read_devices(workspace, run), self._take_devices)
+        elif self._tab == "checkpoints":
+            app.in_worker(lambda: upclose.read_checkpoints(workspace, run), self._take_checkpoints)
+        elif self._tab == "evaluation":
+            app.in_worker(lambda: upclose.read_evaluation(workspace, run), self._take_evaluation)
+
+    def _take_patch(self, patch: Patch) -> None:
+        self._patch = patch
+        if self.ready and self._detail is not None:
+            self._fill("#code-lines", details.code(self._detail, patch))
+
+    def _take_devices(self, found: Devices) -> None:
+        if not self.ready:
+            return
+        for name in DEVICE_CHARTS:
+            picture = pictures.devices(found.watched, name, None)
+            self.query_one(f"#{name}", Chart).show(replace(picture, empty=found.trouble or picture.empty))
+        self.travel(self.moment)
+
+    def _take_checkpoints(self, found: Checkpoints) -> None:
+        if self.ready:
+            empty = found.trouble or "no checkpoint was saved yet"
+            shown: Table[Checkpoint] = self.query_one("#checkpoints", Table)
+            shown.show(found.rows, time.time(), cell(empty, "rest"))
+
+    def _take_evaluation(self, found: Evaluation) -> None:
+        if not self.ready:
+            return
+        table: Table[Scored] = self.query_one("#symbols", Table)
+        empty = found.trouble or "not evaluated yet: a trainer does so at its end"
+        table.show(found.rows, time.time(), cell(empty, "rest"))
+        beaten = sum(row.skill is not None and row.skill > 0 for row in found.rows)
+        table.border_title = f" {len(found.rows)} symbols, {beaten} beat naive " if found.rows else ""
+        if not found.rows:
+            self.query_one("#forecast", Chart).show(Picture("forecast", empty="a forecast of the symbol chosen"))
+
+    @on(Table.Chosen, "#symbols")
+    def _symbol_chosen(self, event: Table.Chosen) -> None:
+        event.stop()
+        if event.key is None or event.key == self._symbol:
+            return
+        self._symbol = symbol = event.key
+        workspace, run = self.paddock.workspace, self.run_id
+        self.query_one("#forecast", Chart).show(Picture(symbol, empty="reading its forecasts…"))
+        from tui import upclose
+
+        self.paddock.in_worker(lambda: upclose.read_forecast(workspace, run, symbol), self._take_forecast)
+
+    def _take_forecast(self, found: Forecast) -> None:
+        if not self.ready or found.symbol != self._symbol:
+            return
+        chart = self.query_one("#forecast", Chart)
+        if found.band is None:
+            chart.show(Picture("forecast", empty=found.trouble or f"no forecast of {found.symbol} was kept"))
+        else:
+            self.look(EVERYTHING, AHEAD)
+            chart.show(pictures.forecast(found.band, (found.run, found.symbol, found.band.origin)))
 
     # -- tabs ------------------------------------------------------------------------------------------------------
 
@@ -132,17 +276,21 @@ class RunScreen(BaseScreen):
         for name in TABS:
             start = width_of(parts)
             here = name == self._tab
-            parts += [(f" {name} ", "badge" if here else "rest"), (" ", "text")]
+            parts.append((f" {name} ", "badge" if here else "rest"))
             links.append((0, start, width_of(parts), f"screen.go('{name}')"))
+            parts.append((" " if self.app.size.width >= 100 else "", "text"))
         self.query_one("#tabs", Lines).show([parts], links)
-        self.query_one(f"#{self._tab}").focus()
-        if self._tab == "charts":
+        self.query_one(f"#{'symbols' if self._tab == 'evaluation' else self._tab}").focus()
+        if self._tab in ("charts", "devices"):
             self.set_focus(None)
+        self._load()
 
     def action_tab(self, way: int) -> None:
         self.action_go(TABS[(TABS.index(self._tab) + way) % len(TABS)])
 
     def action_go(self, tab: str) -> None:
+        if self.maximized is not None:
+            self.minimize()
         self._tab = tab
         self._show_tab()
 

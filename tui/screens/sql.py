@@ -67,6 +67,9 @@ class SqlScreen(BaseScreen):
     SqlScreen.-tight #about { height: 4; }
     """
 
+    most = sqls.MOST
+    """Rows that are fetched of a result."""
+
     def __init__(self) -> None:
         super().__init__()
         self._question: Question | None = None
@@ -217,7 +220,7 @@ class SqlScreen(BaseScreen):
         if self._question is not None:
             self._question.stop()
         self.pane.asked(query)
-        self._question = Question(self.paddock.workspace.database, query, patience=3.0, most=sqls.MOST)
+        self._question = Question(self.paddock.workspace.database, query, patience=3.0, most=self.most)
         self._asked_at = time.monotonic()
         self._say([("running…", "rest")])
         self._ask(self._question, self.paddock.world.link.state == CONNECTED)

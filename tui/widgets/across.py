@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic
+from typing import Generic, NamedTuple
 
 from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -13,6 +15,16 @@ from tui.columns import Column, Row, fit
 from tui.widgets.strips import ELLIPSIS
 
 GAP = 2
+
+
+class Frame(NamedTuple):
+    """What all lines of a table have in common: cells in sight and of a whole line, how far it is scrolled, the style
+    that lies under everything."""
+
+    width: int
+    line: int
+    left: int
+    base: Style
 
 
 class Across(ScrollView, Generic[Row]):
@@ -26,6 +38,20 @@ class Across(ScrollView, Generic[Row]):
         self._wide, self._pinned, self._gutter = wide, pinned, gutter
         self._fitted: list[tuple[Column[Row], int]] = []
         self._fitted_for = -1
+        self._drawing: Frame | None = None
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw lines; what all of them have in common is found out once, not for each: it is half of the work."""
+        self._drawing = None
+        self._drawing = self._frame
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._drawing = None
+
+    @property
+    def _frame(self) -> Frame:
+        return self._drawing or Frame(self._width, self._line_width, self.scroll_offset.x, self.rich_style)
 
     @property
     def columns(self) -> tuple[Column[Row], ...]:
@@ -47,9 +73,10 @@ class Across(ScrollView, Generic[Row]):
         return max(0, self._gutter + sum(column.width + GAP for column in self._columns) - GAP)
 
     def _fit(self) -> list[tuple[Column[Row], int]]:
-        if self._fitted_for != self._line_width:
-            self._fitted_for = self._line_width
-            self._fitted = fit(self._columns, self._line_width - self._gutter, GAP)
+        line = self._frame.line
+        if self._fitted_for != line:
+            self._fitted_for = line
+            self._fitted = fit(self._columns, line - self._gutter, GAP)
         return self._fitted
 
     def action_scroll_left(self) -> None:
@@ -95,8 +122,9 @@ class Across(ScrollView, Generic[Row]):
 
     def _seen(self, line: Strip, left: int) -> Strip:
         """The part of a line that is in sight."""
-        width, held = self._width, min(self._held, self._width) if left else 0
-        more = left + width < self._line_width and bool(line.crop(left + width - 1).text.strip())
+        width, line_width = self._frame[:2]
+        held = min(self._held, width) if left else 0
+        more = left + width < line_width and bool(line.crop(left + width - 1).text.strip())
         seen = line.crop(left + held, left + width - more)
         parts = [line.crop(0, held), seen] if held else [seen]
         if more:  # what is cut ends in an ellipsis, so that it shows

@@ -52,12 +52,12 @@ class Chart(Widget):
         *,
         id: str | None = None,  # noqa: A002 - Textual's own name
         focusable: bool = False,
-        alone: bool = False,
+        group: str = "",
     ) -> None:
-        """alone: its x is another one than that of the charts beside it, so it is not zoomed with them."""
+        """group: charts of one group are zoomed together: they have the same x."""
         super().__init__(id=id)
         self.can_focus = focusable
-        self.alone = alone
+        self.group = group
         self._picture = Picture(title)
         self._view = EVERYTHING
         self._drawn: tuple[object, ...] = ()

@@ -45,6 +45,7 @@ class LogView(ScrollView, can_focus=True):
         self._follows = True
         self._strips: dict[str, Strip] = {}
         self._strips_for: tuple[object, ...] = ()
+        self._pointed: int | None = None
 
     @property
     def follows(self) -> bool:
@@ -61,6 +62,23 @@ class LogView(ScrollView, can_focus=True):
         self._lines = tuple(lines)
         self._measure()
         self.refresh()
+
+    def point(self, line: int | None) -> None:
+        """Mark a line and bring it to the lower third of the view; None: mark nothing."""
+        if line != self._pointed:
+            self._pointed = line
+            self._to_point()
+            self.refresh()
+
+    def _to_point(self) -> None:
+        if self._pointed is not None and self.size.height:  # a log on a tab that is not shown has none
+            self._follows = False
+            self.scroll_to(y=max(0, self._pointed - 2 * self.size.height // 3), animate=False, immediate=True)
+
+    @property
+    def pointed(self) -> int | None:
+        """The line that is marked."""
+        return self._pointed
 
     def _measure(self) -> None:
         widest = max((len(line) for line in self._lines[-500:]), default=0) if self._scrolls_x else 0
@@ -79,18 +97,21 @@ class LogView(ScrollView, can_focus=True):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
+        if self._pointed is not None:
+            return
         follows = new_value >= self.max_scroll_y
         if follows != self._follows and (follows or new_value < old_value):
             self._follows = follows
             self.post_message(self.Follows(self, follows))
 
     def action_follow(self) -> None:
-        self._follows = True
+        self._follows, self._pointed = True, None
         self.scroll_to(y=self.max_scroll_y, animate=False)
         self.post_message(self.Follows(self, True))
 
     def on_resize(self, _: Resize) -> None:
         self._measure()
+        self._to_point()
 
     def render_line(self, y: int) -> Strip:
         palette = palette_of(self)
@@ -109,4 +130,5 @@ class LogView(ScrollView, can_focus=True):
             # Where the line can be scrolled sideways nothing is cut; elsewhere an ellipsis says that it is.
             drawn = strip(parts, palette, max(width, width_of(parts)) if self._scrolls_x else width, base)
             self._strips[line] = drawn
-        return drawn.crop_extend(self.scroll_offset.x, self.scroll_offset.x + width, base)
+        drawn = drawn.crop_extend(self.scroll_offset.x, self.scroll_offset.x + width, base)
+        return drawn.apply_style(palette.cursor) if place == self._pointed else drawn

@@ -282,31 +282,31 @@ class Table(Across[Row], can_focus=True):
         clock = tuple(part for column, _ in self._fit() if column.clock for part in column.fill(row, self._now))
         here = place == self._place
         look = here and (1 if self.has_focus else 2), self._keys[place] in self._marked
-        return clock, row, look, self._line_width, self._palette, self.rich_style
+        return clock, row, look, self._frame.line, self._palette, self._frame.base
 
     @property
     def _palette(self) -> Palette:
         return palette_of(self)
 
     def render_line(self, y: int) -> Strip:
-        width, left, base = self._width, self.scroll_offset.x if self._wide else 0, self.rich_style
+        width, line, left, base = self._frame
         if y == 0:
             if not self._rows:
                 return strip(self._empty, self._palette, width, base)
-            return self._seen(strip(self._header(), self._palette, self._line_width, base), left)
+            return self._seen(strip(self._header(), self._palette, line, base), left if self._wide else 0)
         place = self.scroll_offset.y + y - 1
         if place >= len(self._rows):
             return Strip.blank(width, base)
-        return self._seen(self._drawn(place), left)
+        return self._seen(self._drawn(place), left if self._wide else 0)
 
     def _drawn(self, place: int) -> Strip:
         key, state = self._keys[place], self._state(place)
         known = self._cache.get(key)
         if known is None or known[0] != state:
-            base = self.rich_style
+            _, line, _, base = self._frame
             if place == self._place:
                 base += self._palette.cursor if self.has_focus else self._palette.cursor_faint
-            known = state, strip(self._line(place), self._palette, self._line_width, base)
+            known = state, strip(self._line(place), self._palette, line, base)
             if len(self._cache) >= REMEMBERED:
                 self._cache = {}  # far more than any screen shows: a walk through 100,000 rows must not keep them all
             self._cache[key] = known

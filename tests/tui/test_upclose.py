@@ -1,0 +1,165 @@
+"""A run up close: what each tab shows, from a real engine and the database it wrote; and the way through its time."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.store import Store
+from engine.store_open import reading
+from engine.store_upclose import saved, scored, watched
+from tests.engine.store_folders import T0
+from tests.tui import upclose
+from tests.tui.pilot import travel
+from tui.screens.run import RunScreen
+from tui.widgets.chart import Chart
+from tui.widgets.logview import LogView
+from tui.widgets.scrubber import Scrubber
+from tui.widgets.table import Table
+
+
+@pytest.fixture
+def scene(workspace):
+    """A finished and a failed run in the database."""
+    run = upclose.evaluated(upclose.trained(workspace))
+    run.event("finished", step=upclose.STEPS, why="steps")
+    run.end(after=600)
+    upclose.failed(workspace)
+    upclose.samples(workspace)
+    Store(workspace).catch_up().check()
+    return workspace
+
+
+def test_the_database_gives_devices_checkpoints_and_symbols_of_one_run(scene):
+    with reading(scene.database) as con:
+        gpu, machine = watched(con, "toto-0001")
+        checkpoints, symbols = saved(con, "toto-0001"), scored(con, "toto-0001")
+        assert watched(con, "toto-0009") == saved(con, "toto-0009") == scored(con, "toto-0009") == []
+    assert (gpu.name, machine.name) == ("GPU0", "machine")
+    assert gpu.t[0] == T0 + 3
+    assert len(gpu.t) == len(gpu.utilisation) == len(gpu.power) == 120
+    assert set(gpu.own) == {20.0 * upclose.GIB}
+    assert gpu.memory[0] == 22 * upclose.GIB
+    assert gpu.total == 80 * upclose.GIB
+    assert set(machine.memory) == {9.0 * upclose.GIB}
+    assert [(one.step, one.value, one.best) for one in checkpoints] == [
+        (600, 0.56, True), (400, 0.58, False), (200, 0.62, False),
+    ]  # fmt: skip
+    assert [one.symbol for one in symbols] == [f"SYM{i:02d}" for i in range(11, -1, -1)]
+    assert symbols[0].naive == 0.588
+    assert symbols[0].windows == 40
+
+
+def test_hours_without_samples_are_a_gap(workspace):
+    run = upclose.trained(workspace)
+    run.end(after=20_000)
+    upclose.samples(workspace, 100)
+    day = next(workspace.host.glob("*.jsonl"))
+    lines = day.read_text().splitlines(keepends=True)
+    late = [line.replace(f'"t":{T0 + 3 + 5 * i}', f'"t":{T0 + 9003 + 5 * i}') for i, line in enumerate(lines)]
+    assert late != lines
+    day.write_text("".join(lines + late))
+    Store(workspace).catch_up().check()
+    with reading(workspace.database) as con:
+        gpu = watched(con, "toto-0001")[0]
+    holes = [i for i, value in enumerate(gpu.memory) if value != value]
+    assert holes == [20]
+    assert len(gpu.t) == 41
+
+
+async def at_run(journey, run):
+    await journey.known()
+    journey.app.open_run(run)
+    await journey.until(lambda: isinstance(journey.app.screen, RunScreen), "for the run")
+    screen = journey.app.screen
+    await journey.until(lambda: screen.query("#loss"), "for its panes")
+    await journey.until(lambda: screen.query_one("#loss", Chart).picture.curves, "for its curves")
+    return screen
+
+
+@pytest.mark.parametrize("size", [(200, 50), (80, 24)])
+def test_every_tab_of_a_finished_run(scene, box, size):
+    assert box.row("toto-0001").state == "ok"
+
+    async def way(journey):
+        screen = await at_run(journey, "toto-0001")
+        await journey.sees("✓ ok", "vs naive", "+4.8 %", "evaluation", "checkpoints")
+        screen.action_go("code")
+        await journey.sees("abab", "with changes that were not committed", "dddd", "-rate = 1e-3", "+rate = 3e-4")
+        screen.action_go("devices")
+        await journey.sees("utilisation %", "95.92", "memory GiB", "this run 20.00")
+        screen.action_go("checkpoints")
+        await journey.sees("600", "◆ best", "0.580", "deleted")
+        screen.action_go("evaluation")
+        await journey.sees("12 symbols, 5 beat naive", "SYM11", "−22.4 %", "SYM11 16 steps from 2025-")
+        chart = screen.query_one("#forecast", Chart)
+        assert [band.name for band in chart.picture.bands] == ["10–90 %"]
+        assert {curve.name for curve in chart.picture.curves} == {"", "naive", "actual", "median"}
+        await journey.press("down")
+        await journey.sees("no forecast of SYM10 was kept")
+        screen.action_go("events")
+        await journey.sees("finished", "why=steps")
+
+    travel(scene, way, size)
+
+
+def test_a_failed_run_says_why_and_shows_its_last_words(scene, box):
+    assert box.row("toto-0002").state == "failed"
+
+    async def way(journey):
+        await at_run(journey, "toto-0002")
+        await journey.sees(
+            "✗ failed", "out of memory", "requested 2.0 GiB", "torch.OutOfMemoryError: CUDA out of memory"
+        )
+
+    travel(scene, way)
+
+
+def test_charts_devices_and_log_go_to_the_same_moment_and_back_to_now(scene, box):
+    assert box.row("toto-0001").state == "ok"
+
+    async def way(journey):
+        screen = await at_run(journey, "toto-0001")
+        loss, log, scrubber = (
+            screen.query_one("#loss", Chart), screen.query_one("#log", LogView), screen.query_one("#scrub", Scrubber),
+        )  # fmt: skip
+        screen.action_go("devices")
+        power = screen.query_one("#power", Chart)
+        await journey.until(lambda: power.picture.curves, "for the samples")
+        await journey.press("less_than_sign", "less_than_sign", "comma")
+        moment = T0 + 602 - 0.21 * 600
+        assert screen.moment == pytest.approx(moment)
+        assert power.view.at == pytest.approx(moment)
+        assert loss.view.at == pytest.approx(moment - T0 - 10)  # a step a second, the first ten seconds after T0
+        assert log.lines[log.pointed] == "step 460 loss 0.1145"
+        await journey.sees("2m 06s before its end")
+        screen.action_go("log")
+        await journey.sees("step 460 loss")
+        screen.action_go("charts")
+        await journey.press("left")
+        assert loss.view.at < moment - T0 - 10  # the crosshair takes devices and log with it
+        assert power.view.at == pytest.approx(loss.view.at + T0 + 10)
+        assert scrubber.scrub.moment == power.view.at
+        await journey.press("end")
+        assert (screen.moment, loss.view.at, power.view.at, log.pointed) == (None, None, None, None)
+        await journey.pilot.click("#scrub", offset=(40, 0))
+        await journey.until(lambda: screen.moment is not None, "for the moment that was clicked")
+        assert power.view.at == screen.moment < T0 + 300
+        await journey.press("escape")
+        assert screen.moment is None
+        assert log.follows
+
+    travel(scene, way)
+
+
+def test_tables_that_have_nothing_yet_say_so(workspace, box):
+    run = upclose.trained(workspace)
+    run.end(after=600)
+    assert box.row("toto-0001").id == "toto-0001"
+
+    async def way(journey):
+        screen = await at_run(journey, "toto-0001")
+        screen.action_go("evaluation")
+        await journey.sees("not evaluated yet")
+        assert screen.query_one("#symbols", Table).rows == ()
+
+    travel(workspace, way)

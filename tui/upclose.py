@@ -1,0 +1,118 @@
+"""What the tabs of one run show that is neither its row nor its curves: read in a worker, one answer for each tab."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineError, NothingToShow
+from engine.store_forecasts import Band, bands, led_there
+from engine.store_open import reading
+from engine.store_upclose import Saved, Scored, Watched, saved, scored, watched
+from engine.workspace import Workspace
+
+LED = 3
+"""Prices before a forecast that are shown, in lengths of the forecast."""
+PATCH_LIMIT = 1 << 20
+"""Bytes of a patch that are shown."""
+
+
+@dataclass(frozen=True)
+class Devices:
+    run: str
+    watched: tuple[Watched, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """kept: whether its folder is still there."""
+
+    saved: Saved
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    run: str
+    rows: tuple[Checkpoint, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    run: str
+    rows: tuple[Scored, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    run: str
+    symbol: str
+    band: Band | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """text: the uncommitted changes a run was queued with. left_out: bytes of it that are not shown."""
+
+    run: str
+    text: str = ""
+    left_out: int = 0
+    trouble: str = ""
+
+
+def read_devices(workspace: Workspace, run: str) -> Devices:
+    try:
+        with reading(workspace.database) as con:
+            return Devices(run, tuple(watched(con, run)))
+    except EngineError as error:
+        return Devices(run, trouble=_said(error))
+
+
+def read_checkpoints(workspace: Workspace, run: str) -> Checkpoints:
+    folder = workspace.run(run)
+    try:
+        with reading(workspace.database) as con:
+            rows = saved(con, run)
+    except EngineError as error:
+        return Checkpoints(run, trouble=_said(error))
+    return Checkpoints(run, tuple(Checkpoint(one, bool(one.path) and (folder / one.path).is_dir()) for one in rows))
+
+
+def read_evaluation(workspace: Workspace, run: str) -> Evaluation:
+    try:
+        with reading(workspace.database) as con:
+            return Evaluation(run, tuple(scored(con, run)))
+    except EngineError as error:
+        return Evaluation(run, trouble=_said(error))
+
+
+def read_forecast(workspace: Workspace, run: str, symbol: str) -> Forecast:
+    """The last forecast of a symbol on validation data, with the prices that led there."""
+    try:
+        with reading(workspace.database) as con:
+            band = bands(con, workspace.runs, run, [symbol]).get(symbol)
+            if band is not None:
+                band.before = led_there(con, workspace.runs, run, band, LED * len(band.target))
+    except EngineError as error:
+        return Forecast(run, symbol, trouble=_said(error))
+    return Forecast(run, symbol, band)
+
+
+def read_patch(folder: Path, run: str) -> Patch:
+    try:
+        with open(folder / "code.patch", "rb") as file:
+            data = file.read(PATCH_LIMIT)
+            more = file.seek(0, 2) - len(data)
+    except FileNotFoundError:
+        return Patch(run)
+    except OSError as error:
+        return Patch(run, trouble=f"code.patch: {error.strerror}")
+    return Patch(run, data.decode("utf-8", "replace"), more)
+
+
+def _said(error: EngineError) -> str:
+    return "the database is not here yet" if isinstance(error, NothingToShow) else str(error)
