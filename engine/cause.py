@@ -99,7 +99,8 @@ def _stopped(ending: Ending) -> Cause:
     if exited.get("why") == "hang":
         most, silent = number(exited.get("hang")), number(exited.get("silent"))
         told = f"for {when.span(silent)}" if silent is not None else "any more"
-        return _cause("hang", f"hung: it wrote nothing {told}", hang=most, silent=silent)
+        own = f", though it had promised a line within {when.span(most)}" if exited.get("promised") and most else ""
+        return _cause("hang", f"hung: it wrote nothing {told}{own}", hang=most, silent=silent)
     kind = "kill" if (ending.stop[1] if ending.stop else exited.get("why")) == "kill" else "stop"
     if ending.stop is not None:
         return _cause(kind, past(kind), why=clean(line.get("why")))

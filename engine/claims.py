@@ -12,7 +12,7 @@ from engine.schedule import Holder, Slot, Want
 
 def want(run: Run, peaks: Peaks) -> Want:
     """Give what a run asks for. One that may share does only with a known memory, and only one GPU."""
-    follows_from = peaks.count, run.expected, run.tags
+    follows_from = peaks.count, run.expected, run.tags, run.brief.limit
     if run.want is None or run.want_of != follows_from:  # asked for a thousand runs in each round
         run.want, run.want_of = _want(run, peaks), follows_from
     return run.want

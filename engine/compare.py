@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from engine import rundir
-from engine.differences import Difference, differences
+from engine.differ import Difference, differences, terminal
 from engine.errors import EngineError, UnknownRun, UsageError
 from engine.paired import Paired
 from engine.records import Spec, decode_spec
@@ -51,6 +51,7 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         plain = asdict(self)
+        plain["differences"] = msgspec.to_builtins(self.differences)
         plain["tests"] = {run: asdict(test) | {"words": test.words} for run, test in self.tests.items()}
         plain["symbols"] = {
             symbol: {run: {"skill": skill, "pct_mae": error} for run, (skill, error) in row.items()}
@@ -83,7 +84,7 @@ def compare(workspace: Workspace, runs: Sequence[str]) -> Comparison:
         tuple(runs),
         tuple(spec.name for spec in specs),
         tuple(states.get(run, "") for run in runs),
-        tuple(differences(specs)),
+        tuple(one for one in differences(specs) if not terminal(one) and one.name != "name"),  # names head the columns
         metrics,
         tests,
         symbols,

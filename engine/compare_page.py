@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from engine.compare import Comparison
+from engine.differ import PARTS, short
 from engine.page import Heading, Part, Picture, Table, Text
 from engine.paired import Paired
 from engine.store_runs import BySymbol, Curves
@@ -63,9 +64,9 @@ def spark(values: Sequence[float], wide: int = WIDE) -> str:
 def _differences(found: Comparison, heads: Sequence[str]) -> list[Part]:
     out: list[Part] = [Heading("What differs")]
     if not found.differences:
-        return [*out, Text("Nothing in config, code, environment and data.")]
-    rows = [[one.kind, one.name, *one.values] for one in found.differences]
-    same = [kind for kind in ("config", "code", "environment", "data") if all(row[0] != kind for row in rows)]
+        return [*out, Text("Nothing in settings, code, packages, environment and data.")]
+    rows = [[one.part, one.name, *map(short, one.values)] for one in found.differences]
+    same = [part for part in PARTS if part != "run" and all(row[0] != part for row in rows)]
     out.append(Table(["", "", *heads], rows))
     if same:
         out.append(Text(f"No difference in {', '.join(same)}.", "note"))

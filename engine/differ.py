@@ -1,47 +1,69 @@
-"""What differs between two runs: what they are, their settings, code, packages, environment and data."""
+"""What differs between runs: what they are, their settings, code, packages, environment and data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from engine.records import Spec
 
-PARTS = ("run", "settings", "code", "packages", "environment", "data")
-
 
 class Difference(msgspec.Struct, frozen=True):
-    """a, b: the value in each run; None where one has none."""
+    """values: one for each run; None where it has none."""
 
     part: str
     name: str
-    a: object
-    b: object
+    values: tuple[object, ...]
 
 
-def differences(a: Spec, b: Spec, patch_a: str = "", patch_b: str = "") -> list[Difference]:
-    """Give everything that differs, by part and name. patch_a, patch_b: their code.patch."""
-    found = _differ("run", _what(a), _what(b))
-    found += _differ("settings", _flat(a), _flat(b))
-    found += _differ("code", _code(a), _code(b))
-    found += _files(a, b, patch_a, patch_b)
-    found += _differ("packages", {"python": a.python, **a.packages}, {"python": b.python, **b.packages})
-    found += _differ(
-        "environment", {**a.env, "host": a.host, "user": a.user}, {**b.env, "host": b.host, "user": b.user}
-    )
-    found += _differ("data", _data(a), _data(b))
+def differences(specs: Sequence[Spec], patches: Sequence[str] = ()) -> list[Difference]:
+    """Give everything that is not the same in all specs, by part and in the order of the first.
+
+    patches: the code.patch of each; files whose content differs from the first one's are told where they are given.
+    """
+    found: list[Difference] = []
+    for part, fields in PARTS.items():
+        tables = [fields(spec) for spec in specs]
+        for name in dict.fromkeys(name for table in tables for name in table):
+            values = tuple(table.get(name) for table in tables)
+            if any(value != values[0] for value in values):
+                found.append(Difference(part, name, values))
+        if part == "code" and patches:
+            found += _files(specs, patches)
     return found
 
 
-def _differ(part: str, a: Mapping[str, object], b: Mapping[str, object]) -> list[Difference]:
-    names = [*a, *(name for name in b if name not in a)]
-    return [Difference(part, name, a.get(name), b.get(name)) for name in names if a.get(name) != b.get(name)]
+def terminal(one: Difference) -> bool:
+    """Whether it only tells of the terminal that a run was queued from."""
+    return one.part == "environment" and one.name in _TERMINAL
+
+
+_TERMINAL = frozenset({"PATH", "SHELL", "USER", "LOGNAME", "HOSTNAME", "TMPDIR", "LANG", "LANGUAGE", "TZ"})
+
+
+def shown(value: object) -> str:
+    """A value as people write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(map(shown, value))
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def short(value: object) -> str:
+    """A value for a table: commits and fingerprints by their first digits, "-" for none."""
+    if value is None or value == "":
+        return "-"
+    text = shown(value)
+    return text[:12] if re.fullmatch("[0-9a-f]{32,64}", text) else text
 
 
 def _what(spec: Spec) -> dict[str, object]:
-    command = None if spec.config else " ".join(spec.command)
+    command = None if spec.config else shlex.join(spec.command)
     cwd = spec.code.cwd if spec.code and spec.code.cwd else spec.cwd
     return {
         "family": spec.family, "preset": spec.preset, "command": command, "cwd": cwd, "seed": spec.seed,
@@ -49,38 +71,66 @@ def _what(spec: Spec) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _flat(spec: Spec) -> dict[str, object]:
+def _settings(spec: Spec) -> dict[str, object]:
     return {f"{section}.{name}": value for section, fields in spec.config.items() for name, value in fields.items()}
 
 
 def _code(spec: Spec) -> dict[str, object]:
     git, code = spec.git, spec.code
+    dirty = bool(git and git.dirty)
     return {
         "commit": git.commit if git else "",
         "branch": git.branch if git else "",
+        "uncommitted changes": (f"patch {git.patch_sha[:12]}" if git and git.patch_sha else "yes") if dirty else "no",
         "frozen": bool(code and code.tree),
     }
+
+
+def _packages(spec: Spec) -> dict[str, object]:
+    return {"python": spec.python, **spec.packages}
+
+
+def _environment(spec: Spec) -> dict[str, object]:
+    return {**spec.env, "host": spec.host, "user": spec.user}
 
 
 def _data(spec: Spec) -> dict[str, object]:
     data = spec.data
     if data is None:
         return {}
-    return {"path": data.path, "fingerprint": data.fingerprint, "files": data.files, "bytes": data.bytes}
+    return {
+        "path": data.path, "fingerprint": data.fingerprint, "files": data.files, "bytes": data.bytes,
+        "synthetic": data.synthetic,
+    }  # fmt: skip
+
+
+PARTS: Mapping[str, Callable[[Spec], dict[str, object]]] = {
+    "run": _what,
+    "settings": _settings,
+    "code": _code,
+    "packages": _packages,
+    "environment": _environment,
+    "data": _data,
+}
 
 
 # -- code -------------------------------------------------------------------------------------------------------------
 
 
-def _files(a: Spec, b: Spec, patch_a: str, patch_b: str) -> list[Difference]:
+def _files(specs: Sequence[Spec], patches: Sequence[str]) -> list[Difference]:
     """Files whose content differs: by commit where the repository has both, and by what each patch does to them."""
-    of_a, of_b = sections(patch_a), sections(patch_b)
-    found = {
-        name: (_does(of_a.get(name)), _does(of_b.get(name))) for name in of_a | of_b if of_a.get(name) != of_b.get(name)
-    }
-    for name, how in _between(a, b):
-        found[name] = (found.get(name, ("", ""))[0] or "in the commit", found.get(name, ("", ""))[1] or how)
-    return [Difference("code", name, one, other) for name, (one, other) in sorted(found.items())]
+    split = [sections(patch) for patch in patches]
+    found: dict[str, list[str | None]] = {}
+    for name in sorted({name for one in split for name in one}):
+        parts = [one.get(name) for one in split]
+        if any(part != parts[0] for part in parts):
+            found[name] = [_does(part) for part in parts]
+    for number, other in enumerate(specs[1:], 1):
+        for name, how in _between(specs[0], other):
+            told = found.setdefault(name, [None] * len(specs))
+            told[0] = told[0] or "in the commit"
+            told[number] = told[number] or how
+    return [Difference("code", name, tuple(told)) for name, told in sorted(found.items())]
 
 
 def sections(patch: str) -> dict[str, str]:

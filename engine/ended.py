@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from dataclasses import MISSING, fields
 from functools import partial
 from hashlib import sha256
@@ -28,7 +29,7 @@ from engine.run import Run, Seen
 from engine.state import World
 from engine.workspace import Workspace
 
-VERSION = 1
+VERSION = 2
 """Grows when the same lines of a folder come to mean something else."""
 LONGEST = 64 << 10
 """Bytes of one run's line; one with more to say is read from its folder."""
@@ -69,6 +70,9 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     last_words: str
 
 
+ALIKE = ("family", "cwd", "name", "preset", "user", "host", "python")
+"""Texts of a spec that many have."""
+_commands: dict[tuple[str, ...], tuple[str, ...]] = {}
 _decode = msgspec.json.Decoder(Kept).decode
 
 
@@ -155,6 +159,7 @@ class Shelf:
         """
         if run.state not in ENDED or run.exited is None:
             return
+        run.progress.settle()
         far = {name: getattr(run.progress, name) for name in Far.__struct_fields__}
         far["spark"] = list(run.progress.spark)
         kept = Kept(
@@ -187,14 +192,24 @@ class Shelf:
 
 def restore(world: World, kept: Kept, folder: str, now: float) -> Run:
     """Let the world find an ended run as its folder told of it."""
-    run = world.found(kept.spec, kept.orders)
+    run = world.found(_shared(kept.spec), kept.orders)
     told = asdict(kept.progress)
     run.progress = Progress(**{**told, "spark": tuple(told["spark"])})
     run.kinds, run.estimated, run.last_words = kept.kinds, (-1, kept.gpu), kept.last_words
     run.whole = partial(whole, folder)
-    world.seen(run.id, Seen(kept.lifecycle), now)
+    world.seen(run.id, Seen([_once(line) for line in kept.lifecycle]), now)
     run.kinds = None
     return run
+
+
+def _shared(spec: Spec) -> Spec:
+    """Give a spec whose texts are those of the specs before it, where they are the same."""
+    texts = {name: sys.intern(getattr(spec, name)) for name in ALIKE}
+    return replace(spec, command=_commands.setdefault(spec.command, spec.command), **texts)
+
+
+def _once(line: dict[str, object]) -> dict[str, object]:
+    return {name: sys.intern(value) if isinstance(value, str) else value for name, value in line.items()}
 
 
 def lighten(run: Run, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""When runs.duckdb is brought up to date: in a thread, only when there is news, at most every second or two."""
+"""When runs.duckdb is brought up to date: by another process, when there is news, at most every second or two."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Callable
+from typing import TypedDict
 
 from engine.errors import EngineError
+from engine.store_apart import StoreApart
 from engine.workspace import Workspace
-
-if TYPE_CHECKING:
-    from engine.store import Report, Store
 
 EVERY = 1.5
 """Seconds between two bursts while runs go on, at least."""
@@ -45,11 +43,8 @@ class Keeper:
 
     def __init__(self, workspace: Workspace, told: Callable[[], None]) -> None:
         """told: called when the status changed."""
-        from engine.store import Store
-        from engine.store_apart import LARGE
-
         self.workspace = workspace
-        self.store = Store(workspace, apart=LARGE)
+        self.store = StoreApart(workspace)
         self.told = told
         self.state = StoreStatus(store_backlog=0, store_holder="", store_error="", store_at=None, database=0)
         self._wanted = asyncio.Event()
@@ -95,7 +90,7 @@ class Keeper:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await self._burst()
-        self.store.close()
+        await asyncio.to_thread(self.store.close)
 
     async def _forever(self) -> None:
         while True:
@@ -120,15 +115,15 @@ class Keeper:
             changed, self._changed = self._changed, set()
             anything, self._anything = self._anything, True  # until it is known that this went well
             try:
-                report, self._cost = await asyncio.to_thread(
-                    _timed, self.store, None if anything else changed, everything
-                )
+                which = None if anything else changed
+                report = await asyncio.to_thread(self.store.catch_up, which, everything=everything)
             except EngineError as error:
                 self.state["store_error"] = str(error)
             except OSError as error:
                 self.state["store_error"] = f"{self.workspace.database}: {error.strerror}"
             else:
                 self._anything = bool(report.holder or report.error)
+                self._cost = report.cpu
                 self.state["store_backlog"] = report.backlog
                 self.state["store_holder"] = report.holder
                 self.state["store_error"] = report.error
@@ -140,10 +135,3 @@ class Keeper:
             log.warning("store: %s", self.state["store_error"])
         if self.state != before:
             self.told()
-
-
-def _timed(store: Store, changed: Collection[str] | None, everything: bool) -> tuple[Report, float]:
-    """Bring the database up to date; the report, and the seconds of processor it took."""
-    begun = time.thread_time()
-    report = store.catch_up(changed, everything=everything)
-    return report, time.thread_time() - begun

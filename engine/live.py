@@ -62,9 +62,11 @@ class Progress:
     failed: str = ""
     oom: Mapping[str, object] | None = None
     finished: str | None = None
+    promised: float | None = None
+    """Seconds within which it said that its next line comes."""
     last: float = 0.0
     spark: deque[float] | tuple[float, ...] = field(default_factory=lambda: deque(maxlen=SPARK))
-    """The last losses; a tuple once the run is settled."""
+    """The last losses; once the run is settled half as many, each the mean of two."""
     _pace: deque[tuple[float, int]] | None = None
 
     def metrics(self, line: Mapping[str, object]) -> None:
@@ -91,9 +93,12 @@ class Progress:
             self._keep_pace(t, step)
 
     def settle(self) -> None:
-        """Let go of what only a living run needs: 5 KB of its pace, 1 KB of its losses' queue."""
+        """Let go of what only a living run needs: 5 KB of its pace, and 1 KB of its losses."""
         self._pace = None
-        self.spark = tuple(self.spark)
+        if not isinstance(self.spark, tuple):
+            told = [*self.spark]
+            pairs = zip(told[len(told) % 2 :: 2], told[len(told) % 2 + 1 :: 2], strict=True)
+            self.spark = (*told[: len(told) % 2], *((one + two) / 2 for one, two in pairs))
 
     def _keep_pace(self, t: float, step: int) -> None:
         if self._pace is None:
@@ -128,6 +133,8 @@ class Progress:
             self.oom = line
         elif kind == "failed":
             self.failed = clean(line.get("cause"))
+        elif kind == "promise":
+            self.promised = number(line.get("within"))
         elif kind == "finished":
             self.finished = clean(line.get("why"), 80)
         elif kind == "evaluation" and line.get("split") == "val" and isinstance(line.get("metrics"), dict):

@@ -120,6 +120,10 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     after_any: tuple[str, ...] = ()
     begin: float | None = None
     limit: float | None = None
+    hang: float | None = None
+    """Seconds of silence after which it counts as hung, as asked for or as it promised itself last."""
+    promised: bool = False
+    """It did so itself."""
     paused: float = 0.0
     """Seconds it has been in pause so far; a pause that goes on began at `since`."""
     devices: tuple[str, ...] = ()
@@ -271,7 +275,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
 
 OrderKind = Literal[
     "stop", "kill", "pause", "resume", "hold", "release", "priority", "move", "note", "tag", "untag", "promote",
-    "archive", "unarchive", "gc",
+    "archive", "unarchive", "gc", "begin", "limit",
 ]  # fmt: skip
 
 
@@ -279,7 +283,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """A wish for a run: a line in its orders.jsonl, then whatever it asks for.
 
     value: the priority (int), the way to move (up, down, top, bottom), the note, the tag, for promote the path of
-    the exported checkpoint, for gc the checkpoints that are deleted now.
+    the exported checkpoint, for gc the checkpoints that are deleted now, for begin a time in unix seconds, for limit
+    seconds; nothing takes these two away.
     """
 
     run: str

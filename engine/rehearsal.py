@@ -35,7 +35,7 @@ from engine.wishes import Wishes
 if TYPE_CHECKING:
     from engine.daemon import Daemon
 
-SHOWN = ("state", "place", "priority", "tags", "note", "archived")
+SHOWN = ("state", "place", "priority", "begin", "limit", "tags", "note", "archived")
 
 
 def copy_world(world: World) -> World:
@@ -116,7 +116,7 @@ class Rehearsal:
             at = f" at place {row.place}" if row.place else ""
             return f"{run_id} would be {row.state}{at}{f': {row.reason}' if row.reason else ''}"
         parts = [
-            f"{name} {_said(was)} -> {_said(now)}"
+            f"{name} {_said(name, was)} -> {_said(name, now)}"
             for name in SHOWN
             if (was := getattr(before, name, None)) != (now := getattr(row, name, None))
         ]
@@ -161,7 +161,9 @@ class Rehearsal:
         return run.row(self.daemon.readings.names, told(run.brief))
 
 
-def _said(value: object) -> str:
+def _said(name: str, value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(map(str, value)) or "none"
+    if isinstance(value, float):
+        return clock(value, time.time()) if name == "begin" else span(value)
     return "none" if value in (None, "") else str(value)

@@ -13,7 +13,7 @@ from engine import rundir
 from engine.board_text import parts as columns
 from engine.board_text import said
 from engine.compare_page import spark, symbols_table
-from engine.differences import shown
+from engine.differ import shown
 from engine.page import Code, Heading, Part, Picture, Table, Text
 from engine.records import Spec
 from engine.report import ENDS, Report

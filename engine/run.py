@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from engine import cause as causes
 from engine import ids, rundir, when
 from engine.cause import Cause, Ending
@@ -101,6 +103,8 @@ class Run:
     """How many runs that was of, and whether on a GPU."""
     last_words: str = ""
     """The last line of its log, for the cause of a bad end."""
+    changed: Mapping[str, float | None] = field(default_factory=dict)
+    """What was asked otherwise after it was queued: begin, limit."""
     whole: Callable[[], Spec] | None = None
     """Reads what `brief` lacks, if it lacks anything."""
 
@@ -111,7 +115,9 @@ class Run:
     @property
     def spec(self) -> Spec:
         """All that was asked, read anew where only `brief` is at hand. Raises WorkspaceError if that fails."""
-        return self.brief if self.whole is None else self.whole()
+        if self.whole is None:
+            return self.brief
+        return replace(self.whole(), **self.changed) if self.changed else self.whole()
 
     @property
     def pid(self) -> int | None:
@@ -176,6 +182,11 @@ class Run:
             case "priority":
                 if (priority := whole(value)) is not None:
                     self.priority = priority
+            case "begin" | "limit":
+                seconds = number(value)
+                if value is None or (seconds is not None and seconds > 0):
+                    self.changed = {**self.changed, kind: seconds}
+                    self.brief = replace(self.brief, **{kind: seconds})
             case "retry":
                 self.followed_by = clean(value, 100)
             case "note":
@@ -283,6 +294,8 @@ class Run:
             after_any=spec.after_any,
             begin=spec.begin,
             limit=spec.limit,
+            hang=spec.hang or (progress.promised if self.state in LIVE else None),
+            promised=spec.hang is None and progress.promised is not None,
             paused=self.pauses[1],
             devices=self.devices,
             labels=tuple(labels.get(device, device[:12]) for device in self.devices),

@@ -62,6 +62,13 @@ class Writer:
         """Append one line that says what happened: a checkpoint, a phase, a warning."""
         self._put(self._events, {"t": _now(), "event": kind, **fields})
 
+    def promise(self, seconds: float | None) -> None:
+        """Say that the next line comes within so many seconds, from now on; None takes that back.
+
+        A run that is silent for longer counts as hung, and its supervisor ends it: promise more before what takes long.
+        """
+        self.event("promise", within=seconds)
+
     def _put(self, fd: int, line: Mapping[str, object]) -> None:
         data = _encode(line) + b"\n"
         if self.lost:  # the last write may have stopped in the middle of a line
@@ -93,7 +100,8 @@ def open(folder: str | os.PathLike[str]) -> Writer:  # noqa: A001 - reads as run
 
 def mute() -> None:
     """Record nothing in this process: one of several of a run, and not the one that writes."""
-    globals().update(log=lambda step, **scalars: None, event=lambda kind, **fields: None)
+    nothing = {"log": lambda step, **scalars: None, "event": lambda kind, **fields: None}
+    globals().update(nothing, promise=lambda seconds: None)
 
 
 def _bind() -> Writer | None:
@@ -119,3 +127,9 @@ def event(kind: str, **fields: object) -> None:
     """Append one line to the run's events.jsonl."""
     if writer := _bind():
         writer.event(kind, **fields)
+
+
+def promise(seconds: float | None) -> None:
+    """Say that the next line comes within so many seconds; a run that is silent for longer is ended as hung."""
+    if writer := _bind():
+        writer.promise(seconds)

@@ -239,7 +239,7 @@ def _of(
         there = "; ".join(_named(runs, fp) for fp in sorted(on))
         raise UsageError(
             f"These runs are on {len(on)} different data sets, and results on different data can't be ranked together: "
-            f"{there}. Choose one with --dataset, or --all-data ranks each by itself."
+            f"{there}. Choose one with --dataset; `engine best --all-data` ranks each by itself."
         )
     if several:
         sets = [{key: found for key, found in groups.items() if key[0] == fp} for fp in {key[0] for key in groups}]

@@ -52,7 +52,7 @@ class World:
         self.boot_id = boot_id
         """The kernel's name for the time since then; the run's own tells a power cut though the clock was set."""
         self.runs: dict[str, Run] = {}
-        self.attempts: dict[str, set[str]] = {}
+        self.attempts: dict[str, tuple[str, ...]] = {}
         """Of each run all attempts that were ever found, by the id they share."""
         self.states: dict[str, str] = {}
         """The state of each run, for counting."""
@@ -81,7 +81,10 @@ class World:
         for line in orders:
             run.take_order(line)
         self.runs[spec.id] = run
-        self.attempts.setdefault(ids.base(spec.id), set()).add(spec.id)
+        base = ids.base(spec.id)
+        known = self.attempts.get(base, ())
+        if spec.id not in known:
+            self.attempts[spec.id if base == spec.id else base] = (*known, spec.id)
         self.file(run)
         return run
 
@@ -215,6 +218,10 @@ class World:
             case "archive" | "unarchive":
                 if run.state not in ENDED:
                     raise UsageError(f"{run.id} is {run.state}: only an ended run can be archived.")
+            case "begin" | "limit":
+                if run.state not in WAITING:
+                    raise UsageError(f"{run.id} is {run.state}: only of a waiting run it can be changed.")
+                line["value"] = _seconds(wish)
             case "note" | "promote" | "gc":
                 line["value"] = wish.value
         return run, line
@@ -321,6 +328,17 @@ class World:
         while (later := self.runs.get(f"{base}.{number}")) is not None:
             run, number = later, number + 1
         return run
+
+
+def _seconds(wish: Order) -> float | None:
+    """Read the value of an order that is a time or a duration; None for an empty one. Raises UsageError."""
+    try:
+        value = float(wish.value) if wish.value else None
+    except ValueError:
+        value = 0.0
+    if value is not None and not 0 < value < 1e12:
+        raise UsageError(f"{wish.order} {wish.value!r} is no number of seconds above 0.")
+    return value
 
 
 def _instead(run: Run) -> str:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from engine import store_own
 from engine.errors import StoreError
-from engine.store_apart import Apart
 from engine.store_open import REBUILD, Held, attached, locks, reading, who, writer
 from engine.store_read import Ingest
 from engine.store_scan import News, Scan
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("engine")
 
 __all__ = ["Report", "Store", "reading"]
-
-SMALL = "512MB"
-"""What DuckDB may take in a process that leaves large amounts to another."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +52,8 @@ class Report:
     """Seconds that the file was open, at once, at most."""
     passed: int = 0
     """Lines passed over: torn, foreign, too long or of the wrong type."""
+    cpu: float = 0.0
+    """Seconds of processor it took, where another process did it."""
 
     def check(self) -> Report:
         """Give the report itself. Raises StoreError when the database could not be written."""
@@ -69,10 +67,8 @@ class Report:
 class Store:
     """Writes runs.duckdb of one workspace; its methods may be called from any thread, one at a time takes effect."""
 
-    def __init__(self, workspace: Workspace, *, apart: float = math.inf) -> None:
-        """apart: so many new bytes, and rebuilds, are left to a process of its own, so that this one stays small."""
+    def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.apart = apart
         self.path = workspace.database
         self._scan = Scan(workspace.runs)
         self._seen: tuple[int, int] | None = None
@@ -81,7 +77,6 @@ class Store:
         self._mutex = threading.Lock()
         self._con: DuckDBPyConnection | None = None
         self._until = math.inf
-        self._helper: Apart | None = None
 
     def catch_up(self, changed: Collection[str] | None = None, *, everything: bool = False) -> Report:
         """Write what is new in the run folders; opens the database only when there is something.
@@ -112,8 +107,6 @@ class Store:
             try:
                 if trouble is not None:
                     raise trouble
-                if news.backlog >= self.apart:
-                    return self._by_helper()
                 if not self.path.exists():
                     return self._anew(news, begun)
                 return self._burst(news, self.path, begun)
@@ -140,6 +133,7 @@ class Store:
                     signed = zip(*signs, strict=True)
                     files = {path.partition("/")[2]: sign for path, sign in zip(paths, signed, strict=True)}
                     self._scan.assume(name, files, ended=bool(ended), promoted=bool(promoted))
+        self._close()  # what it took for that is not needed again
 
     def rebuild(self) -> Report:
         """Make the database anew beside the old one, then put it in its place. Raises StoreError.
@@ -147,8 +141,6 @@ class Store:
         Whoever reads the old one goes on reading it. Tables that somebody added to it are not in the new one.
         """
         with self._mutex:
-            if self.apart < math.inf:
-                return self._by_helper(rebuild=True).check()
             begun = time.monotonic()
             writers = [pid for pid, mode in locks(self.path) if mode == "WRITE"]
             if writers:
@@ -164,34 +156,20 @@ class Store:
     def hurry(self, seconds: float) -> None:
         """Begin no transaction later than in so many seconds; what is left then is for the next engine to write."""
         self._until = time.monotonic() + seconds
-        if (helper := self._helper) is not None:
-            helper.hurry()
-
-    def _by_helper(self, *, rebuild: bool = False) -> Report:
-        """Let another process write. Raises Held, StoreError."""
-        if not rebuild and (others := [who(pid) for pid, _ in locks(self.path)]):
-            raise Held(", ".join(others))
-        self._helper = helper = Apart(self.workspace, rebuild=rebuild)
-        try:
-            if self._until < math.inf:
-                helper.hurry()
-            report = helper.report()
-        finally:
-            self._helper = None
-        self._scan.forget()
-        self._seen = self._inode()
-        return report
 
     def close(self) -> None:
         """Let go of DuckDB; the next burst starts it again."""
         with self._mutex:
-            if self._con is not None:
-                self._con.close()
-                self._con = None
+            self._close()
+
+    def _close(self) -> None:
+        if self._con is not None:
+            self._con.close()
+            self._con = None
 
     def _duck(self) -> DuckDBPyConnection:
         if self._con is None:
-            self._con = writer(self.workspace.root, SMALL if self.apart < math.inf else "2GB")
+            self._con = writer(self.workspace.root)
         return self._con
 
     def _inode(self) -> tuple[int, int] | None:

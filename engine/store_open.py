@@ -33,22 +33,21 @@ class Held(Exception):
     """Another process has the database open; the text says who."""
 
 
-def writer(folder: Path, memory: str = "2GB") -> DuckDBPyConnection:
-    """A DuckDB that holds no file, and as much memory at most.
-
-    Attaching runs.duckdb to it takes a fifth of what opening the file afresh does.
-    """
+def writer(folder: Path) -> DuckDBPyConnection:
+    """A DuckDB that holds no file. Attaching runs.duckdb to it takes a fifth of what opening the file afresh does."""
     import duckdb
 
-    return duckdb.connect(
+    con = duckdb.connect(
         ":memory:",
         config={
             "threads": min(2, os.cpu_count() or 1),
-            "memory_limit": memory,
+            "memory_limit": "2GB",
             "temp_directory": str(folder / ".duckdb.tmp"),
             "autoinstall_known_extensions": False,
         },
     )
+    con.execute("SET enable_progress_bar = false")  # it is drawn into the terminal, or the pipe, of whoever asks
+    return con
 
 
 @contextmanager

@@ -25,12 +25,11 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # -I leaves our folder out
 
 from engine import kernel, rundir
+from engine.silence import Silence
 
 TYPE_CHECKING = False  # known to type checkers by its name; importing typing costs 3 ms
 if TYPE_CHECKING:
-    from typing import NoReturn
-
-    from engine.silence import Silence
+    from typing import Any, NoReturn
 
 WANTED = {signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT}
 # Ignored by Python (the first two) or by whoever started the engine in the background; exec would hand that on.
@@ -133,10 +132,7 @@ class Group:
         if isinstance(limit, int | float) and limit > 0:
             self.limit_at = time.monotonic() + limit - ran
         hang = spec.get("hang")
-        if isinstance(hang, int | float) and hang > 0:
-            from engine.silence import Silence  # few runs ask for it
-
-            self.silence = Silence(self.folder, hang)
+        self.silence = Silence(self.folder, hang if isinstance(hang, int | float) and hang > 0 else None)
 
     def wait(self, longest: float) -> int:
         """Sleep until a signal, the end of the grace, its limit or `longest` seconds; the signal's number, else 0."""
@@ -224,9 +220,9 @@ def begin(command: list[str], cwd: str, log: str, go: int) -> NoReturn:
 
 def start(folder: str, ready: int | None) -> None:
     """Start the run and stay until it has ended."""
-    with open(os.path.join(folder, rundir.SPEC), "rb") as file:
-        spec = json.load(file)
-    orders = [line for line in rundir.read(os.path.join(folder, rundir.ORDERS)) if line.get("order") == "start"]
+    told = rundir.read(os.path.join(folder, rundir.ORDERS))
+    spec = asked(folder, told)
+    orders = [line for line in told if line.get("order") == "start"]
     devices = orders[-1].get("devices", []) if orders else []
     command = [part.replace("{run}", folder) if spec["family"] != "exec" else part for part in spec["command"]]
     held = rundir.take(os.path.join(folder, rundir.TRAINER_LOCK), inherit=True)
@@ -280,6 +276,16 @@ def start(folder: str, ready: int | None) -> None:
     record(folder, {**line, **(examined(folder, group, kills) if status else {})})
 
 
+def asked(folder: str, orders: list[dict[str, object]]) -> dict[str, Any]:
+    """Read what was asked, with the time limit that was given later, if one was."""
+    with open(os.path.join(folder, rundir.SPEC), "rb") as file:
+        spec: dict[str, Any] = json.load(file)
+    for line in orders:
+        if line.get("order") == "limit":
+            spec["limit"] = line.get("value")
+    return spec
+
+
 def ended(status: int, used: resource.struct_rusage, asked: str) -> dict[str, object]:
     code = os.waitstatus_to_exitcode(status)
     return {
@@ -316,15 +322,16 @@ def examined(folder: str, group: Group, kills: int | None) -> dict[str, object]:
 def limited(spec: dict[str, object], group: Group) -> dict[str, object]:
     """Give what the last line tells of a limit that was reached."""
     if group.asked == "hang":
-        return {"hang": spec.get("hang"), "silent": round(group.silent, 1)}
+        listening = group.silence
+        told = {"hang": listening.longest, "promised": listening.promised} if listening is not None else {}
+        return {**told, "silent": round(group.silent, 1)}
     return {"limit": spec.get("limit")} if group.asked == "limit" else {}
 
 
 def adopt(folder: str, lifecycle: list[dict[str, object]]) -> None:
     """Stay with a run whose supervisor was killed until nobody of it lives; its exit code can't be known."""
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
-    with open(os.path.join(folder, rundir.SPEC), "rb") as file:
-        spec = json.load(file)
+    spec = asked(folder, rundir.read(os.path.join(folder, rundir.ORDERS)))
     started = [line for line in lifecycle if line.get("event") == "started"][-1]
     pid = started.get("pid")
     pid = pid if isinstance(pid, int) and pid > 1 else 0

@@ -148,17 +148,14 @@ class Box:
 
     def close(self) -> None:
         try:
-            client = connect(self.workspace, start=self.workspace.runs.exists())
-            pid = client.call(GetStatus()).status.pid
-            for row in client.call(ListRuns()).rows:
-                if row.pid and row.state not in ENDED:
-                    try:
-                        os.killpg(row.pid, signal.SIGKILL)
-                    except (ProcessLookupError, PermissionError):
-                        pass
-            client.call(Down(stop_runs=True))
-            wait_for(lambda: not alive(pid), "for the engine to end")
-            client.close()
+            with connect(self.workspace, start=self.workspace.runs.exists()) as client:
+                pid = client.call(GetStatus()).status.pid
+                for row in client.call(ListRuns()).rows:
+                    if row.pid and row.state not in ENDED:
+                        with contextlib.suppress(ProcessLookupError, PermissionError):
+                            os.killpg(row.pid, signal.SIGKILL)
+                client.call(Down(stop_runs=True))
+                wait_for(lambda: not alive(pid), "for the engine to end")
         except EngineDown:
             pass
         if self._client is not None:

@@ -5,6 +5,8 @@ Holidays are not known: a business day after the last row counts even if an exch
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 
@@ -18,7 +20,12 @@ def future(times: np.ndarray, count: int) -> pd.DatetimeIndex:
     The step is the most frequent difference; weekdays and, within a day, hours that the series never has are skipped.
     Monthly and longer steps move by whole months, and stay at the month's end if the series does.
     """
-    recent = np.asarray(times[-_RECENT:], dtype=np.int64)
+    return _future(np.ascontiguousarray(times[-_RECENT:], dtype=np.int64).tobytes(), count)
+
+
+@lru_cache(maxsize=64)  # the series of one market have the same rows: 0.5 ms each
+def _future(rows: bytes, count: int) -> pd.DatetimeIndex:
+    recent = np.frombuffer(rows, dtype=np.int64)
     differences, counts = np.unique(np.diff(recent), return_counts=True)
     step = int(differences[np.argmax(counts)])
     index = pd.DatetimeIndex(recent.astype("datetime64[ns]"))

@@ -118,25 +118,23 @@ class Forecaster:
     ) -> pd.DataFrame:
         """As `predict`, for series as trainers.data reads them; the symbol column is always there."""
         wanted = _levels(levels)
-        parts = []
+        told: dict[str, list[np.ndarray]] = {}  # whole columns: a frame for each series takes as long as a small model
         for some, ahead, made in self._made(series, horizon, lambda values, mask, **more: self.family.forecast(
             self.model, values, mask, horizon, wanted, seed, samples, **more
         )):  # fmt: skip
-            mean = made.mean_BH.double().cpu().numpy()
-            up = made.up_BH.cpu().numpy() if isinstance(made, Sampled) else None
+            columns = {
+                "symbol": np.repeat(np.array([one.symbol for one in some], dtype=object), horizon),
+                "timestamp": np.concatenate([one.times.to_numpy() for one in ahead]),
+                "step": np.tile(np.arange(1, horizon + 1), len(some)),
+                "mean": made.mean_BH.double().cpu().numpy().reshape(-1),
+            }
+            if isinstance(made, Sampled):
+                columns["up"] = made.up_BH.cpu().numpy().reshape(-1)
             quantiles = made.quantiles_BHQ.double().cpu().numpy()
-            for i, one in enumerate(some):
-                rows: dict[str, Any] = {
-                    "symbol": one.symbol,
-                    "timestamp": ahead[i].times,
-                    "step": np.arange(1, horizon + 1),
-                }
-                rows["mean"] = mean[i]
-                if up is not None:
-                    rows["up"] = up[i]
-                rows.update({f"{level:g}": quantiles[i, :, q] for q, level in enumerate(wanted)})
-                parts.append(pd.DataFrame(rows))
-        return pd.concat(parts, ignore_index=True)
+            columns |= {f"{level:g}": quantiles[:, :, q].reshape(-1) for q, level in enumerate(wanted)}
+            for name, values in columns.items():
+                told.setdefault(name, []).append(values)
+        return pd.DataFrame({name: np.concatenate(parts) for name, parts in told.items()})
 
     def _made(
         self, series: Sequence[Series], horizon: int, make: Callable[..., Any]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engine import runlog
-from trainers import checkpoint, optim
+from trainers import checkpoint, optim, promise
 from trainers.augment import Augment
 from trainers.compiling import compiled
 from trainers.device import Placement
@@ -140,6 +140,7 @@ class Loop:
             self.journal.close()
 
     def _run(self) -> str:
+        promise.now("begin")
         self.model.train()
         self.journal.meter.restart()
         while True:
@@ -272,6 +273,7 @@ class Loop:
         if self.scaler is not None:
             numbers |= {"skipped_steps": len(skipped), "loss_scale": self.scaler.get_scale()}
         self.journal.log(step, numbers)
+        promise.now("steps")
         bad = next((i for i in range(count) if not math.isfinite(losses[i] + norms[i])), None)
         self.journal.progress(step, loss, self._rate, rates.get("steps_per_s"), bad is not None)
         if bad is not None:
@@ -310,6 +312,7 @@ class Loop:
         self.flush()
         progress, metric = self.progress, self.config.eval.metric
         runlog.event("phase", name="evaluate")
+        promise.now("evaluate")
         self.model.eval()
         devices = [self.placement.device] if self.placement.device.type == "cuda" else []
         with self._weights_to_score(), torch.random.fork_rng(devices):  # watching must not change what is watched
@@ -318,6 +321,7 @@ class Loop:
         metrics = self.ranks.tell(metrics and dict(metrics))
         self.model.train()
         runlog.event("phase", name="train")
+        promise.now("steps" if progress.step else "begin")
         if metrics is None:  # asked to stop half-way: the resumed run scores this step
             self.journal.meter.restart()
             return
@@ -357,6 +361,7 @@ class Loop:
         about = {**self.about, "step": progress.step, "metrics": scored, "averaged": self.ema is not None}
         chance = self._chance()  # of all ranks
         self._saved = progress.step
+        promise.now("checkpoint")
         if self.ranks.first:
             tensors = self._tensors() | chance  # before the averages take the place of the weights
             with self._weights_to_score():
@@ -365,6 +370,7 @@ class Loop:
             runlog.event("checkpoint", step=progress.step, path=relative, bytes=checkpoint.size(path), metrics=scored)
             checkpoint.retain(self.folder, [e["name"] for e in progress.best], path)
         self.ranks.wait()
+        promise.now("steps")
         self.journal.meter.restart()
 
     def resume(self, path: Path) -> None:

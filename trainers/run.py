@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from engine import runlog
-from trainers import checkpoint, earlier, evaluate, folds, launch, ranks
+from trainers import checkpoint, earlier, evaluate, folds, launch, promise, ranks
 from trainers import family as families
 from trainers.data.dataset import Dataset
 from trainers.data.dataset import load as load_data
@@ -79,6 +79,7 @@ def _train(
     # every rank builds the same model, from the seed itself, and then drops out for itself
     torch.manual_seed((config.train.seed + 1_000_003 * us.rank) % 2**63)
     runlog.event("phase", name="load")
+    promise.begin()
     family = families.load(family_name)
     dataset = load_data(config.data, workspace(), config.eval.stride).to(placement.device)
     if getattr(family, "stamps", False):
@@ -133,6 +134,7 @@ def _train(
     summary: dict[str, float] | None = {}
     if why != "stopped" and parts:
         summary = folds.run(loop_on, parts, config, folder, before, stop, _say)
+    promise.now("evaluate")
     if why != "stopped" and summary is not None and us.first:
         _final(loop, folder, config, dataset, untuned, summary, stop)
     why = us.tell("stopped" if stop() else why)

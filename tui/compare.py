@@ -159,9 +159,9 @@ def metric(side: Side, name: str) -> Cell:
 
 def settings(found: Compared, runs: Sequence[str], *, equal: bool) -> list[Setting]:
     """What differs by kind, then, if asked for, the fields of the config that are the same in all."""
-    if found.found is None:
+    if found.found is None or not set(runs) <= set(found.found.runs):
         return []
-    at = [found.found.runs.index(run) for run in runs if run in found.found.runs]
+    at = [found.found.runs.index(run) for run in runs]
     made = []
     for one in found.found.differences:
         values = tuple(one.values[i] for i in at)

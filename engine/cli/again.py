@@ -27,9 +27,10 @@ def diff(
     from engine.differ import differences
 
     one, other = _detail(a), _detail(b)
-    found = differences(one.spec, other.spec, patch_of(one), patch_of(other))
+    found = differences([one.spec, other.spec], [patch_of(one), patch_of(other)])
     if as_json:
-        talk.json_out({"a": one.row.id, "b": other.row.id, "same": not found, "differences": found})
+        plain = [{"part": at.part, "name": at.name, "a": at.values[0], "b": at.values[1]} for at in found]
+        talk.json_out({"a": one.row.id, "b": other.row.id, "same": not found, "differences": plain})
     elif found:
         talk.out(_table(one.row.id, other.row.id, found))
     else:
@@ -128,9 +129,10 @@ def _told(run: str, made: Rerun, as_json: bool) -> None:
 def _table(a: str, b: str, found: list[Difference]) -> str:
     names = [f"{one.part} {one.name}" for one in found]
     size = max(len(name) for name in names)
-    wide = max(len(a), *(len(_short(one.a)) for one in found))
+    values = [[_short(value) for value in one.values] for one in found]
+    wide = max(len(a), *(len(one) for one, _ in values))
     rows = [f"{'':<{size}}  {a:<{wide}}  {b}"]
-    rows += [f"{n:<{size}}  {_short(one.a):<{wide}}  {_short(one.b)}" for n, one in zip(names, found, strict=True)]
+    rows += [f"{n:<{size}}  {one:<{wide}}  {other}" for n, (one, other) in zip(names, values, strict=True)]
     return "\n".join(rows)
 
 

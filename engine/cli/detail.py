@@ -77,6 +77,7 @@ def _state(row: RunRow) -> list[tuple[str, str]]:
         ("after any", ", ".join(row.after_any)),
         ("begins", words.moment(row.begin)),
         ("limit", when.span(row.limit) if row.limit else ""),
+        ("next line", _hang(row)),
         ("in pause", _paused(row)),
         ("what", row.what if row.family != "exec" else ""),
         ("tags", ", ".join(row.tags)),
@@ -93,6 +94,19 @@ def _state(row: RunRow) -> list[tuple[str, str]]:
         ("step", f"{step}{rate}{left}" if step else ""),
         ("warning", row.warning),
     ]
+
+
+def _left_out(spec: Spec) -> str:
+    """Files that were changed or new when it was queued, and that neither its patch nor its frozen code holds."""
+    files = tuple(dict.fromkeys((*(spec.code.left_out if spec.code else ()), *(spec.git.left_out if spec.git else ()))))
+    return ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
+
+
+def _hang(row: RunRow) -> str:
+    if not row.hang or row.ended:
+        return ""
+    whose = "as it promised" if row.promised else "as asked for with --hang"
+    return f"within {when.span(row.hang)}, {whose}; else it has hung and is ended"
 
 
 def _attempt(row: RunRow) -> str:
@@ -165,6 +179,7 @@ def _origin(spec: Spec, row: RunRow) -> list[tuple[str, str]]:
         ("command", shlex.join(spec.command)),
         ("in", spec.cwd),
         ("code", f"{code}{_frozen(spec)}"),
+        ("not in its code", _left_out(spec)),
         ("data", used),
         ("on finish", spec.on_finish),
         ("seed", "" if spec.seed is None else str(spec.seed)),

@@ -52,6 +52,7 @@ COMMANDS: Table = {
         "release": ("engine.cli.orders:release", "Let held runs start."),
         "limit": ("engine.cli.limits:limit", "Limit how many runs of a family or tag live at a time."),
         "priority": ("engine.cli.orders:priority", "Set a run's place: higher starts earlier."),
+        "change": ("engine.cli.orders:change", "Change a waiting run's begin, time limit, priority."),
         "move": ("engine.cli.orders:move", "Move a waiting run up, down, to the top or bottom."),
         "tag": ("engine.cli.orders:tag", "Add tags to a run."),
         "untag": ("engine.cli.orders:untag", "Take tags off a run."),

@@ -1,4 +1,4 @@
-"""Commands that change runs: stop, kill, pause, resume, retry, hold, release, priority, move, tag, untag, note."""
+"""Commands that change runs: stop, kill, pause, resume, retry, hold, release, priority, change, move, tag, note."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from engine import when
 from engine.cli import lazy, talk, words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine.records import OrderKind, RunRow
 
@@ -58,6 +59,47 @@ def priority(
     except ValueError:
         raise UsageError(f"Priority {value!r} is not a whole number.") from None
     _order("priority", [run], [str(number)], why, as_json)
+
+
+@lazy.mutation
+def change(
+    run: Run,
+    begin: Annotated[str, typer.Option(help="Not before: 22:00, 'fri 18:30', +2h; now takes it away.")] = "",
+    limit: Annotated[str, typer.Option(help="End it after so long: 90s, 8h; none takes it away.")] = "",
+    number: Annotated[int | None, typer.Option("--priority", help="Higher starts earlier.")] = None,
+    why: Why = "", as_json: Json = False,
+) -> None:  # fmt: skip
+    """Change what a waiting run was queued with: when it may begin, how long it may take, its priority."""
+    import time
+
+    from engine.errors import UsageError
+
+    orders: dict[OrderKind, str] = {}
+    if begin:
+        orders["begin"] = "" if begin == "now" else str(when.moment(begin, time.time(), "--begin"))
+    if limit:
+        orders["limit"] = "" if limit == "none" else str(when.duration(limit, "--limit"))
+    if number is not None:
+        orders["priority"] = str(number)
+    if not orders:
+        raise UsageError("Nothing to change: give --begin, --limit or --priority.")
+    _orders(run, orders, why, as_json)
+
+
+def _orders(run: str, orders: Mapping[OrderKind, str], why: str, as_json: bool) -> None:
+    from engine.records import Order, Queued
+
+    with talk.engine() as client:
+        [run_id] = _find(client, [run])
+        rows = [
+            talk.expect(client.call(Order(run=run_id, order=kind, value=value, why=why)), Queued).row
+            for kind, value in orders.items()
+        ]
+    if as_json:
+        talk.json_out(rows[-1:])
+        return
+    for kind in orders:
+        talk.say(f"{run_id}: {_now(kind, rows[-1])}.")
 
 
 @lazy.mutation
@@ -214,6 +256,10 @@ def _now(kind: OrderKind, row: RunRow) -> str:
             return "goes on"
         case "move":
             return f"place {row.place}" + (f", priority {row.priority}" if row.priority else "")
+        case "begin":
+            return f"begins {words.moment(row.begin)}" if row.begin else "begins when it is its turn"
+        case "limit":
+            return f"time limit {when.span(row.limit)}" if row.limit else "no time limit"
         case "priority":
             return f"priority {row.priority}" + (f", place {row.place}" if row.place else "")
         case "tag" | "untag":

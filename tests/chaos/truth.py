@@ -15,6 +15,8 @@ from engine.workspace import Workspace
 from tests.chaos.place import Place, kill
 from tests.engine.store_folders import contents
 
+LOOKS = 12
+
 
 def faults(place: Place, answered: Mapping[str, str]) -> list[str]:
     """Compare and give what is wrong. answered: the runs whose submission was answered, and their manner."""
@@ -71,9 +73,9 @@ def database(place: Place) -> list[str]:
     """The database, brought up to date in bursts through all of this, against one made anew from the folders.
 
     The engine goes on to record the machine meanwhile, so it is halted; a sample between its answer and that is no
-    fault, hence another look or two.
+    fault, hence further looks: on a starved machine, where an answer takes a second, there is one nearly each time.
     """
-    for _ in range(4):
+    for _ in range(LOOKS):
         place.call(Sync())
         engine = place.engine()
         kill(engine or 0, signal.SIGSTOP)

@@ -97,6 +97,21 @@ def test_hold_begin_and_limit_are_told_as_reasons_and_causes(cli: Cli, box: Box)
     assert "saved" in cli("logs", run_id).out
 
 
+def test_what_a_run_was_queued_with_is_changed_while_it_waits(cli: Cli, box: Box):
+    run_id = queue(cli, "sh", "-c", TICKING, options=("--begin", "+9h", "--limit", "1h"))
+    assert cli("change", run_id).code == 2
+    assert cli("change", run_id, "--limit", "8").code == 2
+    assert "limit" in cli("change", run_id, "--limit", "none", "--dry-run").err
+    assert box.row(run_id).limit == 3600.0, "a rehearsal changes nothing"
+    assert cli("change", run_id, "--limit", "0.3s", "--priority", "3").code == 0
+    row = box.row(run_id)
+    assert (row.limit, row.priority, row.state) == (0.3, 3, "queued")
+    assert "begins when it is its turn" in cli("change", run_id, "--begin", "now").err
+    assert box.ended(run_id).reason == "time limit of 0.3 s"
+    assert cli("change", run_id, "--begin", "+1h").code == 2
+    assert box.call(ShowRun(run_id)).spec.limit == 0.3
+
+
 def test_a_run_that_hangs_is_ended_and_tried_again(cli: Cli, box: Box):
     assert cli("exec", "--hang", "0", "true").code == 2
     code = "[ $ENGINE_ATTEMPT = 2 ] || exec sleep 300"

@@ -32,11 +32,11 @@ def two(tmp_path_factory, empty_database):
 
 def test_what_differs_and_who_is_better(two):
     found = compare(two, ["toto-0001", "toto-0002"])
-    assert [(one.kind, one.name, one.values) for one in found.differences] == [
-        ("config", "train.lr", ("0.0003", "0.001")),
-        ("config", "seed", ("7", "8")),
-        ("code", "commit", ("a" * 12, "b" * 12)),
-        ("code", "branch", ("main", "-")),
+    assert [(one.part, one.name, one.values) for one in found.differences] == [
+        ("run", "seed", (7, 8)),
+        ("settings", "train.lr", (0.0003, 0.001)),
+        ("code", "commit", ("a" * 40, "b" * 40)),
+        ("code", "branch", ("main", "")),
         ("code", "uncommitted changes", ("no", "yes")),
     ]
     metrics = {metric.name: metric for metric in found.metrics}
@@ -94,7 +94,7 @@ def test_what_cannot_be_compared(workspace):
         compare(workspace, ["toto-0001", "toto-0009"])
     text = page.terminal(parts(compare(workspace, ["toto-0001", "toto-0002"]), pictures=False))
     assert "nothing can be tested" in text
-    assert "Nothing in config, code, environment and data." in text
+    assert "Nothing in settings, code, packages, environment and data." in text
 
 
 def test_a_curve_in_a_line():

@@ -111,15 +111,14 @@ def test_another_user_can_neither_talk_to_the_engine_nor_read(box: Box):
             writer = type("Writer", (), {"get_extra_info": lambda self, name: ours})()
             assert foreign_user(writer) is False
         return
-    folder = box.workspace.root
-    while folder != folder.parent:  # nothing above is in the way, so that what stops them is ours
-        folder.chmod(folder.stat().st_mode | 0o011)
-        folder = folder.parent
+    root = box.workspace.root
+    root.chmod(root.stat().st_mode | 0o011)
     box.workspace.private.chmod(0o755)  # as if the folder's lock had failed: the socket's own must hold
     box.workspace.runs.chmod(0o755)
     box.workspace.socket.chmod(0o666)
     script = (
         "import os, socket, sys\n"
+        "os.chdir(sys.argv[3])\n"  # nothing above is in the way, so that what stops them is ours
         "os.setgid(65534); os.setuid(65534)\n"
         "s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1])\n"
         "try:\n"
@@ -131,7 +130,8 @@ def test_another_user_can_neither_talk_to_the_engine_nor_read(box: Box):
         "    except PermissionError: pass\n"
         "    else: raise SystemExit(name + ' was read')\n"
     )
-    argv = [sys.executable, "-I", "-S", "-c", script, str(box.workspace.socket), str(box.workspace.run("exec-0001"))]
+    paths = [path.relative_to(root) for path in (box.workspace.socket, box.workspace.run("exec-0001"))]
+    argv = [sys.executable, "-I", "-S", "-c", script, *map(str, paths), str(root)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -194,7 +194,7 @@ def test_not_both_is_not_one_or_not_the_other(parts):
 
 
 @pytest.fixture
-def store(workspace):
+def store(workspace, database):
     first = finished(workspace, "toto-0001", 0.5, name="first of all")
     first.order("tag", "base")
     first.order("note", "a good one")

@@ -54,7 +54,7 @@ def test_a_run_without_a_seed_of_ours_has_no_replicas():
         seed_of(Spec(id="toto-0001", family="toto", command=(), cwd="/", config={"train": {"seed": 1}}))
 
 
-def test_what_runs_can_be_ranked_by(workspace):
+def test_what_runs_can_be_ranked_by(workspace, database):
     finished(workspace, "toto-0001", 0.5).log(30, test_loss=1.0)
     Store(workspace).catch_up().check()
     with reading(workspace.database) as con:
@@ -65,7 +65,7 @@ def test_what_runs_can_be_ranked_by(workspace):
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4, 6])
-def test_the_prices_before_a_forecast_are_put_together_from_earlier_windows(workspace, stride):
+def test_the_prices_before_a_forecast_are_put_together_from_earlier_windows(workspace, database, stride):
     """Windows of 4 steps, `stride` apart: they overlap, touch, or leave a price out."""
     run = Run(workspace, "toto-0001")
     prices = [100 + 7 * math.sin(i) for i in range(40)]
@@ -81,7 +81,7 @@ def test_the_prices_before_a_forecast_are_put_together_from_earlier_windows(work
     assert led == pytest.approx(expected, nan_ok=True)
 
 
-def test_a_look_before_an_export_writes_nothing(workspace):
+def test_a_look_before_an_export_writes_nothing(workspace, database):
     finished(workspace, "toto-0001", 0.5).evaluate("test", pct_mae=0.7)
     finished(workspace, "toto-0002", 0.6)
     Store(workspace).catch_up().check()
@@ -94,7 +94,7 @@ def test_a_look_before_an_export_writes_nothing(workspace):
     assert ready(workspace, "toto-0002", "prod").path.name == ".best_model_path.prod"
 
 
-def test_the_leaderboard_as_a_file(workspace):
+def test_the_leaderboard_as_a_file(workspace, database):
     finished(workspace, "toto-0001", 0.5, name="a | b")
     Store(workspace).catch_up().check()
     boards = leaderboards(workspace.database)

@@ -35,7 +35,7 @@ SPEC = Spec(
 
 
 def test_a_run_does_not_differ_from_itself():
-    assert differences(SPEC, replace(SPEC, id="toy-0002", submitted=5.0)) == []
+    assert differences([SPEC, replace(SPEC, id="toy-0002", submitted=5.0)]) == []
 
 
 def test_each_part_is_told():
@@ -49,7 +49,7 @@ def test_each_part_is_told():
         env={"OMP_NUM_THREADS": "4"},
     )
     patch = "diff --git a/t.py b/t.py\n--- a/t.py\n+++ b/t.py\n@@ -1 +1,2 @@\n-x\n+y\n+z\n"
-    found = {(one.part, one.name): (one.a, one.b) for one in differences(SPEC, other, "", patch)}
+    found = {(one.part, one.name): one.values for one in differences([SPEC, other], ["", patch])}
     assert found == {
         ("run", "seed"): (1, 2),
         ("settings", "train.lr"): (0.1, 0.2),

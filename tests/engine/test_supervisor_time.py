@@ -127,6 +127,26 @@ def test_who_writes_nothing_for_too_long_has_hung_and_who_writes_goes_on(tmp_pat
     assert "quiet" in (folder / rundir.LOG).read_text(), "it was let go on for as long as it wrote"
 
 
+def test_a_run_that_breaks_its_own_promise_has_hung_and_one_that_takes_it_back_has_not(tmp_path):
+    folder = tmp_path / "r"
+    promise = f'echo \'{{"event":"promise","within":%s}}\' >> {folder / rundir.EVENTS}; '
+    run(folder, "sh", "-c", promise % "1.0" + "exec sleep 60", grace=60.0).wait(100)
+    [end] = lifecycle(folder, "exited")
+    assert (end["why"], end["hang"], end["promised"]) == ("hang", 1.0, True)
+    listening = Silence(str(tmp_path))
+    assert (listening.longest, listening.hung()) == (None, None)
+    events = tmp_path / rundir.EVENTS
+    rundir.append(events, {"event": "promise", "within": 0.2})
+    listening = Silence(str(tmp_path))
+    assert wait_for(listening.hung) >= 0.2
+    rundir.append(events, {"event": "promise", "within": None})
+    listening._hear()
+    assert listening.longest is None
+    rundir.append(events, {"event": "promise", "within": "soon"})
+    listening._hear()
+    assert listening.longest is None
+
+
 def test_a_pause_is_no_silence(tmp_path):
     """Paused for longer than it may be silent, it still has its whole time when it goes on."""
     listening = Silence(str(tmp_path), 0.4)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainers.conftest import Home, call, environment, events
+from tests.trainers.conftest import ROOT, Home, call, environment, events
 from trainers.__main__ import main
 
 
@@ -21,6 +21,17 @@ def test_describe_lists_every_family_with_its_fields(capsys: pytest.CaptureFixtu
     assert {"train.lr", "data.context", "data.horizon", "eval.metric", "model.layers"} <= set(names)
     assert len(names) == len(set(names))
     assert all(row["help"] and "default" in row and row["type"] for row in toto["fields"])
+
+
+@pytest.mark.parametrize(("loaded", "after"), [(["torch"], ""), ([], "apart"), (["torch", "tensorboard"], "apart")])
+def test_torch_is_not_taken_apart_unless_something_is_to_be_done_then(loaded: list[str], after: str) -> None:
+    program = (
+        "import atexit, sys; from trainers.__main__ import leave\n"
+        "sys.modules.update(dict.fromkeys(sys.argv[1:], sys))\n"
+        "atexit.register(print, 'apart', end=''); print('said ', end=''); leave(5)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *loaded], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (5, f"said {after}", "")
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,7 @@ def test_which_runs_are_compared_and_where_each_stands(workspace):
     second = compare.sides(found, runs, {}, {}, "")[1]
     assert plain(compare.metric(second, "val_pct_mae")) == "0.500 ★"
     assert plain(compare.metric(second, "val_nothing")) == "–"
+    assert compare.settings(found, (*runs, "toto-0009"), equal=True) == [], "nothing under the wrong run meanwhile"
     assert compare.metric_of("val_skill ▲") == "val_skill"
     assert compare.metric_of("FAMILY") == ""
     assert "There is no run" in put_beside(workspace, ("toto-0001", "toto-0009")).trouble

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from engine.store import Store
@@ -13,7 +15,7 @@ from tui.screens.sql import SqlScreen
 
 
 @pytest.fixture
-def asked(workspace: Workspace):
+def asked(workspace: Workspace, database: Path):
     """An engine that answers, and a database with two good runs and a failed one."""
     finished(workspace, "toto-0001", 0.6)
     finished(workspace, "toto-0002", 0.5)

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 
 from engine.records import RunRow
-from tui import behind, best, heat
+from tui import behind, best, heat, why
 from tui.answers import BESIDE, Near, Ranking, Wish, look_near, rank, rival_of, row_of
 from tui.forecast import picture
 from tui.keys import BEST, bindings
@@ -197,7 +197,7 @@ class BestScreen(Promoting):
     def _show_why(self, found: Ranking) -> None:
         pane, shown = self.query_one("#why-pane"), self.query_one("#why", Lines)
         row = row_of(found.board, self.board.chosen)
-        lines = best.why(found, row, self._near, max(30, pane.size.width - 4)) if row is not None else []
+        lines = why.why(found, row, self._near, max(30, pane.size.width - 4)) if row is not None else []
         if row is None and found.board is not None and found.board.rows:
             lines = [[("naive", "attention"), (" repeats the last price; it is what a model has to beat", "rest")]]
         shown.styles.height = max(1, len(lines))

@@ -200,7 +200,7 @@ class CompareScreen(WorkScreen):
         pane = self.query_one("#fields", Table)
         rows = compare.settings(self.found, self.runs, equal=self._equal)
         pane.show_columns(compare.setting_columns(self.runs, self._roles, rows))
-        waiting = self.found.found is None and not self.found.trouble
+        waiting = not self.found.trouble and (self.found.found is None or not set(self.runs) <= set(self.found.runs))
         nothing = (
             "Reading…" if waiting else "Nothing differs in config, code, environment and data; u shows what they share."
         )

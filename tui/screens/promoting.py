@@ -10,7 +10,7 @@ from engine.errors import EngineError, UsageError
 from engine.pointer import Pointer, pointer, pointers
 from engine.records import Queued, RunDetail, ShowRun
 from engine.select import BoardRow
-from tui import best
+from tui import why
 from tui.answers import Ranking, row_of
 from tui.present import Part
 from tui.screens.choose import Choice, ChooseScreen
@@ -80,7 +80,7 @@ class Promoting(WorkScreen):
         def then(found: Ready) -> None:
             what = f"Promote {run}" + (f" as {alias}?" if alias else "?")
             detail = "Programs that read the file use this model from then on."
-            question = ConfirmScreen(what, detail, "yes, promote it", more=best.question(found, alias))
+            question = ConfirmScreen(what, detail, "yes, promote it", more=why.question(found, alias))
             self.ask_person(question, lambda yes: self._promote(run, alias) if yes else None)
 
         self.notify(f"Checking the weights of {run}…", timeout=2)

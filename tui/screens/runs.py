@@ -206,10 +206,11 @@ class RunsScreen(SeveralScreen):
     # -- the filter ----------------------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
+        self.paddock.run_worker(self.list.warm, group="warm", thread=True)
         self._suggester.learn(self.paddock.world.rows.values(), self.list.known)
         line = self.query_one("#query", FilterLine)
         line.display = True
-        line.focus()
+        self.set_focus(line)  # at once: focus() would let the next key that was typed go to the list
 
     @on(Input.Changed, "#query")
     def _typed(self, event: Input.Changed) -> None:
@@ -241,7 +242,7 @@ class RunsScreen(SeveralScreen):
         for name in ("query", "typed"):
             line = self.query_one(f"#{name}", FilterLine)
             line.display = name == "query" and bool(line.value)
-        self.table.focus()
+        self.set_focus(self.table)
 
     # -- order and columns -----------------------------------------------------------------------------------------
 

@@ -173,7 +173,7 @@ class SeveralScreen(BaseScreen):
         line.placeholder = f"{what} {whom}: {hint}; enter does it, esc leaves it"
         line.value = text
         line.display = True
-        line.focus()
+        self.set_focus(line)  # at once: focus() would let the next key that was typed go to the list
 
     @on(Input.Submitted, "#typed")
     def _written(self, event: Input.Submitted) -> None:

@@ -8,6 +8,6 @@ from tests.trainers.toy import register
 
 if __name__ == "__main__":
     register()
-    from trainers.__main__ import main
+    from trainers.__main__ import leave, main
 
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))
