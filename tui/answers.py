@@ -22,7 +22,7 @@ from tui.feed import ask
 
 if TYPE_CHECKING:
     from engine.compare import Comparison
-    from engine.differences import Difference
+    from engine.differ import Difference
 
 TOP = 200
 """Runs of a leaderboard that are shown; more say so."""
@@ -160,7 +160,7 @@ def _look_near(workspace: Workspace, run: str, rival: str, symbols: Sequence[str
     except EngineError as error:
         return Near(run, rival, symbol=symbol, trouble=str(error))
     symbol = band.symbol if band is not None else symbol
-    kept = tuple(one for one in differ if one.kind in ("config", "code") and one.name not in ("train.seed", "seed"))
+    kept = tuple(one for one in differ if one.part in ("settings", "code") and one.name not in ("train.seed", "seed"))
     return Near(run, rival, found, kept, symbol, band)
 
 

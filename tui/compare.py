@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.compare import Comparison
+from engine.differ import short, terminal
 from engine.select import direction_of
 from tui import present
 from tui.answers import Compared
@@ -43,16 +44,16 @@ class Side:
 
 @dataclass(frozen=True)
 class Setting:
-    """A field of config, code, environment or data. values: of each run, in their order; "-" where it has none."""
+    """A field of a part of engine.differ. values: of each run, in their order; "-" where it has none."""
 
-    kind: str
+    part: str
     name: str
     values: tuple[str, ...]
     differs: bool = True
 
     @property
     def key(self) -> str:
-        return f"{self.kind} {self.name}"
+        return f"{self.part} {self.name}"
 
 
 def chosen(marked: frozenset[str], order: Sequence[str]) -> tuple[str, ...]:
@@ -164,14 +165,14 @@ def settings(found: Compared, runs: Sequence[str], *, equal: bool) -> list[Setti
     at = [found.found.runs.index(run) for run in runs]
     made = []
     for one in found.found.differences:
-        values = tuple(one.values[i] for i in at)
-        if len(set(values)) > 1:
-            made.append(Setting(one.kind, one.name, values))
+        values = tuple(short(one.values[i]) for i in at)
+        if len(set(values)) > 1 and not terminal(one):
+            made.append(Setting(one.part, one.name, values))
     if equal:
         taken = {one.name for one in made}
         for name, by_run in found.settings.items():
             if name not in taken:
-                made.append(Setting("config", name, tuple(by_run.get(run, "-") for run in runs), differs=False))
+                made.append(Setting("settings", name, tuple(by_run.get(run, "-") for run in runs), differs=False))
     return made
 
 
@@ -194,8 +195,8 @@ def setting_columns(runs: Sequence[str], roles: Mapping[str, str], rows: Sequenc
 
 
 def _name(row: Setting, _: float) -> Cell:
-    marks = {"config": "text", "code": "second", "environment": "spark", "data": "attention"}
-    return cell(row.name, marks.get(row.kind, "text") if row.differs else "faint")
+    marks = {"run": "text", "settings": "text", "code": "second", "environment": "spark", "data": "attention"}
+    return cell(row.name, marks.get(row.part, "text") if row.differs else "faint")
 
 
 # -- lines ------------------------------------------------------------------------------------------------------------

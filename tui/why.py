@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from engine.differ import short
 from engine.paired import SIGNIFICANT
 from engine.select import Board, BoardRow
 from tui import present
@@ -100,7 +101,7 @@ def _differs(near: Near, run: str, width: int) -> list[list[Part]]:
     out: list[list[Part]] = [[], [("differs from ", "rest"), (near.rival, "text")]]
     size = min(max(len(one.name) for one in near.differences), max(8, width // 2 - 4))
     for one in near.differences:
-        mine, other = one.values
+        mine, other = map(short, one.values)
         out.append([(f"  {one.name[-size:]:<{size}}  ", "text"), (mine, "good"), (f"  {other}", "rest")])
     return out
 

@@ -21,10 +21,10 @@ MOST = 5000
 def lines(one: str, other: str, fields: Sequence[Setting], code: str, trouble: str) -> list[list[Part]]:
     """fields: with the values of both. code: a unified diff. trouble: why there is none."""
     out: list[list[Part]] = [[("− ", "trouble"), (one, "strong"), ("    + ", "good"), (other, "strong")], []]
-    for kind in dict.fromkeys(field.kind for field in fields):
-        out.append([(kind, "title")])
+    for part in dict.fromkeys(field.part for field in fields):
+        out.append([(part, "title")])
         for field in fields:
-            if field.kind == kind:
+            if field.part == part:
                 out += [[(f"  {field.name}", "rest")], [("  − ", "trouble"), (field.values[0], "text")],
                         [("  + ", "good"), (field.values[1], "text")]]  # fmt: skip
         out.append([])
