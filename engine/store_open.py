@@ -86,9 +86,11 @@ def _leave(con: DuckDBPyConnection) -> None:
 
 
 @contextmanager
-def reading(path: Path, patience: float = PATIENCE) -> Iterator[DuckDBPyConnection]:
+def reading(path: Path, patience: float = PATIENCE, *, apart: bool = False) -> Iterator[DuckDBPyConnection]:
     """Give a read-only connection; closed when the block ends.
 
+    apart: in an instance of its own. All other connections of a process to one file share one, with its settings: what
+    one of them forbids or locks, holds for the others too.
     Raises NothingToShow when there is no database yet, StoreError when it is damaged (also inside the block) or
     somebody else goes on writing for `patience` seconds.
     """
@@ -99,7 +101,7 @@ def reading(path: Path, patience: float = PATIENCE) -> Iterator[DuckDBPyConnecti
         if not path.exists():
             raise NothingToShow(f"There is no {path.name} yet. It comes with the first run: `engine run`.")
         try:
-            con = duckdb.connect(str(path), read_only=True)
+            con = _attached(path) if apart else duckdb.connect(str(path), read_only=True)
             break
         except duckdb.Error as error:
             reason = trouble(path, error)
@@ -116,6 +118,19 @@ def reading(path: Path, patience: float = PATIENCE) -> Iterator[DuckDBPyConnecti
         raise
     finally:
         con.close()
+
+
+def _attached(path: Path) -> DuckDBPyConnection:
+    import duckdb
+
+    con = duckdb.connect(":memory:")
+    try:
+        file, name = str(path).replace("'", "''"), path.stem.replace('"', '""')
+        con.execute(f"ATTACH '{file}' AS \"{name}\" (READ_ONLY); USE \"{name}\"")
+    except BaseException:
+        con.close()
+        raise
+    return con
 
 
 def trouble(path: Path, error: Error) -> Held | StoreError:

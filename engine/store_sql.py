@@ -68,8 +68,8 @@ class Question:
         """
         if not self.query.strip():
             raise UsageError('The query is empty. Try: engine sql "select * from run_summary"')
-        opened = _writing(self._database, self._patience) if self._write else reading(self._database, self._patience)
-        with opened as connection:
+        opened = _writing(self._database, self._patience) if self._write else None
+        with opened or reading(self._database, self._patience, apart=True) as connection:
             try:
                 return self._asked(connection)
             finally:

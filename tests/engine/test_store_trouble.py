@@ -11,8 +11,8 @@ import time
 import duckdb
 import pytest
 
-from engine import store_schema
-from engine.errors import NothingToShow, StoreError
+from engine import store_schema, store_sql
+from engine.errors import BadQuery, NothingToShow, StoreError
 from engine.store import Store, reading
 from engine.workspace import Workspace
 from tests.conftest import ROOT, wait_for
@@ -82,6 +82,18 @@ def test_reading_waits_for_a_writer_and_then_says_who_it_is(workspace, database)
         process.communicate()
     with reading(workspace.database) as con:
         assert con.execute("SELECT count(*) FROM runs").fetchall() == [(1,)]
+
+
+def test_what_a_question_forbids_holds_for_itself_alone(workspace, database, tmp_path):
+    """A question in SQL may touch no file; the forecasts beside the database are read in that very moment."""
+    other = str(tmp_path / "x.parquet")
+    with reading(workspace.database) as con:
+        assert store_sql.ask(workspace.database, "SELECT count(*) FROM runs").rows
+        con.execute(f"COPY (SELECT 1 AS a) TO '{other}' (FORMAT parquet)")
+        assert con.execute(f"SELECT a FROM '{other}'").fetchall() == [(1,)]
+        with pytest.raises(BadQuery, match="disabled by configuration"):
+            store_sql.ask(workspace.database, f"SELECT a FROM '{other}'")
+        assert store_sql.ask(workspace.database, "SELECT count(*) FROM runs").rows, "a second one finds nothing locked"
 
 
 def test_no_database_yet(workspace):
