@@ -1,10 +1,24 @@
-"""What the TUI remembers and is told by the user goes to a folder of the test, never to the user's own."""
+"""What the TUI remembers goes to a folder of the test, never to the user's own; and styles are parsed once."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
+
+_parse = Stylesheet._parse_rules
+_parsed: dict[object, list[RuleSet]] = {}
+
+
+def _parse_once(sheet: Stylesheet, css: str, *args: Any, **more: Any) -> list[RuleSet]:
+    """Hundreds of apps are made here of the same styles; to parse them anew is a tenth of what their tests cost."""
+    key = (css, args, tuple(more.items()), tuple(sheet._variables.items()))
+    if key not in _parsed:
+        _parsed[key] = _parse(sheet, css, *args, **more)
+    return _parsed[key]
 
 
 @pytest.fixture(autouse=True)
@@ -13,4 +27,5 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    monkeypatch.setattr(Stylesheet, "_parse_rules", _parse_once)
     return folder
