@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 
 from engine.records import Changed, EngineStatus, RunRow, Snapshot
 from tests.tui import recorded
-from tui import devices, logs, status
+from tui import devices, logs, places, status
 from tui.columns import FINISHED, QUEUE, RUNNING, fit
 from tui.keys import DASHBOARD, FORM, KEYS, RUN, TITLES, bindings, footer, help_places
 from tui.layout import plan
 from tui.present import plain
+from tui.screens.best import BestScreen
+from tui.screens.compare import CompareScreen
+from tui.screens.dashboard import DashboardScreen
+from tui.screens.new import NewRunScreen
+from tui.screens.run import RunScreen
+from tui.screens.runs import RunsScreen
+from tui.screens.sql import SqlScreen
 from tui.world import AWAY, CONNECTED, Link, World
 
 STATUS = EngineStatus(pid=1, started=0.0, version="0", workspace="w", socket="s", cpu_slots=2, counts={})
@@ -205,3 +212,8 @@ def test_a_signed_percentage_in_a_log_has_its_own_colour():
     parts = logs.colored("14:02:03 val_pct_mae 0.664 (naive 0.588, skill -12.9 %)")
     assert parts[0] == ("14:02:03 ", "rest")
     assert ("-12.9 %", "trouble") in parts
+
+
+def test_every_screen_is_lit_in_the_first_line_by_the_name_of_its_place():
+    screens = {DashboardScreen, RunsScreen, RunScreen, CompareScreen, BestScreen, SqlScreen, NewRunScreen}
+    assert {screen.NAME for screen in screens} == {place.name for place in places.PLACES}

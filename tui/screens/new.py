@@ -39,7 +39,7 @@ class NewRunScreen(BaseScreen):
     """Queues through engine.submit, the same way as `engine run`. like: a run that it is a clone of."""
 
     WHERE = FORM
-    NAME = "new run"
+    NAME = "new"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(FORM)]
     AUTO_FOCUS = "#fields"
 
