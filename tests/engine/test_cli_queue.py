@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from engine import rundir
 from engine.cli import main
 from engine.records import ShowRun
-from tests.conftest import Box, alive, wait_for
+from tests.conftest import Box, alive, stopped, wait_for
 from tests.engine.test_cli import BLOCK, Cli, cli, queue
 
 __all__ = ["cli"]
 
 TICKING = "trap 'echo saved; exit 0' TERM; while [ ! -e go ]; do date +%s%N > tick; sleep 0.02; done"
-
-
-def stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def state_of(box: Box) -> dict[str, bytes]:

@@ -11,14 +11,10 @@ import pytest
 
 from engine import rundir
 from engine.silence import Silence
-from tests.conftest import alive, wait_for
+from tests.conftest import alive, stopped, wait_for
 from tests.engine.test_supervisor import lifecycle, run, started, supervise
 
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > {0}/count; sleep 0.01; done"
-
-
-def stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 @pytest.fixture
@@ -67,7 +63,7 @@ def test_a_pause_survives_the_death_of_its_supervisor(tmp_path, counting):
     wait_for(lambda: lifecycle(tmp_path / "r", "paused"))
     process.kill()
     process.wait(60)
-    assert stopped(pid)
+    wait_for(lambda: stopped(pid))
     second = supervise(tmp_path / "r")
     wait_for(lambda: lifecycle(tmp_path / "r", "adopted"))
     assert stopped(pid)
