@@ -5,6 +5,7 @@ EngineError              1   anything below, and what has no code of its own
 │   ├── UnknownRun       2   no such run (with the nearest id), or a short id that fits several
 │   ├── UnknownFamily    2   no such family
 │   ├── BadField         2   an unknown field, a value of the wrong type or out of range
+│   ├── BadFilter        2   a query of `engine ls` that means nothing, with its place
 │   ├── BadQuery         2   SQL that DuckDB does not understand, or that is not allowed here
 │   └── BadDependency    2   --after an unknown run, or a cycle
 ├── DataError            3   a data file or folder that can't be used
@@ -42,6 +43,13 @@ class UnknownFamily(UsageError):
 
 class BadField(UsageError):
     pass
+
+
+class BadFilter(UsageError):
+    def __init__(self, text: str, at: int) -> None:
+        """at: the place of the fault in the query, from 0."""
+        super().__init__(f"{text} (at {at + 1})")
+        self.at = at
 
 
 class BadQuery(UsageError):

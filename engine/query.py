@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from dataclasses import field as part_of
 
-from engine.errors import UsageError
+from engine.errors import BadFilter
 
 OPERATORS = ("!=", "<=", ">=", ":", "=", "<", ">")
 LONGEST = 2000
@@ -24,14 +24,6 @@ DEEPEST = 40
 """Parentheses and negations in one another."""
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _QUOTES = "\"'"
-
-
-class BadQuery(UsageError):
-    """at: the place of the fault in the query, from 0."""
-
-    def __init__(self, text: str, at: int) -> None:
-        super().__init__(f"{text} (at {at + 1})")
-        self.at = at
 
 
 @dataclass(frozen=True)
@@ -76,13 +68,13 @@ Node = Word | Test | Not | All | Either
 
 
 def parse(text: str) -> Node | None:
-    """Read a query; None is the empty one, which every run fits. Raises BadQuery."""
+    """Read a query; None is the empty one, which every run fits. Raises BadFilter."""
     if len(text) > LONGEST:
-        raise BadQuery(f"The query is too long: at most {LONGEST} characters", LONGEST)
+        raise BadFilter(f"The query is too long: at most {LONGEST} characters", LONGEST)
     parser = _Parser(text)
     node = parser.query()
     if parser.at < len(text):
-        raise BadQuery("This ) closes nothing", parser.at)
+        raise BadFilter("This ) closes nothing", parser.at)
     return node
 
 
@@ -104,7 +96,7 @@ class _Parser:
                 parts.append(part)
             elif orphan or parts:
                 self.space()
-                raise BadQuery("Something has to stand on both sides of `or`", begin if orphan else self.at)
+                raise BadFilter("Something has to stand on both sides of `or`", begin if orphan else self.at)
             if not orphan:
                 break
         return None if not parts else parts[0] if len(parts) == 1 else Either(tuple(parts))
@@ -123,7 +115,7 @@ class _Parser:
         if self.peek("(") or self.peek("-") or self.sees("not"):
             self.depth += 1
             if self.depth > DEEPEST:
-                raise BadQuery(f"More than {DEEPEST} parentheses or negations in one another", begin)
+                raise BadFilter(f"More than {DEEPEST} parentheses or negations in one another", begin)
             found = self.group() if self.peek("(") else self.negated()
             self.depth -= 1
             return found
@@ -135,7 +127,7 @@ class _Parser:
                 return Test(name[0], operator, self.values(name[0] + operator), begin)
             self.at = begin
         elif self.operator() is not None:
-            raise BadQuery(f"{self.text[begin : self.at]!r} needs the name of a field before it", begin)
+            raise BadFilter(f"{self.text[begin : self.at]!r} needs the name of a field before it", begin)
         return Word(self.bare("()"), begin)
 
     def group(self) -> Node:
@@ -144,9 +136,9 @@ class _Parser:
         inside = self.query()
         self.space()
         if not self.peek(")"):
-            raise BadQuery("This ( is not closed", begin)
+            raise BadFilter("This ( is not closed", begin)
         if inside is None:
-            raise BadQuery("Nothing stands between these parentheses", begin)
+            raise BadFilter("Nothing stands between these parentheses", begin)
         self.at += 1
         return inside
 
@@ -157,7 +149,7 @@ class _Parser:
         one = None if dash and apart else self.one()
         if one is None:
             said = "`-`" if dash else "`not`"
-            raise BadQuery(f"{said} needs something after it that is not to be so", begin)
+            raise BadFilter(f"{said} needs something after it that is not to be so", begin)
         return Not(one)
 
     # -- pieces ------------------------------------------------------------------------------------------------
@@ -168,11 +160,11 @@ class _Parser:
             self.space()
             begin = self.at
             if begin >= len(self.text) or self.peek(")"):
-                raise BadQuery(f"{before} needs a value", begin)
+                raise BadFilter(f"{before} needs a value", begin)
             quoted = self.text[begin] in _QUOTES
             text = self.quoted() if quoted else self.bare("(),")
             if not quoted and not text:
-                raise BadQuery(f"{before} needs a value", begin)
+                raise BadFilter(f"{before} needs a value", begin)
             found.append(Value(text, quoted, begin))
             if not self.peek(","):
                 return tuple(found)
@@ -202,7 +194,7 @@ class _Parser:
                 sign = self.text[self.at]
                 self.at += 1
             found.append(sign)
-        raise BadQuery("This quote is not closed", begin)
+        raise BadFilter("This quote is not closed", begin)
 
     def bare(self, ends: str) -> str:
         begin = self.at

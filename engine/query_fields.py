@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.errors import did_you_mean
-from engine.query import BadQuery
+from engine.errors import BadFilter, did_you_mean
 from engine.records import ENDED, LIVE, WAITING, RunRow
 
 Kind = Literal["text", "name", "begin", "many", "state", "number", "span", "size"]
@@ -129,10 +128,10 @@ class Known:
 
 
 def resolve(name: str, known: Known, at: int) -> Field | tuple[Stored, ...]:
-    """Give what a name means. Raises BadQuery with the nearest name there is."""
+    """Give what a name means. Raises BadFilter with the nearest name there is."""
     if (field := FIELDS.get(ALIASES.get(name, name))) is not None:
         return field
     if found := known.find(name):
         return found
     near = did_you_mean(name, dict.fromkeys((*FIELDS, *ALIASES, *TIMES, "has", *known.names())))
-    raise BadQuery(f"There is no field '{name}'.{near}", at)
+    raise BadFilter(f"There is no field '{name}'.{near}", at)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.errors import UsageError, did_you_mean
-from engine.query import All, BadQuery, Either, Node, Not, Test, Value, Word, parse
+from engine.errors import BadFilter, UsageError, did_you_mean
+from engine.query import All, Either, Node, Not, Test, Value, Word, parse
 from engine.query_fields import GROUPS, STATES, TIMES, Field, Known, Scalar, Stored, resolve
 from engine.records import RunRow
 from engine.sizes import size
@@ -60,7 +60,7 @@ class Query:
 
 
 def read(text: str, known: Known | None = None, now: float = 0.0) -> Query:
-    """Understand a query. Raises BadQuery: its grammar, an unknown name, a value that its field can't have."""
+    """Understand a query. Raises BadFilter: its grammar, an unknown name, a value that its field can't have."""
     node, known = parse(text), known or Known()
     if node is None:
         return Query(text, None, known)
@@ -118,7 +118,7 @@ class _Maker:
 
     def _has(self, test: Test) -> Matcher:
         if test.operator not in (":", "="):
-            raise BadQuery(f"has{test.operator} means nothing: has:{test.values[0].text}", test.at)
+            raise BadFilter(f"has{test.operator} means nothing: has:{test.values[0].text}", test.at)
         parts = [self._there(value) for value in test.values]
         return parts[0] if len(parts) == 1 else lambda row: any(part(row) for part in parts)
 
@@ -170,7 +170,7 @@ def _check(test: Test, kind: str) -> Check:
     if kind in ("number", "span", "size"):
         return _amount(test, {"number": number, "span": _span, "size": _size}[kind])
     if test.operator in ORDERS:
-        raise BadQuery(f"{test.field} is text: ask for it with : or = or !=", test.at)
+        raise BadFilter(f"{test.field} is text: ask for it with : or = or !=", test.at)
     if kind == "state":
         wanted = states(test)
         return (lambda value: value not in wanted) if test.operator == "!=" else lambda value: value in wanted
@@ -218,7 +218,7 @@ def stored_check(test: Test) -> Check:
 
 def _one(test: Test) -> None:
     if len(test.values) > 1:
-        raise BadQuery(f"{test.field}{test.operator} takes one value", test.values[1].at)
+        raise BadFilter(f"{test.field}{test.operator} takes one value", test.values[1].at)
 
 
 def number(value: Value) -> float:
@@ -231,7 +231,7 @@ def number(value: Value) -> float:
     except ValueError:
         found = math.nan
     if math.isnan(found):
-        raise BadQuery(f"'{value.text}' is no number", value.at)
+        raise BadFilter(f"'{value.text}' is no number", value.at)
     return found
 
 
@@ -239,21 +239,21 @@ def _span(value: Value) -> float:
     try:
         return duration(value.text)
     except UsageError:
-        raise BadQuery(f"'{value.text}' is not {DURATION}", value.at) from None
+        raise BadFilter(f"'{value.text}' is not {DURATION}", value.at) from None
 
 
 def _size(value: Value) -> float:
     try:
         return size(value.text, "")
     except UsageError:
-        raise BadQuery(f"'{value.text}' is no amount of memory such as 6GiB or 512MiB", value.at) from None
+        raise BadFilter(f"'{value.text}' is no amount of memory such as 6GiB or 512MiB", value.at) from None
 
 
 def is_range(value: Value) -> bool:
     """Whether it is a number or two of them with .. between."""
     try:
         spread(value, number)
-    except BadQuery:
+    except BadFilter:
         return False
     return True
 
@@ -284,13 +284,13 @@ def pattern(value: Value, operator_: str, kind: str) -> Callable[[str], bool]:
 
 
 def states(test: Test) -> frozenset[str]:
-    """The states that are asked for. Raises BadQuery for a word that is none."""
+    """The states that are asked for. Raises BadFilter for a word that is none."""
     found: set[str] = set()
     for value in test.values:
         word = value.text.lower()
         if word not in GROUPS and word not in STATES:
             near = did_you_mean(word, (*STATES, *GROUPS))
-            raise BadQuery(f"There is no state '{value.text}'.{near}", value.at)
+            raise BadFilter(f"There is no state '{value.text}'.{near}", value.at)
         found |= GROUPS.get(word, {word})
     return frozenset(found)
 
@@ -299,7 +299,7 @@ def edge(test: Test, now: float) -> float:
     """The moment, in unix seconds, that since: and before: name: so long ago, or a day or time."""
     _one(test)
     if test.operator not in (":", "="):
-        raise BadQuery(f"{test.field} takes a colon: {test.field}:7d", test.at)
+        raise BadFilter(f"{test.field} takes a colon: {test.field}:7d", test.at)
     value = test.values[0]
     try:
         return now - duration(value.text)
@@ -309,7 +309,7 @@ def edge(test: Test, now: float) -> float:
         return datetime.fromisoformat(value.text).timestamp()
     except (ValueError, OverflowError, OSError):
         said = f"'{value.text}' is neither a duration such as 7d or 12h nor a day such as 2026-03-01"
-        raise BadQuery(said, value.at) from None
+        raise BadFilter(said, value.at) from None
 
 
 def keep(rows: Sequence[RunRow], query: Query, columns: Columns, now: float) -> list[RunRow]:

@@ -16,6 +16,9 @@ from engine.paired import Paired, paired
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+LED = 3
+"""Prices before a forecast that are shown, in lengths of the forecast."""
+
 # A run's own error at a window: as trainers.metrics has it, on the median where there is one.
 _LOSSES = """
 SELECT {number} AS run, symbol::VARCHAR AS symbol, origin,
@@ -108,6 +111,15 @@ def bands(con: DuckDBPyConnection, runs: Path, run: str, symbols: Sequence[str],
         band.low.append(bottom)
         band.high.append(top)
     return found
+
+
+def forecast(con: DuckDBPyConnection, runs: Path, run: str, symbols: Sequence[str]) -> Band | None:
+    """The last validation forecast of the first of these symbols that has one, with the prices that led there."""
+    there = bands(con, runs, run, symbols)
+    band = next((there[name] for name in symbols if name in there), None)
+    if band is not None:
+        band.before = led_there(con, runs, run, band, LED * len(band.target))
+    return band
 
 
 def led_there(con: DuckDBPyConnection, runs: Path, run: str, band: Band, most: int, split: str = "val") -> list[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,20 +96,7 @@ def reading(path: Path, patience: float = PATIENCE, *, apart: bool = False) -> I
     """
     import duckdb
 
-    give_up = time.monotonic() + patience
-    while True:
-        if not path.exists():
-            raise NothingToShow(f"There is no {path.name} yet. It comes with the first run: `engine run`.")
-        try:
-            con = _attached(path) if apart else duckdb.connect(str(path), read_only=True)
-            break
-        except duckdb.Error as error:
-            reason = trouble(path, error)
-            if not isinstance(reason, Held):
-                raise reason from None
-            if time.monotonic() >= give_up:
-                raise StoreError(f"{path.name} is held by {reason}. Close it there, or try again.") from None
-            time.sleep(0.02)
+    con = _opened(path, patience, _attached if apart else _read_only)
     try:
         yield con
     except duckdb.Error as error:  # damage is often met only where a table is read
@@ -120,13 +107,54 @@ def reading(path: Path, patience: float = PATIENCE, *, apart: bool = False) -> I
         con.close()
 
 
+@contextmanager
+def writing(path: Path, patience: float) -> Iterator[DuckDBPyConnection]:
+    """Give a connection that may write, for who asked to; raises what reading() does, but for the damage inside."""
+    con = _opened(path, patience, _writable)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+def _opened(path: Path, patience: float, connect: Callable[[Path], DuckDBPyConnection]) -> DuckDBPyConnection:
+    """Connect as soon as nobody else holds the file."""
+    import duckdb
+
+    give_up = time.monotonic() + patience
+    while True:
+        if not path.exists():
+            raise NothingToShow(f"There is no {path.name} yet. It comes with the first run: `engine run`.")
+        try:
+            return connect(path)
+        except duckdb.Error as error:
+            reason = trouble(path, error)
+            if not isinstance(reason, Held):
+                raise reason from None
+            if time.monotonic() >= give_up:
+                raise StoreError(f"{path.name} is held by {reason}. Close it there, or try again.") from None
+            time.sleep(0.02)
+
+
+def _read_only(path: Path) -> DuckDBPyConnection:
+    import duckdb
+
+    return duckdb.connect(str(path), read_only=True)
+
+
+def _writable(path: Path) -> DuckDBPyConnection:
+    import duckdb
+
+    return duckdb.connect(str(path))
+
+
 def _attached(path: Path) -> DuckDBPyConnection:
     import duckdb
 
     con = duckdb.connect(":memory:")
     try:
         file, name = str(path).replace("'", "''"), path.stem.replace('"', '""')
-        con.execute(f"ATTACH '{file}' AS \"{name}\" (READ_ONLY); USE \"{name}\"")
+        con.execute(f'ATTACH \'{file}\' AS "{name}" (READ_ONLY); USE "{name}"')
     except BaseException:
         con.close()
         raise

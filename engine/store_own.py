@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import rundir
 from engine.errors import BadQuery, NothingToShow, UsageError, WorkspaceError, did_you_mean
 from engine.store_schema import TABLES, VIEWS
 from engine.workspace import Workspace
@@ -56,11 +57,9 @@ def save(workspace: Workspace, name: str, sql: str) -> Path:
     if problem := trouble(workspace.database, sql):
         raise BadQuery(f"{name}: {problem}")
     path = workspace.views / f"{name}.sql"
-    beside = path.with_suffix(f".{os.getpid()}")
     try:
         workspace.views.mkdir(exist_ok=True)
-        beside.write_text(sql.strip() + "\n", encoding="utf-8")
-        beside.replace(path)
+        rundir.write_new(path, f"{sql.strip()}\n".encode())
     except OSError as error:
         raise WorkspaceError(f"{path} can't be written: {error.strerror}.") from None
     return path

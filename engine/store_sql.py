@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.errors import BadQuery, EngineError, NothingToShow, StoreError, UsageError
-from engine.store_open import Held, reading, trouble
+from engine.errors import BadQuery, EngineError, UsageError
+from engine.store_open import reading, writing
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -68,7 +66,7 @@ class Question:
         """
         if not self.query.strip():
             raise UsageError('The query is empty. Try: engine sql "select * from run_summary"')
-        opened = _writing(self._database, self._patience) if self._write else None
+        opened = writing(self._database, self._patience) if self._write else None
         with opened or reading(self._database, self._patience, apart=True) as connection:
             try:
                 return self._asked(connection)
@@ -106,30 +104,6 @@ class Question:
 def ask(database: Path, query: str, *, write: bool = False, patience: float = PATIENCE) -> Answer:
     """Run SQL and give all rows of its last statement; see Question."""
     return Question(database, query, write=write, patience=patience).ask()
-
-
-@contextmanager
-def _writing(database: Path, patience: float) -> Iterator[DuckDBPyConnection]:
-    import duckdb
-
-    if not database.exists():
-        raise NothingToShow(f"There is no {database.name} yet. It comes with the first run: `engine run`.")
-    give_up = time.monotonic() + patience
-    while True:
-        try:
-            connection = duckdb.connect(str(database))
-            break
-        except duckdb.Error as error:
-            reason = trouble(database, error)
-            if not isinstance(reason, Held):
-                raise reason from None
-            if time.monotonic() >= give_up:
-                raise StoreError(f"{database.name} is held by {reason}. Close it there, or try again.") from None
-            time.sleep(0.02)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def _told(error: Exception, query: str, *, write: bool) -> BadQuery:

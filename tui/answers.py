@@ -14,7 +14,7 @@ from engine.errors import EngineError, NothingToShow
 from engine.records import Ok, Sync
 from engine.select import METRIC, NAIVE, Board, BoardRow, leaderboards
 from engine.store_board import metrics_of
-from engine.store_forecasts import Band, bands, led_there
+from engine.store_forecasts import Band, forecast
 from engine.store_open import PATIENCE, reading
 from engine.store_runs import BySymbol, by_symbol, known, results, summaries
 from engine.workspace import Workspace
@@ -28,9 +28,6 @@ TOP = 200
 """Runs of a leaderboard that are shown; more say so."""
 BESIDE = 4
 """Runs whose results by symbol stand beside each other."""
-LED = 3
-"""Prices before a forecast that are shown, in lengths of the forecast."""
-
 
 _turn = threading.Lock()
 """One worker at a time: or the engine, asked to write what is new, would find the database held by our own reading."""
@@ -152,10 +149,7 @@ def _look_near(workspace: Workspace, run: str, rival: str, symbols: Sequence[str
     try:
         with reading(workspace.database, PATIENCE) as con:
             found = results(con, [run])[run]
-            there = bands(con, workspace.runs, run, symbols)
-            band = next((there[name] for name in symbols if name in there), None)
-            if band is not None:
-                band.before = led_there(con, workspace.runs, run, band, LED * len(band.target))
+            band = forecast(con, workspace.runs, run, symbols)
         differ = compare(workspace, [run, rival]).differences if rival else ()
     except EngineError as error:
         return Near(run, rival, symbol=symbol, trouble=str(error))

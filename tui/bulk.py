@@ -53,7 +53,6 @@ KINDS: dict[str, Kind] = {
     "archive": Kind("Archive", "They leave the lists; nothing is deleted, and u brings them back.", ENDED,
                     "it has not ended", "archived; u brings them back"),
 }  # fmt: skip
-ANY = LIVE | WAITING | ENDED
 
 
 def runs(count: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from textual.binding import Binding
 
@@ -42,7 +43,7 @@ class Key:
     called: str = ""
     """Its name where the action does not give a good one."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What it is called in keys.toml, for good: `chosen.stop`, `log.follow`."""
         where = self.where[0] if len(self.where) == 1 else "charts" if self.where == CHARTED else "chosen"

@@ -67,8 +67,8 @@ def rates(reading: Reading) -> Picture:
     return _made(reading, "grad_norm", [], _version(reading))
 
 
-def forecast(band: Band, version: object) -> Picture:
-    """A forecast beside what came. x: steps from the last price that the model saw, which is step 0."""
+def forecast(band: Band, version: object, title: str = "") -> Picture:
+    """A forecast beside what came and naive's line. x: steps from the last price the model saw, which is step 0."""
     steps = [float(i) for i in range(len(band.target) + 1)]
     before = [float(i - len(band.before) + 1) for i in range(len(band.before))]
     low, high = (round(100 * level) for level in band.levels)
@@ -80,7 +80,7 @@ def forecast(band: Band, version: object) -> Picture:
         Curve("median", steps, [band.last, *band.median], "good"),
     ]
     room = Room(steps, [band.last, *band.low], [band.last, *band.high], "faint", f"{low}–{high} %")
-    title = f"{band.symbol} {len(band.target)} steps from {band.origin[:10]}"
+    title = title or f"{band.symbol} {len(band.target)} steps from {band.origin[:10]}"
     return Picture(title, tuple(curves), "steps ahead", version=version, bands=(room,))
 
 

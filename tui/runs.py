@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import ids
-from engine.query import BadQuery
+from engine.errors import BadFilter
 from engine.query_fields import Known, Stored
 from engine.query_rows import Matcher, Query, Texts, read
 from engine.query_sql import sql
@@ -79,7 +79,7 @@ class RunList:
     # -- what is asked for -------------------------------------------------------------------------------------
 
     def ask(self, text: str, now: float) -> None:
-        """List the runs that a query means. Raises BadQuery and leaves the list as it is."""
+        """List the runs that a query means. Raises BadFilter and leaves the list as it is."""
         self.query = read(text, self.known, now)
         self._forget(order=False)
 
@@ -88,7 +88,7 @@ class RunList:
         self.known, self.values = known, values
         try:
             self.query = read(self.query.text, known, now)
-        except BadQuery:
+        except BadFilter:
             pass  # a name it knew is gone from the database: it means what it meant
         self._forget()
 

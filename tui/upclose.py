@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError, NothingToShow
-from engine.store_forecasts import Band, bands, led_there
+from engine.store_forecasts import Band, forecast
 from engine.store_open import reading
 from engine.store_upclose import Saved, Scored, Watched, saved, scored, watched
 from engine.workspace import Workspace
 
-LED = 3
-"""Prices before a forecast that are shown, in lengths of the forecast."""
 PATCH_LIMIT = 1 << 20
 """Bytes of a patch that are shown."""
 
@@ -94,12 +92,9 @@ def read_forecast(workspace: Workspace, run: str, symbol: str) -> Forecast:
     """The last forecast of a symbol on validation data, with the prices that led there."""
     try:
         with reading(workspace.database) as con:
-            band = bands(con, workspace.runs, run, [symbol]).get(symbol)
-            if band is not None:
-                band.before = led_there(con, workspace.runs, run, band, LED * len(band.target))
+            return Forecast(run, symbol, forecast(con, workspace.runs, run, [symbol]))
     except EngineError as error:
         return Forecast(run, symbol, trouble=_said(error))
-    return Forecast(run, symbol, band)
 
 
 def read_patch(folder: Path, run: str) -> Patch:

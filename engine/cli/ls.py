@@ -140,13 +140,13 @@ def choose(rows: Sequence[RunRow], asked: Asked) -> list[RunRow]:
 
 def meant(rows: Sequence[RunRow], text: str) -> list[RunRow]:
     """The rows that a query means. The database is opened only for what the rows do not tell: 0.1 s."""
-    from engine.query import BadQuery
+    from engine.errors import BadFilter
     from engine.query_rows import keep, read
 
     now = time.time()
     try:
         query = read(text, now=now)
-    except BadQuery:
+    except BadFilter:
         query = _read(text, now)
     if not query.needs:
         return keep(rows, query, {}, now)

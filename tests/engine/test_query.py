@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import store_fields
-from engine.query import All, BadQuery, Either, Not, Test, Value, Word, parse, written
+from engine.errors import BadFilter
+from engine.query import All, Either, Not, Test, Value, Word, parse, written
 from engine.query_fields import FIELDS, Known, Stored
 from engine.query_rows import keep, read
 from engine.query_sql import sql
@@ -133,14 +134,14 @@ def test_what_is_meant(text, expected):
     ],
 )
 def test_faults_are_told_with_their_place(text, said):
-    with pytest.raises(BadQuery) as error:
+    with pytest.raises(BadFilter) as error:
         read(text, KNOWN, NOW)
     assert str(error.value) == said
 
 
 def test_depth_and_length_are_bounded():
     for text in ("(" * 500 + "a" + ")" * 500, "-" * 500 + "a", "a " * 5000):
-        with pytest.raises(BadQuery):
+        with pytest.raises(BadFilter):
             parse(text)
 
 
@@ -151,10 +152,10 @@ def test_needs_are_only_the_columns_of_the_database():
     assert read("family:toto", KNOWN).needs == ()
 
 
-def fault(text: str) -> BadQuery | None:
+def fault(text: str) -> BadFilter | None:
     try:
         read(text, KNOWN, NOW)
-    except BadQuery as error:
+    except BadFilter as error:
         return error
     return None
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 
 from tui.compare import Setting
 from tui.present import Part
-from tui.widgets.lines import Lines
+from tui.screens.reading import ReadingScreen
 
 MOST = 5000
 """Lines of code that are shown; more say so."""
@@ -51,8 +48,8 @@ def _line(text: str) -> list[Part]:
     return [(text, {"+": "good", "-": "trouble"}.get(text[:1], "rest"))]
 
 
-class DiffScreen(ModalScreen[None]):
-    """Closes with the keys that leave any screen."""
+class DiffScreen(ReadingScreen):
+    """Nearly the whole screen."""
 
     CSS = """
     DiffScreen { align: center middle; background: $background 65%; }
@@ -61,35 +58,12 @@ class DiffScreen(ModalScreen[None]):
     DiffScreen Lines { background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,d,enter", "close", "close", show=False),
-        Binding("j", "scroll(1)", "down", show=False),
-        Binding("k", "scroll(-1)", "up", show=False),
+        Binding("d", "close", "close", show=False),
         Binding("g", "edge(-1)", "start", show=False),
         Binding("G", "edge(1)", "end", show=False),
     ]
-
-    def __init__(self, title: str, shown: Sequence[list[Part]]) -> None:
-        super().__init__()
-        self._title, self._shown = title, shown
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="box"):
-            yield Lines(id="diff")
-
-    def on_mount(self) -> None:
-        box = self.query_one("#box", VerticalScroll)
-        box.border_title, box.border_subtitle = f" {self._title} ", " j k page · esc closes "
-        shown = self.query_one("#diff", Lines)
-        shown.styles.height = max(1, len(self._shown))
-        shown.show(self._shown)
-        box.focus()
-
-    def action_close(self) -> None:
-        self.dismiss(None)
-
-    def action_scroll(self, way: int) -> None:
-        self.query_one("#box", VerticalScroll).scroll_relative(y=way, animate=False)
+    HINT = "j k page · esc closes"
 
     def action_edge(self, way: int) -> None:
-        box = self.query_one("#box", VerticalScroll)
+        box = self.query_one("#box")
         box.scroll_to(y=0 if way < 0 else box.max_scroll_y, animate=False)

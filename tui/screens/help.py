@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 
 from tui.keys import help_places
 from tui.present import MARKS, Part
-from tui.widgets.lines import Lines
+from tui.screens.reading import ReadingScreen
 
 COLOURS: tuple[tuple[str, str], ...] = (
     ("ours", "blue: ours"),
@@ -23,34 +20,13 @@ COLOURS: tuple[tuple[str, str], ...] = (
 )
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(ReadingScreen):
     """Closes with the keys that opened it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1,q,enter", "close", "close", show=False),
-        Binding("j", "scroll(1)", "down", show=False),
-        Binding("k", "scroll(-1)", "up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1", "close", "close", show=False)]
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="box"):
-            yield Lines(id="keys")
-
-    def on_mount(self) -> None:
-        lines = _lines()
-        box = self.query_one("#box", VerticalScroll)
-        box.border_title = " keys "
-        box.border_subtitle = " esc closes "
-        shown = self.query_one("#keys", Lines)
-        shown.styles.height = len(lines)
-        shown.show(lines)
-        box.focus()
-
-    def action_close(self) -> None:
-        self.dismiss(None)
-
-    def action_scroll(self, way: int) -> None:
-        self.query_one("#box", VerticalScroll).scroll_relative(y=way, animate=False)
+    def __init__(self) -> None:
+        super().__init__("keys", _lines())
 
 
 def _lines() -> list[list[Part]]:

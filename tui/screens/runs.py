@@ -13,9 +13,8 @@ from textual.binding import BindingType
 from textual.widgets import Input
 
 from engine import store_fields
-from engine.errors import EngineError
+from engine.errors import BadFilter, EngineError
 from engine.ids import base
-from engine.query import BadQuery
 from engine.query_fields import Known
 from tui import details
 from tui.keys import RUNS, bindings
@@ -223,7 +222,7 @@ class RunsScreen(SeveralScreen):
         self._problem = ""
         try:
             self.list.ask(text, time.time())
-        except BadQuery as error:
+        except BadFilter as error:
             self._problem = str(error)
             if "no field" in self._problem and not self.list.known.params and not self._reading:
                 self._read(())  # it may be a setting or a metric
