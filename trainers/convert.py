@@ -1,13 +1,15 @@
-"""A checkpoint for other runtimes, checked by numbers: `python -m trainers convert --to onnx|torch|int8`.
+"""A checkpoint for other programs, checked by numbers: `python -m trainers convert --to hub|onnx|torch|int8`.
 
-onnx and torch (torch.export) hold the network's forward pass; int8 is the ONNX file with weights of 8 bits and
-activations quantised as they come, with what that costs in accuracy and gains in speed, measured on data of its kind.
+hub is the layout that the family was released in, for upstream's own classes. onnx and torch (torch.export) hold the
+network's forward pass; int8 is the ONNX file with weights of 8 bits and activations quantised as they come, with what
+that costs in accuracy and gains in speed, measured on data of its kind.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import logging
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from trainers.forecast import Forecaster
 
 FILES = {"onnx": "model.onnx", "torch": "model.pt2", "int8": "model.int8.onnx"}
+KINDS = ("hub", *FILES)
+WEIGHTS = "model.safetensors"
 CLOSE = 1e-4
 """The most that a converted model may differ from the original, relative to the values' own size."""
 WINDOWS = 256
@@ -41,10 +45,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str]) -> int:
     parser = _Parser(
-        prog="python -m trainers convert", description="A checkpoint for other runtimes.", allow_abbrev=False
+        prog="python -m trainers convert", description="A checkpoint for other programs.", allow_abbrev=False
     )
     parser.add_argument("--model", default=None, help="checkpoint folder, or a .best_model_path file (default: ours)")
-    parser.add_argument("--to", required=True, choices=tuple(FILES), help="onnx, torch (torch.export) or int8 (ONNX)")
+    parser.add_argument("--to", required=True, choices=KINDS, help="hub, onnx, torch (torch.export) or int8 (ONNX)")
     parser.add_argument("--out", required=True, help="folder to make; must not be there yet")
     parser.add_argument("--data", default=None, help="file or folder to check with (default: what it was trained on)")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
@@ -61,7 +65,10 @@ def main(argv: Sequence[str]) -> int:
     beside = out.with_name(f".{out.name}.{os.getpid()}")
     beside.mkdir()
     try:
-        report = convert(forecaster, asked.to, beside, Path(asked.data) if asked.data else None)
+        if asked.to == "hub":
+            report = hub(forecaster, beside)
+        else:
+            report = convert(forecaster, asked.to, beside, Path(asked.data) if asked.data else None)
         (beside / "conversion.json").write_text(json.dumps(report, indent=1))
         beside.rename(out)
     finally:
@@ -74,9 +81,38 @@ def needs(kind: str) -> None:
     """Raise ConfigError, with what to install, where a package is missing."""
     from importlib.util import find_spec
 
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if kind != "torch" and find_spec(name) is None]
+    onnx = ("onnx", "onnxscript", "onnxruntime") if kind in ("onnx", "int8") else ()
+    missing = [name for name in onnx if find_spec(name) is None]
     if missing:
         raise ConfigError(f"--to {kind} needs {', '.join(missing)}: pip install 'paddock[onnx]'.")
+
+
+def hub(forecaster: Forecaster, folder: Path) -> dict[str, Any]:
+    """Write the layout of the release into the folder; its weights must be the checkpoint's, byte for byte.
+
+    Raises ConfigError for a family without one, and for a model that upstream's classes could not run.
+    """
+    export = getattr(forecaster.family, "export", None)
+    if export is None:
+        raise ConfigError(f"{forecaster.family.name}: this family has no layout on the hub; use load_forecaster.")
+    if why := export(forecaster.model, folder):
+        raise ConfigError(f"No hub layout: {why}")
+    weights = sorted(path.relative_to(folder) for path in folder.rglob(WEIGHTS))
+    for path in weights:
+        if _sha256(folder / path) != _sha256(forecaster.path / path):
+            raise TrainerError(f"{path} read back is not what {forecaster.path} holds; nothing was written.")
+    return {
+        "format": "hub",
+        "family": forecaster.family.name,
+        "checkpoint": str(forecaster.path),
+        "weights": [str(path) for path in weights],
+        "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def convert(forecaster: Forecaster, kind: str, folder: Path, data: Path | None = None) -> dict[str, Any]:
@@ -232,6 +268,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _told(out: Path, report: dict[str, Any]) -> str:
+    if report["format"] == "hub":
+        same = " and ".join(report["weights"])
+        return f"{out}: {report['bytes'] / 2**20:.1f} MiB; {same} byte for byte as in the checkpoint."
     said = [
         f"{out / FILES[report['format']]}: {report['bytes'] / 2**20:.1f} MiB; on {report['windows']} windows it "
         f"differs by at most {report['largest_difference']:.1g} of its values."

@@ -12,7 +12,7 @@ from engine.cli import talk, words
 from engine.cli.best import direction
 from engine.cli.database import up_to_date
 
-FORMATS = ("onnx", "torch", "int8")
+FORMATS = ("hub", "onnx", "torch", "int8")
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -27,7 +27,7 @@ def export(
     alias: Annotated[str, typer.Option(help="A name such as prod: write .best_model_path.NAME instead.")] = "",
     to: Annotated[str, typer.Option(help="Also copy what forecasting needs into this new folder.", metavar="DIR")] = "",
     format_: Annotated[
-        str, typer.Option("--format", help="With --to: onnx, torch (torch.export) or int8, checked by numbers.")
+        str, typer.Option("--format", help="With --to: hub, onnx, torch (torch.export) or int8, checked by numbers.")
     ] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Go back to the model that was named before.")] = False,
     as_json: Json = False,

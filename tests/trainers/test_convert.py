@@ -52,6 +52,8 @@ def test_what_cannot_be_converted_is_said_and_leaves_nothing(home: Home, model: 
         (["--to", "onnx", "--out", str(home.root / "a" / "b")], ConfigError, "there is no folder"),
         (["--to", "torch", "--out", str(home.root / "x"), "--model", str(other)], ConfigError, "toy: this family"),
         (["--to", "torch", "--out", str(home.root / "x"), "--data", "nowhere"], DataError, "nowhere: not there"),
+        (["--to", "hub", "--out", str(home.root / "x"), "--model", str(other)], ConfigError, "toy: this family"),
+        (["--to", "hub", "--out", str(home.root / "x")], ConfigError, "model.anchor = last is not known upstream"),
         (["--to", "tflite", "--out", "x"], ConfigError, "invalid choice"),
     ):
         with pytest.raises(error, match=said):

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from tests.trainers.conftest import ROOT, Home, environment, events, lines
 from trainers import checkpoint, load_forecaster
+from trainers.convert import main as convert
 from trainers.data.config import DataConfig
 from trainers.data.dataset import load
 from trainers.errors import ConfigError
@@ -208,6 +209,10 @@ def test_both_phases_in_one_run_stopped_in_each_and_resumed(home: Home, monkeypa
     again = weights.load_predictor(exported), weights.load_tokenizer(exported / "tokenizer")
     for part, mine in zip(again, (kept.predictor, kept.tokenizer), strict=True):
         assert all(torch.equal(p, mine.state_dict()[name]) for name, p in part.state_dict().items())
+    later = home.root / "later"
+    assert convert(["--model", str(whole / best), "--to", "hub", "--out", str(later)]) == 0
+    for path in (p for p in exported.rglob("*") if p.is_file()):
+        assert (later / path.relative_to(exported)).read_bytes() == path.read_bytes()
     _forecasts(home, whole / best)
 
 
