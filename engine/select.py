@@ -355,10 +355,15 @@ def _row(run: Scored, rank: int, more: Told, seeds: dict[int, list[float]], kwh:
 
 
 def _beside(row: BoardRow, best: BoardRow, test: Paired | None) -> BoardRow:
-    """Mark a tie with the best: within the spread over seeds of either, or no different by the test."""
+    """Mark a tie with the best: within what two seeds of one config differ by, or no different by the test.
+
+    The difference of two seeds has a standard deviation of sqrt(2) times theirs: so two seeds alone, of which nothing
+    else is known, always tie.
+    """
     spread = max((s for s in (row.spread, best.spread) if s is not None), default=None)
-    if spread is not None and abs(row.value - best.value) <= spread:
-        return replace(row, tie=True, against_best=f"tie: within the spread over seeds (±{spread:.2g})")
+    if spread is not None and abs(row.value - best.value) <= math.sqrt(2) * spread * (1 + 1e-9):
+        said = f"tie: seeds of one config differ by as much (±{math.sqrt(2) * spread:.2g})"
+        return replace(row, tie=True, against_best=said)
     if test is None or not test.words:
         return row
     return replace(row, tie=test.same, against_best=f"tie: {test.words}" if test.same else test.words)

@@ -35,9 +35,9 @@ def best(
 ) -> None:
     """Show the leaderboard by validation alone, with the naive forecast in its place among the runs.
 
-    A run that nothing shows to be worse than the best is marked "=": the difference is within the spread over seeds of
-    the same config, or the Diebold-Mariano test over their common windows finds none. Test results and the gap to
-    validation are shown of exported runs only.
+    A run that nothing shows to be worse than the best is marked "=": seeds of the same config differ by as much, or the
+    Diebold-Mariano test over their common windows finds no difference. Test results and the gap to validation are shown
+    of exported runs only.
     """
     from engine.board_text import render, written
     from engine.errors import UsageError

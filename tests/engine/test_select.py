@@ -133,9 +133,9 @@ def test_seeds_show_how_much_is_chance(workspace):
     assert rows["toto-0001"].spread == pytest.approx(spread)
     assert (rows["toto-0001"].seeds, rows["toto-0001"].mean) == (2, pytest.approx(0.51))
     assert (rows["toto-0004"].seeds, rows["toto-0004"].spread) == (1, None)
-    assert [rows[f"toto-000{n}"].tie for n in (1, 2, 3, 4, 5)] == [False, False, False, True, False]
-    assert rows["toto-0004"].against_best == "tie: within the spread over seeds (±0.014)"
-    assert found.sentence.endswith("1 other ties with it.")
+    assert [rows[f"toto-000{n}"].tie for n in (1, 2, 3, 4, 5)] == [False, False, True, True, False]
+    assert rows["toto-0004"].against_best == "tie: seeds of one config differ by as much (±0.02)"
+    assert found.sentence.endswith("2 others tie with it.")
     shown = render(found)
     assert "2 =  toto-0004" in shown
     assert "0.51 ± 0.014 (2 seeds)" in shown
