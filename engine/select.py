@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from engine.errors import UnknownFamily, UsageError, did_you_mean
 from engine.paired import SIGNIFICANT, Paired, p_words, verdict
@@ -90,6 +90,20 @@ class BoardRow:
         if self.device_hours is None:
             return f"{span(self.hours)} of CPU"
         return f"{span(self.device_hours)} of device, {'kWh n/a' if self.kwh is None else f'{self.kwh:.3g} kWh'}"
+
+
+class Seeds(NamedTuple):
+    """The values of one config's seeds: how many, their mean and standard deviation; None with a single one."""
+
+    number: int = 1
+    mean: float | None = None
+    spread: float | None = None
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Seeds:
+        if len(values) < 2:
+            return Seeds()
+        return Seeds(len(values), statistics.fmean(values), statistics.stdev(values))
 
 
 @dataclass(frozen=True)
@@ -298,7 +312,7 @@ def _board(
     tests: dict[str, Paired] = {}
     if folder is not None and metric == METRIC and chosen[3]:
         tests = against(con, folder, ranked[0].id, _ids(shown[1:TESTED]))
-    seeds = _seeds(runs)
+    seeds = _seeds(runs, shown)
     more = told(con, metric, [run.run_id for run in shown])
     costs = energy(con, [run.run_id for run in shown if more[run.run_id].devices])
     rows = [_row(run, rank, more[run.run_id], seeds, costs.get(run.run_id)) for rank, run in enumerate(shown, 1)]
@@ -330,25 +344,24 @@ def _board(
     )
 
 
-def _seeds(runs: Sequence[Scored]) -> dict[int, list[float]]:
-    """Values of each config by seed; of a seed that ran twice, the last."""
-    found: defaultdict[int, dict[int, float]] = defaultdict(dict)
+def _seeds(runs: Sequence[Scored], shown: Sequence[Scored]) -> dict[int, Seeds]:
+    """What the seeds of each shown config came to; of a seed that ran twice, the last."""
+    found: dict[int, dict[int, float]] = {run.settings: {} for run in shown}
     for run in runs:
-        if run.seed is not None and run.value is not None:
+        if run.seed is not None and run.value is not None and run.settings in found:
             found[run.settings][run.seed] = run.value
-    return {settings: list(values.values()) for settings, values in found.items()}
+    return {settings: Seeds.of(list(values.values())) for settings, values in found.items()}
 
 
-def _row(run: Scored, rank: int, more: Told, seeds: dict[int, list[float]], kwh: float | None) -> BoardRow:
+def _row(run: Scored, rank: int, more: Told, seeds: dict[int, Seeds], kwh: float | None) -> BoardRow:
     assert run.value is not None
-    same = seeds.get(run.settings, []) if run.seed is not None else []
-    several = len(same) > 1
+    same = seeds[run.settings] if run.seed is not None else Seeds()
     gap = more.test_skill - more.skill if more.test_skill is not None and more.skill is not None else None
     return BoardRow(
         rank, run.id, run.value, more.name, run.family, more.state, run.naive, more.skill, more.dm_stat, more.dm_p,
         dm_words(more.dm_stat, more.dm_p), more.steps, more.hours,
-        f"runs/{run.id}/{more.checkpoint}" if more.checkpoint else "", more.commit, run.seed, max(1, len(same)),
-        statistics.fmean(same) if several else None, statistics.stdev(same) if several else None,
+        f"runs/{run.id}/{more.checkpoint}" if more.checkpoint else "", more.commit, run.seed, same.number, same.mean,
+        same.spread,
         device_hours=more.hours * more.devices if more.hours is not None and more.devices else None, kwh=kwh,
         test=more.test, unseen=more.unseen, gap=gap,
     )  # fmt: skip

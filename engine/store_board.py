@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import UsageError, did_you_mean
@@ -140,7 +141,8 @@ def scored_runs(con: DuckDBPyConnection, metric: str, *, lower: bool) -> list[Sc
         )
     number = known.get(name or metric)
     values = {"short": short, "metric": -1 if number is None else number, "lower": lower}
-    return list(map(Scored._make, con.execute(_RANKED, values).fetchall()))
+    made = partial(tuple.__new__, Scored)  # _make counts the parts of each of 10,000 rows
+    return list(map(made, con.execute(_RANKED, values).fetchall()))
 
 
 def told(con: DuckDBPyConnection, metric: str, run_ids: Sequence[int]) -> dict[int, Told]:
