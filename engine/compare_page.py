@@ -108,7 +108,7 @@ def _curves(metric: str, drawn: Curves, found: Comparison, pictures: bool) -> li
         if values:
             rows.append([run, f"{values[0]:.4g}", f"{min(values):.4g}", f"{values[-1]:.4g}", spark(values)])
     out: list[Part] = [Heading(f"{metric} by step")]
-    if pictures:
+    if pictures and any(len(points) > 1 for points in drawn.values()):
         from engine.plots import lines
 
         out.append(Picture(lines(drawn, metric), f"{metric} by training step"))

@@ -74,6 +74,8 @@ def scatters(panels: Mapping[str, tuple[Points, bool]], y: str, level: float | N
             if level is not None:
                 one.axhline(level, color="black", linewidth=1)
             one.set(xlabel=name, xscale="log" if log else "linear")
+            if not log:
+                one.locator_params("x", nbins=4)  # more would run into one another
         for one in axes[::columns]:
             one.set_ylabel(y)
         return _svg(figure, f"{y} against {', '.join(panels)}")
@@ -94,6 +96,7 @@ def bands(drawn: Mapping[str, Band]) -> str:
             one.axhline(band.last, color="black", linewidth=0.9, linestyle=":", label="naive")
             one.set_title(title, fontsize=10)
             one.set_xlabel("steps ahead")
+            one.locator_params("x", integer=True)
         axes[0].legend(fontsize=8)
         return _svg(figure, f"forecasts of {', '.join(drawn)}")
 

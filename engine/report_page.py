@@ -164,6 +164,8 @@ def _number(value: float | None) -> str:
 def _curves(report: Report, pictures: bool) -> list[Part]:
     out: list[Part] = []
     for metric, drawn in report.curves.items():
+        if not any(len(points) > 1 for points in drawn.values()):
+            continue  # one value each, which the leaderboard has told
         level = report.boards[0].naive if metric == report.boards[0].metric else None
         caption = f"{metric} by training step, the first {len(drawn)} of the leaderboard"
         if pictures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -70,6 +71,9 @@ def test_every_form_says_the_same(two):
     assert len(ids) == len(set(ids))
     assert "http" not in html.replace("http://www.w3.org", "")
     assert "rgba(0,114,178" in html  # a skill above 0
+    single = {metric: {run: points[:1] for run, points in drawn.items()} for metric, drawn in found.curves.items()}
+    html = page.html("t", parts(replace(found, curves=single), pictures=True))
+    assert "<svg" not in html, "one value each is a row of the table, no curve"
 
 
 def test_what_does_not_compare_is_said(workspace):
