@@ -53,7 +53,7 @@ class Choice:
     @property
     def words(self) -> str:
         if self.runs:
-            return f"{len(self.runs)} chosen runs"
+            return ", ".join(self.runs) if len(self.runs) <= 4 else f"{len(self.runs)} chosen runs"
         when = f" since {time.strftime('%Y-%m-%d %H:%M', time.localtime(self.since))}" if self.since else ""
         what = [f"family {self.family}" if self.family else "", f"tag {self.tag}" if self.tag else ""]
         return ("runs of " + ", ".join(filter(None, what)) if any(what) else "all runs") + when

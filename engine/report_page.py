@@ -33,7 +33,8 @@ def parts(report: Report, runs: Path, *, pictures: bool) -> list[Part]:
     """runs: the folder of the run folders, for the logs of failed ones. pictures: draw them, which needs matplotlib."""
     title = f"Report: {report.choice.words}"
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime())
-    out: list[Part] = [Heading(title, 1), Text(f"Made {made} from {len(report.runs)} runs.", "note")]
+    count = "1 run" if len(report.runs) == 1 else f"{len(report.runs)} runs"
+    out: list[Part] = [Heading(title, 1), Text(f"Made {made} from {count}.", "note")]
     out += _summary(report)
     out += _tried(report)
     for board in report.boards:

@@ -70,9 +70,10 @@ def test_which_runs(many):
     assert [run.id for run in gather(many, Choice(tag="odd")).runs] == ["exec-0007"]
     assert len(gather(many, Choice(family="toto")).runs) == 6
     assert [run.id for run in gather(many, Choice(since=T0 + 6)).runs] == ["toto-0006", "exec-0007"]
-    assert "No run has a result yet." in page.markdown(
-        parts(gather(many, Choice(tag="odd")), many.runs, pictures=False)
-    )
+    odd = page.markdown(parts(gather(many, Choice(tag="odd")), many.runs, pictures=False))
+    assert "No run has a result yet." in odd
+    assert " from 1 run." in odd
+    assert (chosen.choice.words, Choice(("a",) * 9).words) == ("toto-0002, toto-0003", "9 chosen runs")
     with pytest.raises(UnknownFamily, match="Did you mean toto"):
         gather(many, Choice(family="totp"))
     with pytest.raises(UsageError, match="Did you mean odd"):
