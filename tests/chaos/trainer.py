@@ -3,7 +3,7 @@
     python trainer.py LEDGER STEPS SECONDS MANNER
 
 The ledger has one folder a run: `begun` gets a line for each process that ever began it, `told` the last step whose
-line was written whole, `ended` how it ended, `clash` each device that somebody else still had.
+line was written whole, `ended` how it is about to end, `clash` each device that somebody else still had.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def main() -> int:
             if not writer.lost:
                 os.pwrite(told, b"%12d" % step, 12 * (step - 1))
             time.sleep(pause)
-        if manner == "oom":
-            print(OOM, file=sys.stderr)
-        elif manner != "fail":
-            writer.event("finished", why="steps")
     else:
         time.sleep(steps * pause)
     code = 3 if manner in ("fail", "oom") else 0
-    note(mine / "ended", str(code))
+    note(mine / "ended", str(code))  # then to the engine: killed between the two, it may be called ended or killed
+    if manner == "oom":
+        print(OOM, file=sys.stderr)
+    elif manner not in ("fail", "mute"):
+        writer.event("finished", why="steps")
     return code
 
 
