@@ -48,11 +48,11 @@ def main() -> int:
             time.sleep(pause)
     else:
         time.sleep(steps * pause)
+    if manner == "oom":
+        print(OOM, file=sys.stderr)  # where the disk is full this fails, and it ends with another code
     code = 3 if manner in ("fail", "oom") else 0
     note(mine / "ended", str(code))  # then to the engine: killed between the two, it may be called ended or killed
-    if manner == "oom":
-        print(OOM, file=sys.stderr)
-    elif manner not in ("fail", "mute"):
+    if manner not in ("fail", "oom", "mute"):
         writer.event("finished", why="steps")
     return code
 
