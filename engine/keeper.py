@@ -49,7 +49,7 @@ class Keeper:
         self.state = StoreStatus(store_backlog=0, store_holder="", store_error="", store_at=None, database=0)
         self._wanted = asyncio.Event()
         self._busy = asyncio.Lock()
-        self._last = 0.0
+        self._last = time.monotonic()  # so that the first burst does not hold up the start: whoever reads asks for it
         self._cost = 0.0
         self._urgent = False
         self._changed: set[str] = set()
