@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from heapq import nlargest
-from importlib.metadata import PackageNotFoundError, version
 
 from msgspec.structs import replace
 
@@ -126,6 +125,8 @@ def _plainly(value: object) -> str:
 
 @cache
 def own_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # a tenth of an engine's start, asked for later
+
     try:
         return version("paddock")
     except PackageNotFoundError:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 
-import aiohttp
 import pexpect
 import pytest
 
@@ -141,6 +140,8 @@ def test_a_browser_gets_the_same_screens(box, workspace):
 
 async def first_screen(port: int) -> str:
     """What a browser is sent until the dashboard is there."""
+    import aiohttp  # 0.2 s, which every worker would pay
+
     async with aiohttp.ClientSession() as session:
         url = f"http://localhost:{port}/ws?width=140&height=40"
         give_up = time.monotonic() + 60
