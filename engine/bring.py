@@ -16,11 +16,12 @@ from msgspec.structs import replace
 
 from engine import folders, ids, rundir
 from engine.errors import EngineError, UsageError, WorkspaceError
-from engine.records import Bring, ListRuns, Queued, Rows, RunRow, Spec
+from engine.records import Bring, ListRuns, Ok, Queued, Rows, RunRow, Spec
 
 if TYPE_CHECKING:
     from engine.client import Client
     from engine.daemon import Daemon
+    from engine.state import World
     from engine.workspace import Workspace
 
 IMPORTED = "imported"
@@ -30,6 +31,11 @@ IMPORTED = "imported"
 def origin(place: str, key: str) -> str:
     """What spec.imported says: where from, and which content."""
     return f"{place}#{key}"
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two origins tell of the same content."""
+    return bool(one) and one.rpartition("#")[2] == other.rpartition("#")[2]
 
 
 def known(client: Client, key: str) -> RunRow | None:
@@ -62,6 +68,22 @@ def send(client: Client, place: Path, spec: Spec) -> RunRow:
     return reply.row
 
 
+def foreseen(client: Client, spec: Spec) -> str:
+    """Give the id that a run has or would get; of a client that rehearses."""
+    reply = client.call(Bring(folder="", spec=spec))
+    assert isinstance(reply, Ok), "only a rehearsal answers so"
+    return reply.text
+
+
+def named(world: World, spec: Spec) -> Spec:
+    """Give it the id that it can have here: its own, where nobody has it or its number."""
+    mine = ids.number(spec.id)
+    taken = {ids.number(run_id)[0] for run_id in world.runs}
+    if not ids.RUN_ID.match(spec.id) or mine[0] in taken:
+        return replace(spec, id=world.new_id(spec.family))
+    return spec
+
+
 def take_in(daemon: Daemon, wish: Bring) -> Queued:
     """In the engine: give the folder its id and read it. Raises UsageError, WorkspaceError."""
     world, spec = daemon.world, wish.spec
@@ -70,10 +92,7 @@ def take_in(daemon: Daemon, wish: Bring) -> Queued:
     # Nothing that a stranger's file asks for is done: no attempt of the engine's own, no command at its end, no source
     # of numbers that it names.
     spec = replace(spec, adopt=None, retry=None, on_finish="", begin=None, limit=None, after=(), after_any=())
-    mine = ids.number(spec.id)
-    taken = {ids.number(run_id)[0] for run_id in world.runs}
-    if not ids.RUN_ID.match(spec.id) or mine[0] in taken:
-        spec = replace(spec, id=world.new_id(spec.family))
+    spec = named(world, spec)
     folders.bring(daemon.workspace, Path(wish.folder), spec)
     run = world.found(spec, rundir.read(daemon.workspace.run(spec.id) / rundir.ORDERS))
     daemon.look(run.id)

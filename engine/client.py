@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from engine.errors import EngineDown, EngineError, by_name
 from engine.records import (
+    Bring,
     Changed,
     Down,
     DryRun,
     Failed,
     Hello,
+    Note,
     Order,
     QueueOrder,
+    Rebuild,
     Rehearsed,
     Reply,
     Request,
@@ -48,12 +51,13 @@ class Client:
 
     def call(self, request: Request) -> Reply:
         """Ask and wait. Raises what the engine raised (a class of engine.errors), EngineDown if it went away."""
-        if self.rehearse is not None and isinstance(request, Submit | Order | Retry | QueueOrder | Down):
+        if self.rehearse is not None and isinstance(request, Submit | Order | Retry | QueueOrder | Bring | Down):
             reply = self._ask(DryRun(request, plan=isinstance(request, Submit)))
             assert isinstance(reply, Rehearsed)
             self.rehearsed = reply
             self.rehearse(reply.told)
             return reply.reply
+        assert self.rehearse is None or not isinstance(request, Note | Rebuild), "a dry run changes nothing"
         return self._ask(request)
 
     def _ask(self, request: Request) -> Reply:

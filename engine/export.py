@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -44,12 +44,23 @@ class Export:
     metrics: Results = field(default_factory=dict)
     """Pooled validation metrics."""
     revealed: dict[str, Results] = field(default_factory=dict)
-    """Pooled metrics of the splits test and unseen, as far as they were evaluated."""
+    """Pooled metrics of the splits test and unseen, as far as they were evaluated; none in a rehearsal."""
     board: Board | None = None
     """The leaderboard it was chosen from, for "best"."""
     alias: str = ""
     copy: Path | None = None
     """The self-contained copy, if one was made."""
+
+
+class How(TypedDict, total=False):
+    """What `export` takes beside the run, for those who pass it on."""
+
+    metric: str
+    direction: Direction | None
+    family: str | None
+    dataset: str | None
+    alias: str
+    to: Path | None
 
 
 @dataclass(frozen=True)
@@ -89,14 +100,17 @@ def export(
     dataset: str | None = None,
     alias: str = "",
     to: Path | None = None,
+    rehearse: bool = False,
 ) -> Export:
     """Write .best_model_path and .best_model_path.json for a run, or for the best one by the leaderboard.
 
     run: a whole run id, or "best", which the other arguments tell how to choose. alias: write .best_model_path.<alias>
     instead. to: also copy what forecasting needs into this new folder, which load_forecaster takes too. The files
-    before are kept as .previous. Raises NothingToShow when no run is finished with a result, UnknownRun,
-    EngineError when the checkpoint is not there or not whole, WorkspaceError when the files can't be written,
-    UsageError for an alias that can't be one or a folder that is taken.
+    before are kept as .previous. rehearse: look at everything, write and reveal nothing.
+
+    Raises NothingToShow when no run is finished with a result, UnknownRun, EngineError when the checkpoint is not there
+    or not whole, WorkspaceError when the files can't be written, UsageError for an alias that can't be one or a folder
+    that is taken.
     """
     named = pointer(workspace, alias)
     board = None
@@ -109,6 +123,13 @@ def export(
     step, checkpoint, sha256 = there.step, there.checkpoint, there.sha256
     folder = workspace.run(run)
     spec = read_object(folder / rundir.SPEC)
+    if rehearse:
+        named.check()
+        if to is not None:
+            whole.check_copy(to)
+        scored = evaluation(folder, "val") or {}
+        family, previous = str(spec.get("family") or ""), str(there.now.get("checkpoint") or "")
+        return Export(run, family, checkpoint, named.path, previous, step, sha256, scored, {}, board, alias, to)
     results = {split: found for split in ("val", "test", "unseen") if (found := evaluation(folder, split)) is not None}
     data = _get(spec, "config", "data")
     asked: dict[str, Any] = data if isinstance(data, dict) else {}
@@ -146,16 +167,18 @@ def export(
     )
 
 
-def undo(workspace: Workspace, alias: str = "") -> dict[str, Any]:
+def undo(workspace: Workspace, alias: str = "", *, rehearse: bool = False) -> dict[str, Any]:
     """Go back to the model that was named before, once it is found to be whole; what its JSON twin says.
 
-    The one that is left becomes the one before. Raises NothingToShow when there is none, EngineError when its
-    checkpoint is gone or its weights have changed.
+    The one that is left becomes the one before. rehearse: look at everything, change nothing. Raises NothingToShow when
+    there is none, EngineError when its checkpoint is gone or its weights have changed.
     """
     named = pointer(workspace, alias)
     before = named.before()
     whole.check(Path(str(before.get("checkpoint"))), str(before.get("run")), str(before.get("sha256") or ""))
-    named.undo()
+    named.check()
+    if not rehearse:
+        named.undo()
     return before
 
 

@@ -50,9 +50,7 @@ def bring(workspace: Workspace, beside: Path, spec: Spec) -> None:
     """
     if beside.parent != workspace.runs or not re.fullmatch(r"\.new-[\w.-]{1,80}", beside.name) or beside.is_symlink():
         raise UsageError(f"{beside} is no folder of a run that is brought in.")
-    told = {line.get("event") for line in rundir.read(beside / rundir.LIFECYCLE)}
-    if not {"started", "exited"} <= told:
-        raise UsageError("Only a run that has ended can be brought in: its lifecycle.jsonl tells of no end.")
+    check_ended(beside)
     try:
         rundir.write_new(beside / rundir.SPEC, msgspec.json.format(encode(spec), indent=1))
         os.rename(beside, workspace.run(spec.id))
@@ -61,6 +59,13 @@ def bring(workspace: Workspace, beside: Path, spec: Spec) -> None:
         raise WorkspaceError(
             f"{spec.id} was not brought in: {workspace.runs} can't be written ({error.strerror})."
         ) from None
+
+
+def check_ended(folder: Path) -> None:
+    """Raise UsageError unless this tells of a run that has begun and ended."""
+    told = {line.get("event") for line in rundir.read(folder / rundir.LIFECYCLE)}
+    if not {"started", "exited"} <= told:
+        raise UsageError("Only a run that has ended can be brought in: its lifecycle.jsonl tells of no end.")
 
 
 def _sync(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine import rundir
+from engine import rundir, writable
 from engine.errors import UsageError, WorkspaceError, did_you_mean
 from engine.records import ENDED
 
@@ -59,30 +59,33 @@ def check(command: str, on: Sequence[str]) -> None:
             raise UsageError(f"No end '{state}'.{did_you_mean(state, ENDED)} Ends: {', '.join(sorted(ENDED))}.")
 
 
-def add(path: Path, command: str, on: Sequence[str], limit: float, now: float) -> Hook:
-    """Add a hook for what ends from now on. Raises UsageError and WorkspaceError."""
+def add(path: Path, command: str, on: Sequence[str], limit: float, now: float, *, rehearse: bool = False) -> Hook:
+    """Add a hook for what ends from now on; a rehearsal gives it only. Raises UsageError and WorkspaceError."""
     check(command, on)
     there = read(path)
     made = Hook(
         id=max((hook.id for hook in there), default=0) + 1, command=command, on=tuple(on), since=now, limit=limit
     )
-    _write(path, (*there, made))
+    _write(path, (*there, made), rehearse)
     return made
 
 
-def remove(path: Path, number: int) -> Hook:
-    """Take a hook away. Raises UsageError if there is none of that number."""
+def remove(path: Path, number: int, *, rehearse: bool = False) -> Hook:
+    """Take a hook away; a rehearsal gives it only. Raises UsageError for a number that none has, WorkspaceError."""
     there = read(path)
     gone = next((hook for hook in there if hook.id == number), None)
     if gone is None:
         known = ", ".join(str(hook.id) for hook in there) or "none"
         raise UsageError(f"No hook {number}. There are: {known}.")
-    _write(path, [hook for hook in there if hook is not gone])
+    _write(path, [hook for hook in there if hook is not gone], rehearse)
     return gone
 
 
-def _write(path: Path, hooks: Sequence[Hook]) -> None:
+def _write(path: Path, hooks: Sequence[Hook], rehearse: bool) -> None:
     try:
+        writable.check(path)
+        if rehearse:
+            return
         rundir.write_new(path, msgspec.json.format(msgspec.json.encode(_File(tuple(hooks))), indent=1) + b"\n")
     except OSError as error:
         raise WorkspaceError(f"{path} can't be written: {error.strerror}.") from None

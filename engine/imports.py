@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from engine import rundir
 from engine.adopt import Line, number
 from engine.adopter import ADOPTED_WHOLE
-from engine.bring import IMPORTED, beside, known, origin, send
+from engine.bring import IMPORTED, beside, foreseen, known, origin, send
 from engine.errors import DataError
 from engine.provenance import DataPrint
 from engine.records import RunRow, Spec
@@ -77,6 +77,11 @@ def _look(folder: Path) -> Found | None:
     return Found(folder.resolve(), files, whole.hexdigest())
 
 
+def foresee(client: Client, found: Found) -> str:
+    """Give the id that the run of a folder has or would have. client: one that rehearses."""
+    return foreseen(client, _spec(found, 0.0))
+
+
 def bring_in(client: Client, workspace: Workspace, found: Found) -> tuple[RunRow, bool]:
     """Make a run of a folder; gives it and whether it is new. The same content is brought in once.
 
@@ -86,18 +91,21 @@ def bring_in(client: Client, workspace: Workspace, found: Found) -> tuple[RunRow
         return row, False
     with beside(workspace, f"import-{found.key}") as place:
         begun = _write(found, place)
-        guess = next((family for family in FAMILIES if family in str(found.folder).lower()), "")
-        spec = Spec(
-            family=IMPORTED,
-            command=(),
-            cwd=str(found.folder),
-            name=found.folder.name,
-            tags=tuple(tag for tag in (IMPORTED, guess) if tag),
-            submitted=begun,
-            data=DataPrint(fingerprint=IMPORTED),
-            imported=origin(str(found.folder), found.key),
-        )
-        return send(client, place, spec), True
+        return send(client, place, _spec(found, begun)), True
+
+
+def _spec(found: Found, begun: float) -> Spec:
+    guess = next((family for family in FAMILIES if family in str(found.folder).lower()), "")
+    return Spec(
+        family=IMPORTED,
+        command=(),
+        cwd=str(found.folder),
+        name=found.folder.name,
+        tags=tuple(tag for tag in (IMPORTED, guess) if tag),
+        submitted=begun,
+        data=DataPrint(fingerprint=IMPORTED),
+        imported=origin(str(found.folder), found.key),
+    )
 
 
 def _write(found: Found, place: Path) -> float:

@@ -14,18 +14,19 @@ import socket
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
 import msgspec
 from msgspec.structs import replace
 
-from engine import rundir
-from engine.bring import beside, known, origin, send
+from engine import rundir, writable
+from engine.bring import beside, foreseen, known, origin, send
 from engine.errors import DataError, UsageError, WorkspaceError
-from engine.records import RunRow, decode_spec, encode
+from engine.folders import check_ended
+from engine.records import RunRow, Spec, decode_spec, encode
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -36,6 +37,8 @@ FORMAT = 1
 NAMES_LIMIT = 100_000
 SMALL = 64 << 20
 BLOCK = 1 << 20
+KEPT = (rundir.SPEC, rundir.LIFECYCLE)
+"""What a rehearsal keeps for a moment: what the run is, and that it ended."""
 LOCKS = (rundir.SUPERVISOR_LOCK, rundir.TRAINER_LOCK)
 
 
@@ -58,28 +61,56 @@ class Manifest(msgspec.Struct, frozen=True):
 
 def pack(workspace: Workspace, run: str, output: Path, *, checkpoints: bool = True) -> Manifest:
     """Write the folder of a run to a file. Raises UsageError when that is there, WorkspaceError."""
-    if output.exists():
-        raise UsageError(f"{output} is there already; name another file with --output.")
-    folder = workspace.run(run)
+    _free(output)
     partial = output.with_name(f".{output.name}.{os.getpid()}")
+    with _told(output):
+        try:
+            with open(partial, "xb", opener=_private) as file:
+                made = _write(workspace.run(run), run, file, checkpoints)
+            os.rename(partial, output)
+        finally:
+            partial.unlink(missing_ok=True)
+    return made
+
+
+def rehearse(workspace: Workspace, run: str, output: Path, *, checkpoints: bool = True) -> Manifest:
+    """Read the same and write nothing. Raises what `pack` does, but for a disk that is full."""
+    _free(output)
+    with _told(output):
+        writable.check(output)
+        with open(os.devnull, "wb") as nothing:
+            return _write(workspace.run(run), run, nothing, checkpoints)
+
+
+def _free(output: Path) -> None:
+    if os.path.lexists(output):
+        raise UsageError(f"{output} is there already; name another file with --output.")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@contextmanager
+def _told(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceError(f"{output} can't be written: {error.strerror or error}.") from None
+
+
+def _write(folder: Path, run: str, file: IO[bytes], checkpoints: bool) -> Manifest:
     entries: list[Entry] = []
     left_out: list[str] = []
-    try:
-        with tarfile.open(partial, "x", format=tarfile.PAX_FORMAT) as tar:
-            os.chmod(partial, 0o600)
-            for name, path in _files(folder, left_out):
-                if not checkpoints and name.startswith("checkpoints/"):
-                    left_out.append(f"{name} (--no-checkpoints)")
-                elif (entry := _add(tar, name, path, left_out)) is not None:
-                    entries.append(entry)
-            made = Manifest(run, socket.gethostname(), time.time(), tuple(entries), tuple(left_out))
-            data = msgspec.json.encode(made)
-            tar.addfile(_info(MANIFEST, len(data)), io.BytesIO(data))
-        os.rename(partial, output)
-    except OSError as error:
-        raise WorkspaceError(f"{output} can't be written: {error.strerror}.") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, path in _files(folder, left_out):
+            if not checkpoints and name.startswith("checkpoints/"):
+                left_out.append(f"{name} (--no-checkpoints)")
+            elif (entry := _add(tar, name, path, left_out)) is not None:
+                entries.append(entry)
+        made = Manifest(run, socket.gethostname(), time.time(), tuple(entries), tuple(left_out))
+        data = msgspec.json.encode(made)
+        tar.addfile(_info(MANIFEST, len(data)), io.BytesIO(data))
     return made
 
 
@@ -175,27 +206,46 @@ def unpack(client: Client, workspace: Workspace, file: Path) -> tuple[RunRow, bo
 
     Raises DataError for a file that is none of ours, damaged or hostile, WorkspaceError; then nothing was taken in.
     """
-    try:
-        source = file.open("rb")
-    except OSError as error:
-        raise DataError(f"{file} can't be read: {error.strerror}.") from None
-    with source, beside(workspace, f"unpack-{os.getpid()}") as place:
-        try:
-            with tarfile.open(fileobj=source, mode="r:") as tar:
-                made = _extract(tar, place)
-            spec = decode_spec((place / rundir.SPEC).read_bytes())
-        except (tarfile.TarError, msgspec.DecodeError, UnicodeDecodeError, EOFError, FileNotFoundError) as error:
-            raise DataError(
-                f"{file} is no whole run: {' '.join(str(error).split()) or type(error).__name__}."
-            ) from None
-        key = hashlib.sha256(msgspec.json.encode(made.files)).hexdigest()[:24]
-        if (row := known(client, key)) is not None:
+    with _opened(file) as source, beside(workspace, f"unpack-{os.getpid()}") as place:
+        spec = _read(file, source, place)
+        if (row := known(client, spec.imported.rpartition("#")[2])) is not None:
             return row, False
         (place / rundir.SPEC).unlink()  # the engine writes its own, with the id that the run has here
-        return send(client, place, replace(spec, imported=origin(f"{made.host}:{made.run}", key))), True
+        return send(client, place, spec), True
 
 
-def _extract(tar: tarfile.TarFile, place: Path) -> Manifest:
+def foresee(client: Client, file: Path) -> str:
+    """Read the same, and of it keep nothing; gives the id that the run has or would have. client: one that rehearses.
+
+    Raises what `unpack` does, but for a disk that is full.
+    """
+    with _opened(file) as source, tempfile.TemporaryDirectory() as place:
+        spec = _read(file, source, Path(place), KEPT)
+        check_ended(Path(place))
+        return foreseen(client, spec)
+
+
+def _opened(file: Path) -> IO[bytes]:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise DataError(f"{file} can't be read: {error.strerror}.") from None
+
+
+def _read(file: Path, source: IO[bytes], place: Path, kept: Sequence[str] | None = None) -> Spec:
+    """Extract a run into a folder, and give its spec with where it came from."""
+    try:
+        with tarfile.open(fileobj=source, mode="r:") as tar:
+            made = _extract(tar, place, kept)
+        spec = decode_spec((place / rundir.SPEC).read_bytes())
+    except (tarfile.TarError, msgspec.DecodeError, UnicodeDecodeError, EOFError, FileNotFoundError) as error:
+        raise DataError(f"{file} is no whole run: {' '.join(str(error).split()) or type(error).__name__}.") from None
+    key = hashlib.sha256(msgspec.json.encode(made.files)).hexdigest()[:24]
+    return replace(spec, imported=origin(f"{made.host}:{made.run}", key))
+
+
+def _extract(tar: tarfile.TarFile, place: Path, kept: Sequence[str] | None) -> Manifest:
+    """Check every file on its way. kept: what is written; None is everything."""
     room = shutil.disk_usage(place).free - (256 << 20)
     seen: dict[str, Entry] = {}
     for info in tar:
@@ -209,35 +259,48 @@ def _extract(tar: tarfile.TarFile, place: Path) -> Manifest:
         assert data is not None
         if info.name == MANIFEST:
             return _checked(data.read(SMALL), seen)
-        room -= info.size
+        write = kept is None or info.name in kept
+        room -= info.size if write else 0
         if room < 0:
             raise WorkspaceError(f"There is not enough space for {info.name} ({info.size} bytes).")
-        seen[info.name] = _one(place, info.name, data)
+        _check_name(info.name, seen)
+        seen[info.name] = _one(place / info.name if write else None, info.name, data)
     raise DataError("its list of files is missing: it was cut off.")
 
 
-def _one(place: Path, name: str, data: IO[bytes]) -> Entry:
+def _check_name(name: str, seen: dict[str, Entry]) -> None:
     path = PurePosixPath(name)
     plain = all(part and not part.startswith(".") and "\\" not in part and part.isprintable() for part in path.parts)
     if path.is_absolute() or not plain or str(path) != name or len(path.parts) > 8 or len(name) > 400:
         raise DataError(f"{name!r} is no name of a file in a run.")
     if name in LOCKS:
         raise DataError(f"{name!r} does not travel.")
-    target = place / path
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if name in seen or any(str(parent) in seen for parent in path.parents):
+        raise DataError(f"{name!r} is in it twice.")
+
+
+def _one(target: Path | None, name: str, data: IO[bytes]) -> Entry:
+    """Write a file, or only look at it where there is no target."""
     digest, size = hashlib.sha256(), 0
-    try:
-        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise DataError(f"{name!r} is in it twice.") from None
-    with open(fd, "wb") as out:
+    with ExitStack() as stack:
+        out = stack.enter_context(open(_new(target, name), "wb")) if target is not None else None
         while block := data.read(BLOCK):
             digest.update(block)
             size += len(block)
-            out.write(block)
-        out.flush()
-        os.fsync(out.fileno())
+            if out is not None:
+                out.write(block)
+        if out is not None:
+            out.flush()
+            os.fsync(out.fileno())
     return Entry(name, size, digest.hexdigest())
+
+
+def _new(target: Path, name: str) -> int:
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise DataError(f"{name!r} is in it twice.") from None
 
 
 def _checked(data: bytes, seen: dict[str, Entry]) -> Manifest:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from engine import rundir
+from engine import rundir, writable
 from engine.errors import EngineError, NothingToShow, UsageError, WorkspaceError
 from engine.workspace import Workspace
 
@@ -66,6 +66,13 @@ class Pointer:
         except OSError as error:
             raise self._failed(error) from None
         return before
+
+    def check(self) -> None:
+        """Raise WorkspaceError where the files could not be written."""
+        try:
+            writable.check(self.path)
+        except OSError as error:
+            raise self._failed(error) from None
 
     def before(self) -> dict[str, Any]:
         """Give what the one before says. Raises NothingToShow when there is none."""

@@ -331,7 +331,7 @@ class Down(msgspec.Struct, frozen=True, kw_only=True, tag="down"):
 class DryRun(msgspec.Struct, frozen=True, tag="dry_run"):
     """Rehearse a wish on a copy of the world: nothing is changed. Later ones on the same connection build on it."""
 
-    wish: Submit | Order | Retry | QueueOrder | Down
+    wish: Submit | Order | Retry | QueueOrder | Bring | Down
     plan: bool = False
     """Tell also when a new run would start and end, which takes the queue played forward."""
 

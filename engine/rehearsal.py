@@ -7,13 +7,14 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from engine import folders
+from engine import bring, folders
 from engine.lifeline import wanted
 from engine.plan import plan
 from engine.readings import told
 from engine.records import (
     ENDED,
     LIVE,
+    Bring,
     Down,
     Ok,
     Order,
@@ -43,6 +44,7 @@ def copy_world(world: World) -> World:
     made = copy.copy(world)
     made.runs = {run_id: copy.copy(run) for run_id, run in world.runs.items()}
     made.waiting, made.live, made.limits = set(world.waiting), set(world.live), dict(world.limits)
+    made.attempts = dict(world.attempts)
     made.states, made.moved, made.bound, made.line = dict(world.states), set(), set(world.bound), []
     return made
 
@@ -60,7 +62,7 @@ class Rehearsal:
         self.settle()
         self.told.clear()  # what would start in any case is no consequence of a wish
 
-    def rehearse(self, wish: Submit | Order | Retry | QueueOrder | Down) -> Rehearsed:
+    def rehearse(self, wish: Submit | Order | Retry | QueueOrder | Bring | Down) -> Rehearsed:
         """Say what would happen. Raises what the wish would."""
         self.told, self.wished = [], []
         before = {run_id: self.row(run) for run_id, run in self.world.runs.items() if run.state not in ENDED}
@@ -87,7 +89,7 @@ class Rehearsal:
         end = f" and end about {clock(turn.end, now)}" if turn.end is not None else ""
         return [f"{turn.run} would start about {clock(turn.start, now)}{end}"]
 
-    def _carry_out(self, wish: Submit | Order | Retry | QueueOrder | Down) -> Queued | Ok:
+    def _carry_out(self, wish: Submit | Order | Retry | QueueOrder | Bring | Down) -> Queued | Ok:
         match wish:
             case Submit():
                 reply = self.wishes.submit(wish)
@@ -102,11 +104,26 @@ class Rehearsal:
                 text = self.wishes.order_queue(wish)
                 self.told.insert(0, text)
                 return Ok(text)
+            case Bring():
+                return Ok(self._bring(wish.spec))
             case Down():
                 live = len(self.world.live)
                 end = "would be stopped first" if wish.stop_runs else "would go on"
                 self.told.append(f"the engine (process {self.daemon.pid}) would end; {live} live runs {end}")
                 return Ok(f"{live} {'stopped' if wish.stop_runs else 'go on'}")
+
+    def _bring(self, asked: Spec) -> str:
+        """Take a run in as one that has ended, unless the same was before; gives the id that it has or would have."""
+        same = next((run for run in self.world.runs.values() if bring.same(run.brief.imported, asked.imported)), None)
+        if same is not None:
+            self.told.append(f"nothing would be taken in: it is here already, as {same.id}")
+            return same.id
+        spec = bring.named(self.world, asked)
+        run = self.world.found(spec)
+        run.state = "ok"  # or another end; that is in the folder, which is not here yet
+        self.world.file(run)
+        self.told.append(f"{spec.id} would be taken in as history: {spec.imported.rpartition('#')[0]}")
+        return spec.id
 
     def _change(self, before: RunRow | None, run_id: str) -> str:
         """Say what would be different about a run that was wished for, and which signal it would get."""

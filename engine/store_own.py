@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import rundir
+from engine import rundir, writable
 from engine.errors import BadQuery, NothingToShow, UsageError, WorkspaceError, did_you_mean
 from engine.store_schema import TABLES, VIEWS
 from engine.workspace import Workspace
@@ -46,9 +46,10 @@ def wrong_name(name: str) -> str:
     return f"names with {name.split('_')[0]}_ are DuckDB's" if name.startswith(TAKEN) else ""
 
 
-def save(workspace: Workspace, name: str, sql: str) -> Path:
+def save(workspace: Workspace, name: str, sql: str, *, rehearse: bool = False) -> Path:
     """Write a view's file, checked: one SELECT that DuckDB understands with what there is. The engine takes it in.
 
+    A rehearsal checks and does not write.
     Raises UsageError or BadQuery for what can't be a view, NothingToShow without a database, WorkspaceError if the file
     can't be written.
     """
@@ -58,6 +59,9 @@ def save(workspace: Workspace, name: str, sql: str) -> Path:
         raise BadQuery(f"{name}: {problem}")
     path = workspace.views / f"{name}.sql"
     try:
+        writable.check(path, parents=True)
+        if rehearse:
+            return path
         workspace.views.mkdir(exist_ok=True)
         rundir.write_new(path, f"{sql.strip()}\n".encode())
     except OSError as error:
@@ -65,14 +69,19 @@ def save(workspace: Workspace, name: str, sql: str) -> Path:
     return path
 
 
-def drop(workspace: Workspace, name: str) -> Path:
-    """Remove a view's file; the engine takes it out of the database. Raises UsageError when there is none."""
+def drop(workspace: Workspace, name: str, *, rehearse: bool = False) -> Path:
+    """Remove a view's file; the engine takes it out of the database. Raises UsageError when there is none.
+
+    A rehearsal checks and does not remove.
+    """
     path = workspace.views / f"{name}.sql"
     names = [view.name for view in files(workspace)]
     if name not in names:
         raise UsageError(f"No view '{name}' of yours.{did_you_mean(name, names)} `engine db views` lists them.")
     try:
-        path.unlink()
+        writable.check(path)
+        if not rehearse:
+            path.unlink()
     except OSError as error:
         raise WorkspaceError(f"{path} can't be removed: {error.strerror}.") from None
     return path

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine import writable
 from engine.errors import UsageError, WorkspaceError
 from engine.store_open import reading
 from engine.store_schema import TABLES
@@ -21,11 +22,12 @@ READY = ("run_summary", "leaderboard", "symbol_results", "gpu_hours")
 class Written:
     path: Path
     rows: int
-    bytes: int
+    bytes: int | None
+    """None of a file that was only rehearsed."""
 
 
-def export_parquet(database: Path, folder: Path) -> list[Written]:
-    """Write the tables into a folder, made if it is not there; each file beside and renamed.
+def export_parquet(database: Path, folder: Path, *, rehearse: bool = False) -> list[Written]:
+    """Write the tables into a folder, made if it is not there; each file beside and renamed. A rehearsal counts rows.
 
     Raises UsageError for a path that is no folder, WorkspaceError when it can't be written, NothingToShow without a
     database.
@@ -36,10 +38,16 @@ def export_parquet(database: Path, folder: Path) -> list[Written]:
         raise UsageError(f"{folder} is a file: expected a folder, or a name for a new one.")
     written = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        writable.check(folder / "runs.parquet", parents=True)
+        if not rehearse:
+            folder.mkdir(parents=True, exist_ok=True)
         with reading(database, PATIENCE) as con:
             for name in [name for name in TABLES if name not in OWN] + list(READY):
                 path = folder / f"{name}.parquet"
+                if rehearse:
+                    [(rows,)] = con.execute(f'SELECT count(*) FROM "{name}"').fetchall()
+                    written.append(Written(path, int(rows), None))
+                    continue
                 beside = folder / f".{name}.parquet.{os.getpid()}"
                 quoted = str(beside).replace("'", "''")
                 try:

@@ -39,13 +39,16 @@ class Stopped(EngineError):
 class Question:
     """SQL that is asked in one thread and may be stopped from another.
 
-    write: open for writing, with access to other files. most: rows to give; None gives all.
+    write: open for writing, with access to other files. rehearse: write, but take it back at the end, and without
+    access to other files. most: rows to give; None gives all.
     """
 
     def __init__(
-        self, database: Path, query: str, *, write: bool = False, patience: float = PATIENCE, most: int | None = None
-    ) -> None:
+        self, database: Path, query: str, *, write: bool = False, rehearse: bool = False, patience: float = PATIENCE,
+        most: int | None = None,
+    ) -> None:  # fmt: skip
         self.query = query
+        self._rehearse = rehearse
         self._database, self._write, self._patience, self._most = database, write, patience, most
         self._lock = threading.Lock()
         self._connection: DuckDBPyConnection | None = None
@@ -80,33 +83,48 @@ class Question:
         begun = time.monotonic()
         try:
             connection.execute("SET errors_as_json = true")  # which is how an error says where in the query it is
-            if not self._write:
+            if not self._write or self._rehearse:
                 connection.execute("SET enable_external_access = false")
                 connection.execute("SET lock_configuration = true")
             with self._lock:
                 self._connection = connection
                 if self._stopped:
                     raise Stopped("The query was stopped.")
+            if self._rehearse:
+                _refuse_own_end(self.query)
+                connection.execute("BEGIN TRANSACTION")
             cursor = connection.execute(self.query)
             described = cursor.description or []
             rows: list[tuple[Any, ...]] = []
             if described:
                 rows = cursor.fetchall() if self._most is None else cursor.fetchmany(self._most + 1)
+            if self._rehearse:
+                connection.execute("ROLLBACK")  # an error above has done so
         except duckdb.InterruptException:
             raise Stopped("The query was stopped.") from None
         except duckdb.Error as error:
-            raise _told(error, self.query, write=self._write) from None
+            raise _told(error, self.query, _hint(str(error), self._write, self._rehearse)) from None
         more = self._most is not None and len(rows) > self._most
         names, types = [column[0] for column in described], tuple(str(column[1]) for column in described)
         return Answer(names, rows[: self._most] if more else rows, types, more, time.monotonic() - begun)
 
 
-def ask(database: Path, query: str, *, write: bool = False, patience: float = PATIENCE) -> Answer:
+def ask(
+    database: Path, query: str, *, write: bool = False, rehearse: bool = False, patience: float = PATIENCE
+) -> Answer:
     """Run SQL and give all rows of its last statement; see Question."""
-    return Question(database, query, write=write, patience=patience).ask()
+    return Question(database, query, write=write, rehearse=rehearse, patience=patience).ask()
 
 
-def _told(error: Exception, query: str, *, write: bool) -> BadQuery:
+def _refuse_own_end(query: str) -> None:
+    """Raise UsageError for what would end the transaction that a rehearsal takes back."""
+    import duckdb
+
+    if any(one.type == duckdb.StatementType.TRANSACTION for one in duckdb.extract_statements(query)):
+        raise UsageError("--dry-run takes the whole query back: leave BEGIN, COMMIT and ROLLBACK out of it.")
+
+
+def _told(error: Exception, query: str, hint: str) -> BadQuery:
     """DuckDB's message in one line, with the place in the query that it is about."""
     import json
 
@@ -117,7 +135,7 @@ def _told(error: Exception, query: str, *, write: bool) -> BadQuery:
         at = _character(query, int(told["position"])) if "position" in told else None
     except (ValueError, KeyError, TypeError):  # an error of another kind, which has its text as it is
         text = text.split("\nLINE ")[0]
-    return BadQuery(f"{' '.join(text.split())}{_hint(text, write)}", at)
+    return BadQuery(f"{' '.join(text.split())}{hint}", at)
 
 
 def _character(query: str, position: int) -> int:
@@ -125,7 +143,9 @@ def _character(query: str, position: int) -> int:
     return len(query.encode()[:position].decode(errors="ignore"))
 
 
-def _hint(text: str, write: bool) -> str:
+def _hint(text: str, write: bool, rehearse: bool) -> str:
     low = text.lower()
     shut = any(word in low for word in ("read-only", "external", "disabled", "locked"))
+    if rehearse:
+        return " (a dry run reaches no other file)" if shut else ""
     return " (--write allows it)" if shut and not write else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine import writable
 from engine.errors import EngineError, UsageError, WorkspaceError
 
 NEEDED = ("config.json", "model.safetensors")
@@ -58,8 +59,7 @@ def copy(checkpoint: Path, folder: Path, more: dict[str, bytes], sha256: str) ->
 
     more: further files. Raises UsageError when the folder is taken, WorkspaceError when it can't be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"--to {folder}: it is there already and not empty. Name a new folder.")
+    check_copy(folder)
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         shutil.rmtree(beside, ignore_errors=True)
@@ -74,6 +74,16 @@ def copy(checkpoint: Path, folder: Path, more: dict[str, bytes], sha256: str) ->
         raise WorkspaceError(f"{folder} can't be written: {error.strerror or error}.") from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_copy(folder: Path) -> None:
+    """Raise UsageError when the folder for a copy is taken, WorkspaceError when it could not be made."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--to {folder}: it is there already and not empty. Name a new folder.")
+    try:
+        writable.check(folder, parents=True)
+    except OSError as error:
+        raise WorkspaceError(f"{folder} can't be written: {error.strerror}.") from None
 
 
 def digest(path: Path) -> str:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine import writable
 from engine.errors import WorkspaceError
 
 SOCKET_LIMIT = 107
@@ -87,6 +88,14 @@ class Workspace:
     def run(self, run_id: str) -> Path:
         return self.runs / run_id
 
+    def check(self) -> None:
+        """Raise WorkspaceError where `prepare` would, and make nothing."""
+        _ = self.socket
+        try:
+            writable.check(self.private / "engine.sock", parents=True)
+        except OSError as error:
+            raise self._unusable(error) from None
+
     def prepare(self) -> None:
         """Make runs/ and the private folder. Raises WorkspaceError, in one line, if that can't be done."""
         try:
@@ -96,10 +105,13 @@ class Workspace:
             if self.private.stat().st_mode & 0o077:
                 self.private.chmod(0o700)
         except OSError as error:
-            raise WorkspaceError(
-                f"The workspace {self.root} can't be used: {error.strerror}. "
-                "Make it writable, free some space, or set ENGINE_HOME to another folder."
-            ) from None
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: OSError) -> WorkspaceError:
+        return WorkspaceError(
+            f"The workspace {self.root} can't be used: {error.strerror}. "
+            "Make it writable, free some space, or set ENGINE_HOME to another folder."
+        )
 
 
 def find() -> Workspace:

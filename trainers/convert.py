@@ -16,6 +16,7 @@ import logging
 import os
 import shutil
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -52,6 +53,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--out", required=True, help="folder to make; must not be there yet")
     parser.add_argument("--data", default=None, help="file or folder to check with (default: what it was trained on)")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
+    parser.add_argument("--dry-run", action="store_true", help="convert and check it, and leave nothing behind")
     asked = parser.parse_args(argv)
     out = Path(asked.out)
     if out.exists():
@@ -70,9 +72,12 @@ def main(argv: Sequence[str]) -> int:
         else:
             report = convert(forecaster, asked.to, beside, Path(asked.data) if asked.data else None)
         (beside / "conversion.json").write_text(json.dumps(report, indent=1))
-        beside.rename(out)
+        if not asked.dry_run:
+            beside.rename(out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+    if asked.dry_run:
+        print(f"engine: dry run: {out} would be written; what was made to check it is gone.", file=sys.stderr)
     print(json.dumps({"path": str(out), **report}) if asked.json else _told(out, report))
     return 0
 

@@ -59,6 +59,7 @@ def rerun(
         raise UsageError(f"{detail.row.id} was imported: there is no command to run again.")
     made = prepare(talk.workspace(), detail.spec, patch_of(detail), os.environ)
     if check:
+        talk.rehearse(False)  # it changes nothing anyway, and is asked for what it tells
         _told(detail.row.id, made, as_json)
         raise typer.Exit(1 if made.missing else 0)
     if made.missing and not anyway:

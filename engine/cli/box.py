@@ -21,10 +21,24 @@ END_PATIENCE = 60.0
 """Seconds that an engine may take to end."""
 
 
+@lazy.mutation
 def up(as_json: Json = False) -> None:
     """Start the engine of this workspace, if it does not run yet; it takes up again what runs and waits."""
+    from engine.errors import EngineDown
     from engine.records import GetStatus, StatusReply
 
+    if talk.rehearsing():
+        workspace = talk.workspace()
+        try:
+            status = talk.ask(GetStatus(), StatusReply, start=False).status
+        except EngineDown:
+            workspace.check()
+            talk.would(f"an engine would be started in {workspace.root}")
+            return
+        talk.would(f"nothing to do: the engine runs (process {status.pid}) in {workspace.root}")
+        if as_json:
+            talk.json_out(status)
+        return
     status = talk.ask(GetStatus(), StatusReply).status
     if as_json:
         talk.json_out(status)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.cli import lazy, talk
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.store_sql import Answer
+
 Json = Annotated[bool, typer.Option("--json", help="As JSON, a list of objects.")]
 
 
+@lazy.mutation
 def sql(
     query: Annotated[str, typer.Argument(help='The query; "-" reads it from stdin.')],
     as_json: Json = False,
@@ -32,6 +38,8 @@ def sql(
     from engine.errors import UsageError
     from engine.store_sql import ask
 
+    if talk.rehearsing() and not write:
+        raise UsageError("--dry-run rehearses what --write changes; without --write a query changes nothing.")
     if as_json + as_csv + bool(out) > 1:
         raise UsageError("--json, --csv and --out exclude each other.")
     path = Path(out).expanduser()
@@ -39,7 +47,10 @@ def sql(
         raise UsageError(f"--out {problem}.")
     text = sys.stdin.read() if query == "-" else query
     up_to_date()
-    answer = ask(talk.workspace().database, text, write=write)
+    answer = ask(talk.workspace().database, text, write=write, rehearse=talk.rehearsing())
+    if talk.rehearsing():
+        _rehearsed(answer, path if out else None)
+        out = ""
     if as_json:
         talk.json_out([dict(zip(answer.names, map(answers.plain, row), strict=True)) for row in answer.rows])
     elif as_csv:
@@ -56,6 +67,17 @@ def sql(
         talk.say(f"{len(rows)} row{'' if len(rows) == 1 else 's'}.")
 
 
+def _rehearsed(answer: Answer, out: Path | None) -> None:
+    """Say what a query that was taken back would have done."""
+    from engine import writable
+
+    told = "; ".join(", ".join(f"{n} {v}" for n, v in zip(answer.names, row, strict=True)) for row in answer.rows[:3])
+    talk.would(f"runs.duckdb would be changed as the query says{': ' if told else ''}{told}")
+    if out is not None:
+        writable.check(out)
+        talk.would(f"{out} would be written, {len(answer.rows):,} rows")
+
+
 def up_to_date() -> None:
     """Have the engine write what is new. If somebody holds the file that is said, not an error: a question can wait."""
     from engine.errors import StoreError
@@ -70,13 +92,22 @@ def up_to_date() -> None:
         talk.say(f"the database may be behind, it is {told}.")
 
 
+@lazy.mutation
 def rebuild() -> None:
     """Make runs.duckdb anew from the run folders, which hold everything it does."""
     from engine.records import Ok, Rebuild
 
+    if talk.rehearsing():
+        from engine.records import ListRuns, Rows, Sync
+
+        talk.ask(Sync(), Ok)  # raises what keeps the database from being written
+        count = len(talk.ask(ListRuns(), Rows).rows)
+        talk.would(f"runs.duckdb would be made anew from {count} run folders")
+        return
     talk.say(f"runs.duckdb was made anew: {talk.ask(Rebuild(), Ok).text}.")
 
 
+@lazy.mutation
 def export(
     parquet: Annotated[str, typer.Option("--parquet", help="The folder to write into.", metavar="FOLDER")],
     as_json: Json = False,
@@ -88,13 +119,17 @@ def export(
     from engine.store_parquet import export_parquet
 
     up_to_date()
-    written = export_parquet(talk.workspace().database, Path(parquet).expanduser())
+    written = export_parquet(talk.workspace().database, Path(parquet).expanduser(), rehearse=talk.rehearsing())
+    if talk.rehearsing():
+        for one in written:
+            talk.would(f"{one.path} would be written, {one.rows:,} rows")
     if as_json:
         talk.json_out([{"path": str(one.path), "rows": one.rows, "bytes": one.bytes} for one in written])
     else:
         talk.out("".join(f"{one.path}  {one.rows:,} rows, {words.size(one.bytes)}\n" for one in written))
 
 
+@lazy.mutation
 def view(
     name: Annotated[str, typer.Argument(help="What to call it.")],
     query: Annotated[str, typer.Argument(help='One SELECT; "-" reads it from stdin.')] = "",
@@ -113,7 +148,13 @@ def view(
     text = sys.stdin.read() if query == "-" else query
     if not drop:
         up_to_date()
-    path = store_own.drop(talk.workspace(), name) if drop else store_own.save(talk.workspace(), name, text)
+    workspace, dry = talk.workspace(), talk.rehearsing()
+    path = (
+        store_own.drop(workspace, name, rehearse=dry) if drop else store_own.save(workspace, name, text, rehearse=dry)
+    )
+    if dry:
+        talk.would(f"{path} would be {'removed' if drop else 'written'}")
+        return
     up_to_date()
     talk.say(f"{path} is {'removed' if drop else 'written'}: `engine db views` lists what there is.")
 

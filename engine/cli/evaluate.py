@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli import talk
+from engine.cli import lazy, talk
 
 if TYPE_CHECKING:
     from engine.records import RunRow
@@ -18,6 +18,7 @@ SHOWN = (
 )  # fmt: skip
 
 
+@lazy.mutation
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run, `best`, or a checkpoint folder; else the exported model.")] = "",
     data: Annotated[str, typer.Option(help="File or folder; else the data that the model was trained on.")] = "",
@@ -61,7 +62,7 @@ def evaluate(
     with talk.engine() as client:
         found = find_model(workspace, model, client)
         row = submit_evaluation(client, workspace, found, asked, Wishes(name=name, tags=tuple(tag or ()), gpus=gpus))
-    if detach:
+    if detach or talk.rehearsing():
         talk.json_out(row) if as_json else talk.out(row.id)
         return
     code, rows = follow.follow([row.id])

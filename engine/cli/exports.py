@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.cli import talk, words
+from engine.cli import lazy, talk, words
 from engine.cli.best import direction
 from engine.cli.database import up_to_date
 
@@ -16,6 +16,7 @@ FORMATS = ("hub", "onnx", "torch", "int8")
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
+@lazy.mutation
 def export(
     run: Annotated[str, typer.Argument(help="A run, or best.", metavar="RUN|best")] = "",
     metric: Annotated[str, typer.Option(help="What makes a run the best.")] = "val_pct_mae",
@@ -44,6 +45,8 @@ def export(
         if run or to or dataset or family or way or format_:
             raise UsageError("--undo goes back to the model before: it takes --alias and nothing else.")
         back = promote.undo(alias)
+        if talk.rehearsing():
+            talk.would(f"{back['run']} would be the model again")
         if as_json:
             talk.json_out(back)
         else:
@@ -61,6 +64,8 @@ def export(
         run, metric=metric, direction=told, family=family or None, dataset=dataset or None, alias=alias,
         to=Path(to).expanduser().absolute() if to else None,
     )  # fmt: skip
+    if talk.rehearsing():
+        talk.would(promote.told(found))
     if as_json:
         talk.json_out({name: value for name, value in asdict(found).items() if name != "board"})
     else:
@@ -82,6 +87,7 @@ def _converted(run: str, kind: str, to: str, as_json: bool) -> None:
     with talk.engine() as client:
         model = find_model(talk.workspace(), run, client)
     args = ["convert", "--model", str(model.path), "--to", kind, "--out", str(Path(to).expanduser().absolute())]
+    args += ["--dry-run"] if talk.rehearsing() else []
     raise typer.Exit(trainers([*args, "--json"] if as_json else args))
 
 

@@ -16,6 +16,7 @@ On = Annotated[
 ]
 
 
+@lazy.mutation
 def add(
     command: Annotated[str, typer.Argument(help="A shell command, in quotes.")],
     on: On = None,
@@ -31,11 +32,14 @@ def add(
 
     limit = when.duration(timeout, "--timeout") if timeout else hooks.LIMIT
     ends = [part for word in on or () for part in word.split(",")]
-    made = hooks.add(talk.workspace().hooks, command, ends, limit, time.time())
+    made = hooks.add(talk.workspace().hooks, command, ends, limit, time.time(), rehearse=talk.rehearsing())
+    when_called = f"when a run has ended{' ' + ' or '.join(made.on) if made.on else ''}"
+    if talk.rehearsing():
+        talk.would(f"hook {made.id} would be called {when_called}: {made.command}")
     if as_json:
         talk.json_out(made)
     else:
-        talk.say(f"hook {made.id} is called when a run has ended{' ' + ' or '.join(made.on) if made.on else ''}.")
+        talk.say(f"hook {made.id} is called {when_called}.")
 
 
 def ls(as_json: Json = False) -> None:
@@ -59,11 +63,15 @@ def ls(as_json: Json = False) -> None:
         talk.say("no hooks: `engine hook add COMMAND` adds one.")
 
 
+@lazy.mutation
 def rm(number: Annotated[int, typer.Argument(help="Its number in `engine hook ls`.")]) -> None:
     """Take a hook away."""
     from engine import hooks
 
-    talk.say(f"hook {number} is gone: {hooks.remove(talk.workspace().hooks, number).command}")
+    gone = hooks.remove(talk.workspace().hooks, number, rehearse=talk.rehearsing())
+    if talk.rehearsing():
+        talk.would(f"hook {number} would be gone: {gone.command}")
+    talk.say(f"hook {number} is gone: {gone.command}")
 
 
 hook = lazy.group(

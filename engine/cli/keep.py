@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import table, talk, words
+from engine import writable
+from engine.cli import lazy, table, talk, words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.gc import Plan
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -55,6 +58,7 @@ def _columns() -> tuple[table.Column, ...]:
     )
 
 
+@lazy.mutation
 def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Delete it; else it is only shown.")] = False,
     best: Annotated[int, typer.Option("--keep-best", help="Checkpoints of each run to keep by score.")] = 1,
@@ -74,6 +78,7 @@ def gc(
     with talk.engine() as client:
         made = plan(talk.workspace(), talk.expect(client.call(ListRuns()), Rows).rows, best=best)
         freed = 0
+        yes = yes and not talk.rehearsing()
         if yes:
             for run_id in dict.fromkeys(item.run for item in made.items if item.run):
                 names = ", ".join(item.path.name for item in made.items if item.run == run_id)
@@ -92,6 +97,11 @@ def gc(
 
 def _told(made: Plan) -> None:
     root = talk.workspace().root
+    if talk.rehearsing():
+        for item in made.items:
+            writable.check(item.path)
+            talk.would(f"{item.path.relative_to(root)} would go, {words.size(item.bytes)}: {item.why}")
+        talk.would(f"{words.size(made.bytes)} would be freed")
     for item in made.items:
         talk.out(f"{words.size(item.bytes):>10}  {item.path.relative_to(root)}  ({item.why})")
     for run_id, why in made.kept.items():
@@ -100,6 +110,7 @@ def _told(made: Plan) -> None:
         talk.say("there is nothing to delete.")
 
 
+@lazy.mutation
 def pack(
     run: Annotated[str, typer.Argument(help="A run that has ended.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The file; else RUN.tar here.")] = "",
@@ -109,15 +120,22 @@ def pack(
     as_json: Json = False,
 ) -> None:
     """Write a run into one file, with checksums and without what looks like a secret; `engine unpack` takes it in."""
+    from engine import packing
     from engine.errors import UsageError
-    from engine.packing import pack as write
     from engine.records import ENDED, RunDetail, ShowRun
 
     row = talk.ask(ShowRun(run), RunDetail).row
     if row.state not in ENDED:
         raise UsageError(f"{row.id} is {row.state}: only an ended run can be packed.")
     path = Path(output or f"{row.id}.tar").absolute()
-    made = write(talk.workspace(), row.id, path, checkpoints=checkpoints)
+    if talk.rehearsing():
+        made = packing.rehearse(talk.workspace(), row.id, path, checkpoints=checkpoints)
+        size = sum(entry.size for entry in made.files)
+        talk.would(f"{path} would be written: {len(made.files)} files of {row.id}, {words.size(size)}")
+        if as_json:
+            talk.json_out({"file": path, "bytes": None, "manifest": made})
+        return
+    made = packing.pack(talk.workspace(), row.id, path, checkpoints=checkpoints)
     if as_json:
         talk.json_out({"file": path, "bytes": path.stat().st_size, "manifest": made})
         return
@@ -127,15 +145,20 @@ def pack(
     talk.out(str(path))
 
 
+@lazy.mutation
 def unpack(
     files: Annotated[list[str], typer.Argument(help="Files of `engine pack`.", metavar="FILE...")],
     as_json: Json = False,
 ) -> None:
     """Take in packed runs as history. Each keeps its id where that is free here; the same file is taken in once."""
-    from engine.packing import unpack as read
+    from engine import packing
 
     with talk.engine() as client:
-        found = [read(client, talk.workspace(), Path(file)) for file in files]
+        if talk.rehearsing():
+            ids = [packing.foresee(client, Path(file)) for file in files]
+            _foreseen([{"file": file} for file in files], ids, as_json)
+            return
+        found = [packing.unpack(client, talk.workspace(), Path(file)) for file in files]
     if as_json:
         talk.json_out([{"run": row, "new": new} for row, new in found])
         return
@@ -145,29 +168,35 @@ def unpack(
             talk.say(f"{file} is here already, as {row.id}.")
 
 
+def _foreseen(what: Sequence[dict[str, str]], ids: Sequence[str], as_json: bool) -> None:
+    """Write what a rehearsal found as JSON; in words the engine has said it."""
+    if as_json:
+        talk.json_out([{**one, "run": None, "id": run_id} for one, run_id in zip(what, ids, strict=True)])
+
+
+@lazy.mutation
 def import_(
     folders: Annotated[list[str], typer.Argument(help="Folders, or folders of folders.", metavar="FOLDER...")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be imported.")] = False,
     as_json: Json = False,
 ) -> None:
     """Bring in finished checkpoint folders of other trainers as history, each once, marked as imported.
 
     Read are final_metrics.json, best_records.json, evaluation.json and training.log; checkpoints stay where they are.
     """
-    from engine.bring import known
-    from engine.imports import bring_in, find
+    from engine.imports import bring_in, find, foresee
 
     found = [one for folder in folders for one in find(Path(folder).absolute())]
     with talk.engine() as client:
-        if dry_run:
-            made = [(one, before, before is None) for one in found for before in [known(client, one.key)]]
-        else:
-            made = [(one, *bring_in(client, talk.workspace(), one)) for one in found]
+        if talk.rehearsing():
+            ids = [foresee(client, one) for one in found]
+            _foreseen([{"folder": str(one.folder)} for one in found], ids, as_json)
+            return
+        made = [(one, *bring_in(client, talk.workspace(), one)) for one in found]
     if as_json:
         talk.json_out([{"folder": one.folder, "run": row, "new": new} for one, row, new in made])
         return
     for one, row, new in made:
         what = ", ".join(one.files)
-        how = "would be imported" if row is None else f"is {row.id} now" if new else f"is here already, as {row.id}"
-        talk.out(f"{row.id if row else '-'}  {one.folder}  ({what})")
+        how = f"is {row.id} now" if new else f"is here already, as {row.id}"
+        talk.out(f"{row.id}  {one.folder}  ({what})")
         talk.say(f"{one.folder} {how}.")

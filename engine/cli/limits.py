@@ -30,6 +30,8 @@ def limit(
 
     if group and not most:
         raise UsageError(f"How many runs of {group}? A number, or `none` for no limit.")
+    if not group:
+        talk.rehearse(False)  # a list changes nothing
     wanted = None if most == "none" else _number(most)
     text = ""
     with talk.engine() as client:

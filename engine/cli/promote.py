@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 from engine import promotion
 from engine.cli import talk, words
-from engine.export import BEST, Export
+from engine.export import BEST, Export, How
 from engine.records import RunDetail, ShowRun
 
-if TYPE_CHECKING:
-    from engine.select import Direction
 
-
-def promote(
-    run: str = BEST,
-    *,
-    metric: str = "val_pct_mae",
-    direction: Direction | None = None,
-    family: str | None = None,
-    dataset: str | None = None,
-    alias: str = "",
-    to: Path | None = None,
-) -> Export:
+def promote(run: str = BEST, **how: Unpack[How]) -> Export:
     """As engine.promotion has it. run: as a person typed it, or "best"."""
     with talk.engine() as client:
         whole = run if run == BEST else talk.expect(client.call(ShowRun(run)), RunDetail).row.id
-        return promotion.promote(
-            client, talk.workspace(), whole, metric=metric, direction=direction, family=family, dataset=dataset,
-            alias=alias, to=to,
-        )  # fmt: skip
+        return promotion.promote(client, talk.workspace(), whole, **how)
 
 
 def undo(alias: str = "") -> dict[str, Any]:
@@ -40,7 +24,12 @@ def undo(alias: str = "") -> dict[str, Any]:
 
 
 def told(found: Export) -> str:
-    """What was exported and how good it is on every part of the data, in one line."""
+    """What was exported and how good it is on every part of the data, in one line; or what would be."""
+    if talk.rehearsing():
+        now = f", which names {found.previous} now" if found.previous else ""
+        copied = f", and be copied to {found.copy}" if found.copy else ""
+        at = f" at step {found.step}" if found.step is not None else ""
+        return f"{found.run}{at} would become the model of {found.path.name}{now}{copied}"
     scores = [_score("val", found.metrics), *(_score(split, results) for split, results in found.revealed.items())]
     step = f" at step {found.step}" if found.step is not None else ""
     line = f"{found.run}{step} is the model of {found.path.name}. " + " · ".join(score for score in scores if score)

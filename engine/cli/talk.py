@@ -58,6 +58,11 @@ def say(text: str) -> None:
         complain(text)
 
 
+def would(text: str) -> None:
+    """Say what would happen; for rehearsals."""
+    complain(f"dry run: {text}.")
+
+
 def complain(text: str) -> None:
     """Say what went wrong, whatever is going on."""
     try:
@@ -110,7 +115,7 @@ def engine(*, start: bool = True) -> Client:
 
 def _tell(told: Sequence[str]) -> None:
     for line in told:
-        complain(f"dry run: {line}.")
+        would(line)
 
 
 def ask(request: Request, reply: type[R], *, start: bool = True) -> R:

@@ -8,7 +8,6 @@ import subprocess
 import pytest
 
 from engine import rundir
-from engine.cli import main
 from engine.records import ShowRun
 from tests.conftest import Box, alive, stopped, wait_for
 from tests.engine.test_cli import BLOCK, Cli, cli, queue
@@ -207,11 +206,6 @@ def test_a_dry_run_tells_and_changes_nothing(cli: Cli, box: Box):
     assert said.err.count("would start on CPU") == 1, "one slot is free, and a rehearsal builds on itself"
     assert f"{more[1]}: state held -> queued" in said.err
     assert [box.row(run_id).state for run_id in (held, *more)] == ["held"] * 3
-
-
-def test_every_command_that_changes_something_can_be_rehearsed(cli: Cli):
-    for command in ("run", "exec", "down", *main.COMMANDS["Change a run"]):
-        assert "--dry-run" in cli(command, "--help").out, command
 
 
 def test_wait_for_any_or_all_and_not_for_ever(cli: Cli, box: Box, monkeypatch: pytest.MonkeyPatch):

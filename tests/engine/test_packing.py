@@ -17,7 +17,7 @@ import pytest
 from engine import rundir
 from engine.cli import main
 from engine.errors import DataError
-from engine.packing import Entry, Manifest, pack, unpack
+from engine.packing import Entry, Manifest, foresee, pack, unpack
 from engine.records import Spec, encode
 from engine.workspace import Workspace
 from tests.conftest import Box
@@ -154,6 +154,8 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(workspace: Workspace, tmp_
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DataError):
         unpack(None, workspace, path)  # it never comes to asking the engine
+    with pytest.raises(DataError):
+        foresee(None, path)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -163,6 +165,8 @@ def cut_anywhere(box: Box, path: Path) -> None:
         path.write_bytes(whole[:cut])
         with pytest.raises(DataError):
             unpack(box.client, box.workspace, path)
+        with pytest.raises(DataError):
+            foresee(box.client, path)
     path.write_text("not a tar at all" * 100)
     with pytest.raises(DataError):
         unpack(box.client, box.workspace, path)

@@ -47,12 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("--days", type=_between(2, 20_000), default=1500, help="business days each (default: 1500)")
     synth.add_argument("--seed", type=_between(0, 2**63 - 1), default=7, help="decides every number (default: 7)")
     synth.add_argument("--force", action="store_true", help="replace synthetic data that are there")
+    synth.add_argument("--dry-run", action="store_true", help="tell what would be written, and change nothing")
     synth.set_defaults(run=_synth)
     bring = commands.add_parser("import", help="check files and bring them into the workspace")
     bring.add_argument("source", type=Path, metavar="SRC", help="file or folder of CSV, Parquet or JSON")
     bring.add_argument("--to", type=Path, default=Path("trainingdata"), help="folder (default: trainingdata)")
     bring.add_argument("--skip-bad", action="store_true", help="leave out files that cannot be used")
     bring.add_argument("--replace", action="store_true", help="remove synthetic data that are there")
+    bring.add_argument("--dry-run", action="store_true", help="tell what would be written, and change nothing")
     bring.set_defaults(run=_import)
     check = commands.add_parser("check", help="report on every symbol")
     check.add_argument("path", type=Path, nargs="?", default=Path("trainingdata"), metavar="PATH")
@@ -78,14 +80,14 @@ def _between(low: int, high: int) -> Callable[[str], int]:
 def _synth(args: argparse.Namespace) -> int:
     from trainers.data.synth import write
 
-    print(write(args.out, args.symbols, args.days, args.seed, args.force).said)
+    print(write(args.out, args.symbols, args.days, args.seed, args.force, rehearse=args.dry_run).said)
     return 0
 
 
 def _import(args: argparse.Namespace) -> int:
     from trainers.data.importer import bring
 
-    done = bring(args.source, args.to, skip_bad=args.skip_bad, replace=args.replace)
+    done = bring(args.source, args.to, skip_bad=args.skip_bad, replace=args.replace, rehearse=args.dry_run)
     for line in done.bad:
         print(f"left out: {line}", file=sys.stderr)
     for line in done.fixes:
@@ -95,8 +97,9 @@ def _import(args: argparse.Namespace) -> int:
     total = len(done.new) + len(done.updated) + len(done.unchanged)
     removed = f"; removed {done.removed} synthetic files" if done.removed else ""
     print(
-        f"{_count(total, 'symbol')} in {args.to}: {len(done.new)} new, {len(done.updated)} updated, "
-        f"{len(done.unchanged)} unchanged; {_count(len(done.bad), 'file')} left out{removed}."
+        f"{'Dry run: it would be ' if args.dry_run else ''}{_count(total, 'symbol')} in {args.to}: "
+        f"{len(done.new)} new, {len(done.updated)} updated, {len(done.unchanged)} unchanged; "
+        f"{_count(len(done.bad), 'file')} left out{removed}."
     )
     return 0
 

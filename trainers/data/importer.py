@@ -36,8 +36,10 @@ class Imported:
     removed: int
 
 
-def bring(source: Path, to: Path, *, skip_bad: bool = False, replace: bool = False) -> Imported:
+def bring(source: Path, to: Path, *, skip_bad: bool = False, replace: bool = False, rehearse: bool = False) -> Imported:
     """Read every file at or below `source` and write it to the folder `to`. Raises DataError.
+
+    A rehearsal tells the same and writes nothing.
 
     A symbol that is there already is brought up to date. Synthetic data are never mixed with others: with
     `replace` they go once the new files are in place, and only files that are exactly as they were made.
@@ -69,8 +71,9 @@ def bring(source: Path, to: Path, *, skip_bad: bool = False, replace: bool = Fal
             fixes.append(f"{plain(one.symbol)}: {', '.join(said)}")
     made = made_files(to) if synthetic_there else set()
     _refuse_strangers(to, files, made)
-    fate = _write(to, files)
-    removed = _remove_made(to, made - {to / name for name in files}) if synthetic_there else 0
+    fate = _fates(to, files) if rehearse else _write(to, files)
+    gone = made - {to / name for name in files}
+    removed = len(gone) if rehearse else _remove_made(to, gone) if synthetic_there else 0
     return Imported(
         new=tuple(s for s, f in fate.items() if f == "new"),
         updated=tuple(s for s, f in fate.items() if f == "updated"),
@@ -119,6 +122,17 @@ def _refuse_strangers(to: Path, files: dict[str, Series], made: set[Path]) -> No
         for name in files:
             if file.stem.casefold() == Path(name).stem.casefold():
                 raise DataError(f"holds this symbol already; remove it first, to bring in {name}", file=file)
+
+
+def _fates(to: Path, files: dict[str, Series]) -> dict[str, str]:
+    """What `_write` would give."""
+    fate = {}
+    for name, one in files.items():
+        old = to / name
+        there = old.is_file()
+        same = there and old.read_bytes() == canonical(one).encode()
+        fate[one.symbol] = "unchanged" if same else "updated" if there else "new"
+    return fate
 
 
 def _write(to: Path, files: dict[str, Series]) -> dict[str, str]:

@@ -66,10 +66,13 @@ def make(symbols: int, days: int, seed: int) -> dict[str, dict[str, np.ndarray]]
     return out
 
 
-def write(folder: Path, symbols: int = 12, days: int = 1500, seed: int = 7, force: bool = False) -> Written:
+def write(
+    folder: Path, symbols: int = 12, days: int = 1500, seed: int = 7, force: bool = False, *, rehearse: bool = False
+) -> Written:
     """Write one CSV per symbol and the marker, unless the folder holds data already.
 
     force: replaces synthetic data; never anything else (DataError). A crash leaves old or new files, and the marker.
+    rehearse: says what it would do.
     """
     there = find(folder)[0] if folder.exists() else []
     if there:
@@ -85,6 +88,10 @@ def write(folder: Path, symbols: int = 12, days: int = 1500, seed: int = 7, forc
         if not force:
             kind = "data" if foreign else "synthetic data"
             return Written(names, f"{folder} holds {kind} already ({len(there)} files): left as it is.")
+    if rehearse:
+        names = tuple(f"{name}.csv" for name in make(symbols, days, seed))
+        told = f"Dry run: {len(names)} synthetic symbols of {days} days (seed {seed}) would go to {folder}"
+        return Written(names, f"{told}{f', in place of {len(there)} files' if there else ''}.")
     folder.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".synth-", dir=folder))
     try:
