@@ -117,6 +117,7 @@ class Daemon:
         now = time.time()
         gc.disable()  # all that is read stays: looking it over again and again takes a third of the time
         self.shelf.open()
+        self.memories.load(now)
         for line in rundir.read(self.workspace.queue):
             self.world.take_queue(line)
         for run_id in folders.scan(self.workspace):
@@ -129,7 +130,6 @@ class Daemon:
             else:
                 log.warning("%s: spec.json is missing or damaged; the folder is left alone", run_id)
                 self.readings.stale.discard(run_id)
-        self.memories.load()
         gc.enable()
         return read
 
@@ -140,6 +140,7 @@ class Daemon:
         if (read := folders.load(folder)) is None:
             return False
         run = self.world.found(*read)
+        self.memories.restore(run)
         self.follow(run)
         seen = folders.look(folder)
         self.world.seen(run_id, seen, now)
@@ -181,7 +182,7 @@ class Daemon:
             if (run := self.world.runs.get(run_id)) is not None and run.memory != resident:
                 run.memory = resident
                 self.readings.stale.add(run_id)
-        self.memories.watch(self.sample)
+        self.readings.stale.update(self.memories.watch(self.sample))
 
     # -- facts ----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 SPARK = 40
 LOSSES = ("loss", "train_loss", "train/loss")
 """What the loss of training is called, the first that is there counting."""
+CONTEXT = 1 << 30
+"""The most that CUDA and its libraries take of a device for one process; what is in use beyond is not the run's."""
 RATE_WINDOW = 30.0
 """Seconds of late over which steps per second are taken."""
 
@@ -62,6 +64,8 @@ class Progress:
     failed: str = ""
     oom: Mapping[str, object] | None = None
     finished: str | None = None
+    memory: int | None = None
+    """Bytes of its device that it says it needed at most."""
     promised: float | None = None
     """Seconds within which it said that its next line comes."""
     last: float = 0.0
@@ -129,6 +133,10 @@ class Progress:
                 self.best = _or(number(line.get("value")), self.best)
         elif kind == "warning":
             self.warning = clean(line.get("text"), 300)
+        elif kind == "memory":
+            reserved, other = whole(line.get("reserved")) or 0, whole(line.get("other")) or 0
+            if reserved > 0:
+                self.memory = max(self.memory or 0, reserved + max(0, min(other, CONTEXT)))
         elif kind == "oom":
             self.oom = line
         elif kind == "failed":

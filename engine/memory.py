@@ -78,11 +78,14 @@ def _digest(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def line(spec: Spec, t: float, peak: int, end: str, asked: int = 0) -> dict[str, object]:
-    """Give the line that remembers a run. end: how it ended; asked: bytes it asked for in vain when memory ran out."""
+def line(spec: Spec, t: float, peak: int, end: str, asked: int = 0, *, at_least: bool = False) -> dict[str, object]:
+    """Give the line that remembers a run. end: how it ended; asked: bytes it asked for in vain when memory ran out.
+
+    at_least: too much of its life was not watched for the peak to be more than a lower bound.
+    """
     of = shape(spec)
     kept = {"t": t, "run": spec.id, "family": spec.family, "shape": of.key, "micro": of.micro, "peak": peak}
-    return {**kept, "end": end, **({"asked": asked} if asked else {})}
+    return {**kept, "end": end, **({"asked": asked} if asked else {}), **({"at_least": True} if at_least else {})}
 
 
 @dataclass
@@ -94,9 +97,11 @@ class Peaks:
     """Lines taken in: with another count a prediction may be another."""
 
     def add(self, line: Line) -> None:
-        """Take in a line; one that is not ours is passed over."""
+        """Take in a line; one that is not ours is passed over, and so is a lower bound: it would promise too little."""
         key, micro, peak, asked = line.get("shape"), line.get("micro"), line.get("peak"), line.get("asked", 0)
         if not (isinstance(key, str) and isinstance(micro, int) and isinstance(peak, int) and peak > 0):
+            return
+        if line.get("at_least"):
             return
         self.count += 1
         peaks = self.known.setdefault(key, {}).setdefault(micro, [])

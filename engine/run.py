@@ -87,6 +87,8 @@ class Run:
     """Bytes it holds on each of its devices; None where NVML can't tell."""
     peak: int = 0
     """The most it was seen to hold on one device."""
+    unseen: float = 0.0
+    """Seconds of its life in which no engine looked."""
     prediction: Prediction | None = None
     """What it is thought to need on one device, from the peaks that were known at its last turn."""
     predicted: int = -1

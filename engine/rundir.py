@@ -22,6 +22,7 @@ EVENTS = "events.jsonl"
 LOG = "log.txt"
 PATCH = "code.patch"
 HOOKS = "hooks.jsonl"
+MEMORY = "memory.jsonl"
 SUPERVISOR_LOCK = "supervisor.lock"
 TRAINER_LOCK = "trainer.lock"
 

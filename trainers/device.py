@@ -46,6 +46,17 @@ class Placement:
                 "memory already. Leave it out, or give the run a GPU."
             )
 
+    def memory(self) -> dict[str, int] | None:
+        """The `memory` event's fields: the most bytes that torch held of this GPU, and what else of it is in use now.
+
+        None where there is no GPU. The rest is CUDA's own, and that of other processes if there are some.
+        """
+        if self.device.type != "cuda":
+            return None
+        free, total = torch.cuda.mem_get_info(self.device)
+        other = total - free - torch.cuda.memory_reserved(self.device)
+        return {"reserved": torch.cuda.max_memory_reserved(self.device), "other": max(0, other)}
+
     def wait(self) -> None:
         """Until the device has done all it was told to do."""
         wait_for(self.device)

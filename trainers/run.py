@@ -138,6 +138,8 @@ def _train(
     if why != "stopped" and summary is not None and us.first:
         _final(loop, folder, config, dataset, untuned, summary, stop)
     why = us.tell("stopped" if stop() else why)
+    if (held := placement.memory()) is not None:
+        runlog.event("memory", **held)
     runlog.event("finished", step=loop.progress.step, why=why)
     _say(f"{why} at step {loop.progress.step}")
     return 143 if why == "stopped" else 0

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine import memories, memory, rundir
-from engine.records import GetSample
+from engine.records import GetSample, Spec
+from engine.run import Seen
+from engine.state import World
 from engine.visible import bound
 from engine.workspace import Workspace
 from tests.conftest import Box, wait_for
@@ -83,6 +85,91 @@ def test_what_a_run_needed_is_known_of_the_next(state: Path, box: Box):
     row = box.ended(second)
     assert (row.claim, row.predicted, row.predicted_from) == (row.predicted, int(6 * GIB * memory.MARGIN), 1)
     assert "predicted 6.6 GiB from 1 run" in box.lines(second, rundir.ORDERS)[0]["why"]
+
+
+TELLS = (
+    HOLD
+    + """
+from engine import runlog
+runlog.event("memory", reserved=8 << 30, other=9 << 30)
+"""
+)
+
+
+def test_what_runs_needed_is_learnt_over_a_restart_and_of_ends_that_no_engine_saw(state: Path, box: Box):
+    """The first held 6 GiB before the engine was killed and 2 after it; the others ended while there was none."""
+    first = box.python(HOLD, gpus=1).id
+    visible(box, first)
+    pid = box.state(first, "running").pid
+
+    def holds(size: int) -> None:
+        stub.write_state(state, [StubGpu("GPU-aaaa", total=24 * GIB, used=size, processes=[(pid, size, "C")])])
+        wait_for(lambda: box.row(first).device_memory == size)
+
+    holds(6 * GIB)
+    holds(2 * GIB)
+    box.crash()
+    assert wait_for(lambda: box.row(first).device_memory) == 2 * GIB
+    go(box)
+    box.ended(first)
+    lines = box.workspace.runs / memories.NAME
+    assert [line["peak"] for line in wait_for(lambda: rundir.read(lines))] == [6 * GIB]
+    (box.workspace.root / "go").unlink()
+    stub.write_state(state, [StubGpu("GPU-aaaa", total=24 * GIB)])
+
+    second = box.python(TELLS, gpus=1).id
+    visible(box, second)
+    lock = box.workspace.run(second) / rundir.SUPERVISOR_LOCK
+    box.crash()
+    go(box)
+    wait_for(lambda: not rundir.held(lock))
+    box.ended(second)
+    told = rundir.read(lines)
+    assert [(line["run"], line["peak"]) for line in told] == [(first, 6 * GIB), (second, 9 * GIB)]
+    box.crash()
+    third = box.ended(box.python(TELLS, share=True).id)
+    assert (third.predicted, third.predicted_from) == (int(9 * GIB * memory.MARGIN), 1)
+    assert [line["run"] for line in rundir.read(lines)] == [first, second, third.id], "each is remembered once"
+
+
+@pytest.mark.parametrize(
+    ("begun", "ended", "known", "bound"),
+    [
+        (1000.0, 1100.0, 0.0, False),  # before anybody was away
+        (1000.0, 1201.0, 0.0, False),  # a moment
+        (1000.0, 1230.0, 0.0, True),  # its end was not seen
+        (1000.0, 2000.0, 0.0, False),  # 50 s in the middle of 1000
+        (1000.0, 1400.0, 0.0, True),  # of 400
+        (1000.0, 2000.0, 60.0, True),  # and an engine before had missed as much
+        (1210.0, 1240.0, 0.0, True),  # nobody saw any of it
+    ],
+)
+def test_a_peak_that_nobody_may_have_seen_is_a_lower_bound(
+    workspace: Workspace, begun: float, ended: float, known: float, bound: bool
+):
+    workspace.prepare()
+    rundir.append(workspace.host / "2024-01-01.jsonl", {"kind": "sample", "t": 1200.0})
+    rundir.append(workspace.host / "2024-01-01.jsonl", {"kind": "note", "t": 1300.0})
+    world = World(cpu_slots=1)
+    watch = memories.Memories(workspace, world)
+    watch.load(1250.0)
+    spec = Spec(id="exec-0001", family="exec", command=("train",), cwd="/", submitted=1.0)
+    workspace.run(spec.id).mkdir()
+    rundir.append(workspace.run(spec.id) / rundir.MEMORY, {"t": 1.0, "peak": 5 * GIB, "unseen": known})
+    run = world.found(spec)
+    watch.restore(run)
+    lifecycle = (
+        {"event": "started", "t": begun, "pid": 9, "devices": ["GPU-aaaa"]},
+        {"event": "exited", "t": ended, "code": 0},
+    )
+    world.seen(spec.id, Seen(lifecycle), ended)
+    watch.remember(run)
+    [line] = rundir.read(workspace.runs / memories.NAME)
+    assert (line["peak"], line.get("at_least", False)) == (5 * GIB, bound)
+    predicted = world.peaks.predict(spec)
+    assert predicted is None if bound else predicted.bytes == int(5 * GIB * memory.MARGIN)
+    watch.remember(run)
+    assert len(rundir.read(workspace.runs / memories.NAME)) == 1
 
 
 def test_two_workspaces_never_have_the_same_gpu(state: Path, box: Box, other: Box):
