@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import supervisor
-from engine.schedule import CPU
 from engine.workspace import Workspace
 
 # Imported, not run as a script: a script is compiled anew at each start, which costs 5 ms.
@@ -44,10 +43,6 @@ def environment(
     env["ENGINE_HOME"] = str(workspace.root)
     env["ENGINE_RUN"] = str(folder)
     return env
-
-
-def is_cpu(devices: tuple[str, ...]) -> bool:
-    return devices in ((), (CPU,))
 
 
 def spawn(folder: Path, env: Mapping[str, str], log: Path, locks: Sequence[int] = ()) -> Spawned:

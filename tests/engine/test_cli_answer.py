@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
 import pexpect
@@ -37,6 +39,20 @@ def test_from_the_leaderboard_to_a_model_in_use(models: Box, cli: Cli, tmp_path)
     ]  # fmt: skip
     assert "2 =  toto-0002" in cli("best", "--dataset", "fff").out
     assert "The first 1 of 2 runs." in cli("best", "--dataset", "fff", "-k", "1").out
+    rows = [*csv.DictReader(io.StringIO(cli("best", "--dataset", "fff", "--csv").out))]
+    assert [(row["rank"], row["id"], row["metric"]) for row in rows] == [
+        ("1", "toto-0001", "val_pct_mae"), ("2", "toto-0002", "val_pct_mae"), ("", "naive", "val_pct_mae"),
+    ]  # fmt: skip
+    assert {row["fingerprint"] for row in csv.DictReader(io.StringIO(cli("best", "--all-data", "--csv").out))} == {
+        board["fingerprint"] for board in cli("best", "--all-data", "--json").json
+    }
+    shown = cli("best", "--dataset", "fff", "--md").out
+    assert shown.startswith("# Best by val_pct_mae\n")
+    assert [line.split("|")[2].strip() for line in shown.splitlines() if "| toto-" in line] == [
+        "toto-0001",
+        "toto-0002",
+    ]
+    assert cli("best", "--md", "--csv").code == 2
 
     assert "No difference in code, environment, data." not in cli("compare", "1", "3").out
     assert cli("compare", "2", "1", "--json").json["tests"]["toto-0001"]["origins"] == 4

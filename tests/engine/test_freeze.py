@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine import freeze
+from engine.cli import main
 from engine.errors import EngineError, UsageError
 from engine.freezing import for_command, for_trainers
 from engine.provenance import Code, git_state
@@ -145,6 +147,23 @@ def test_a_frozen_command_executes_what_was_there_when_it_was_queued(box: Box, r
     box.call(Order(run=gone, order="release"))
     assert "its frozen code is gone" in box.row(gone).reason
     assert not (box.workspace.run(gone) / "log.txt").exists()
+
+
+def test_show_names_what_a_frozen_run_executes_without(box: Box, repo: Path, capsys: pytest.CaptureFixture[str]):
+    whole = frozen(box, repo, sys.executable, "train.py")
+    (repo / "picture.bin").write_bytes(b"\0\3\4")
+    for number in range(6):
+        (repo / "sub" / f"new{number}.bin").write_bytes(b"\0" + bytes([number]))
+    without = frozen(box, repo, sys.executable, "train.py")
+    capsys.readouterr()
+    assert main.run(["show", whole]) == 0
+    assert "not in its code" not in capsys.readouterr().out
+    assert main.run(["show", without]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "not in its code" in line]
+    assert "picture.bin" in line
+    assert line.endswith("and 2 more")
+    assert main.run(["show", without, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["spec"]["code"]["left_out"]) == 7
 
 
 def box_spec(box: Box, run_id: str):
