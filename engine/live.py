@@ -32,10 +32,12 @@ def number(value: object) -> float | None:
 
 def whole(value: object) -> int | None:
     """A whole number of 64 bits, or None; True is none, and 3.0 is one."""
+    if type(value) is int:
+        return value if abs(value) < 1 << 63 else None
     found = number(value)
     if found is None or found != int(found) or abs(found) >= 1 << 63:
         return None
-    return int(value) if isinstance(value, int) else int(found)
+    return int(found)
 
 
 def clean(value: object, longest: int = 500) -> str:
@@ -87,12 +89,15 @@ class Progress:
             self.spark.append(loss)
         if (epoch := number(line.get("epoch"))) is not None:
             self.epoch = epoch
+        if (windows := number(line.get("windows_per_s"))) is not None:
+            self.windows_per_s = windows
         if (metric := number(line.get("val_pct_mae"))) is not None:
             self.metric = metric
             self.best = metric if self.best is None else min(self.best, metric)
-        self.naive = _or(number(line.get("val_naive_pct_mae")), self.naive)
-        self.skill = _or(number(line.get("val_skill")), self.skill)
-        self.windows_per_s = _or(number(line.get("windows_per_s")), self.windows_per_s)
+        if (naive := number(line.get("val_naive_pct_mae"))) is not None:
+            self.naive = naive
+        if (skill := number(line.get("val_skill"))) is not None:
+            self.skill = skill
         if t is not None and step is not None:
             self._keep_pace(t, step)
 
@@ -162,7 +167,10 @@ class Progress:
 
 
 def _first(line: Mapping[str, object], names: tuple[str, ...]) -> float | None:
-    return next((found for name in names if (found := number(line.get(name))) is not None), None)
+    for name in names:
+        if (found := number(line.get(name))) is not None:
+            return found
+    return None
 
 
 def _or(value: float | None, otherwise: float | None) -> float | None:

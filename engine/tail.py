@@ -22,6 +22,8 @@ class Tail:
         self.offset = 0
         self.shut = False
         """It could not be read at the last look."""
+        self._full = True
+        """The last look may not have taken all there was."""
         if last is not None:
             self.skip(last)
 
@@ -49,6 +51,7 @@ class Tail:
         size = self.size()
         if size < self.offset:
             self.offset = 0
+        self._full = False
         if size == self.offset:
             return []
         try:
@@ -59,6 +62,7 @@ class Tail:
             self.shut = True
             return []
         self.shut = not data
+        self._full = len(data) == CHUNK
         end = data.rfind(b"\n") + 1
         if not end and len(data) == CHUNK:
             end = len(data)  # no line of ours is that long: pass over it
@@ -78,7 +82,7 @@ class Tail:
     @property
     def behind(self) -> bool:
         """Tell whether there is more to read than the last look took."""
-        return not self.shut and self.size() > self.offset + CHUNK
+        return self._full and not self.shut and self.size() > self.offset + CHUNK
 
 
 def last_line(path: str | os.PathLike[str]) -> str:
