@@ -1,7 +1,8 @@
 """What the engine costs on a box with a history: 10,000 finished runs, 100 live ones.
 
-    python bench/daemon.py             two to eight minutes; exit 1 if a figure falls short
-    python bench/daemon.py --quick     a tenth of everything, nothing is judged
+    python bench/daemon.py                           two to eight minutes; exit 1 if a figure falls short
+    python bench/daemon.py --quick                   a tenth of everything, nothing is judged
+    python bench/daemon.py --finished 50 --live 100  other numbers, nothing is judged
 
 Finished runs are folders as the engine writes them, live ones real supervisors around `sleep`. The start is timed from
 the command to the first answer; a bare `python -c pass` and one that imports what the engine imports stand beside it.
@@ -9,7 +10,8 @@ the command to the first answer; a bare `python -c pass` and one that imports wh
 metrics a second each and 100 others live; the memory of that process is told beside the daemon's own.
 
 On a machine that others use everything takes longer: times may be longer by as much as a bare Python's start is above
-20 ms, and that is told.
+20 ms, and that is told. Beside times stands the processor time that went into them, which others make longer too, but
+by less.
 """
 
 from __future__ import annotations
@@ -21,13 +23,16 @@ if __name__ == "__main__":
     # the repository in place of bench/, so that no file here shadows a module
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+import argparse
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from statistics import median
 
 from engine import rundir
@@ -88,10 +93,27 @@ def finished(workspace: Workspace, count: int) -> None:
             (folder / lock).touch()
 
 
-def timed(*command: str) -> float:
-    begun = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begun
+def timed(*command: str) -> tuple[float, float]:
+    """Seconds that a command takes, and those of processor."""
+    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - begun, used
+
+
+def halves(*command: str, times: int = 5) -> tuple[float, float]:
+    """The medians of both."""
+    taken = [timed(*command) for _ in range(times)]
+    return median(one for one, _ in taken), median(used for _, used in taken)
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 180.0) -> None:
+    give_up = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > give_up:
+            raise SystemExit(f"waited {seconds:.0f} s in vain {what}")
+        time.sleep(0.1)
 
 
 def resident(pid: int) -> float:
@@ -150,8 +172,15 @@ def decision(*, share: bool, waiting: int = 1000, devices: int = 8) -> float:
 
 
 def main() -> int:
-    quick = "--quick" in sys.argv
-    ended, live = (1000, 10) if quick else (10_000, 100)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--finished", type=int)
+    parser.add_argument("--live", type=int)
+    asked = parser.parse_args()
+    quick = asked.quick or bool(asked.finished or asked.live)
+    ended = asked.finished or (1000 if asked.quick else 10_000)
+    live = asked.live or (10 if asked.quick else 100)
+    begun = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="bench-"))
     os.environ.update(ENGINE_HOME=str(home), ENGINE_CPU_SLOTS=str(live + 8), PYTHONPATH=str(ROOT))
     workspace = Workspace(home)
@@ -163,31 +192,32 @@ def main() -> int:
         print(f"first start with {ended:,} finished runs: {first:.2f} s (nothing is in memory or in a cache yet)")
         with connect(workspace) as client:
             for _ in range(live):
-                spec = Spec(family="exec", command=("sleep", "600"), cwd="/", gpus=0)
+                spec = Spec(family="exec", command=("sleep", "3600"), cwd="/", gpus=0)
                 client.call(Submit(spec=spec, environment=dict(os.environ)))
-            while sum(row.state == "running" for row in client.call(ListRuns()).rows) < live:
-                time.sleep(0.1)
+            until(lambda: sum(row.state == "running" for row in client.call(ListRuns()).rows) == live, "for the runs")
             client.call(Sync())  # until the database has caught up
         os.kill(pid, signal.SIGKILL)
         while Path(f"/proc/{pid}/exe").exists():
             time.sleep(0.005)
         figures["start_s"], pid = start(workspace)
+        used = {"start_s": cpu(pid)}
         with connect(workspace) as client:
             rows = client.call(ListRuns()).rows
             assert sum(row.state == "running" for row in rows) == live, "not all were taken up again"
             supervisors = [line["supervisor"] for row in rows if row.state == "running"
                            for line in rundir.read(workspace.run(row.id) / rundir.LIFECYCLE)[:1]]  # fmt: skip
         figures["supervisor_mib"] = max(map(resident, supervisors))
-        imports = timed(sys.executable, "-c", "import engine.daemon")
-        figures["adopted_s"] = figures["start_s"] - imports
-        ls = [timed(sys.executable, "-c", LS) for _ in range(5)]
-        bare = median(timed(sys.executable, "-c", "pass") for _ in range(5))
-        figures["ls_ms"] = 1000 * median(ls)
+        imports, its_cpu = halves(sys.executable, "-c", "import engine.daemon")
+        figures["adopted_s"], used["adopted_s"] = figures["start_s"] - imports, used["start_s"] - its_cpu
+        bare, its_cpu = halves(sys.executable, "-c", "pass")
+        ls, ls_cpu = halves(sys.executable, "-c", LS)
+        figures["ls_ms"], used["ls_ms"] = 1000 * ls, 1000 * ls_cpu
         busy(workspace, pid, figures, seconds=5 if quick else 20)
         figures["memory_mib"] = resident(pid)
         beside = writer(pid)
         print(f"the process that writes the database beside it: {resident(beside) if beside else 0:.0f} MiB")
-        print(f"bare python {1000 * bare:.0f} ms; python importing the daemon {1000 * imports:.0f} ms")
+        print(f"bare python {1000 * bare:.0f} ms, {1000 * its_cpu:.0f} of processor; importing the daemon "
+              f"{1000 * imports:.0f} ms")  # fmt: skip
     finally:
         with connect(workspace) as client:
             client.call(Down(stop_runs=True))
@@ -197,7 +227,9 @@ def main() -> int:
     print(f"this machine is {slow:.1f} times as slow as one that starts Python in {1000 * NOMINAL:.0f} ms")
     short = [name for name, limit in limits.items() if figures.get(name, 0.0) > limit]
     for name, value in figures.items():
-        print(f"{name:<15} {value:8.2f}   at most {limits[name]:.4g}{'   TOO MUCH' if name in short else ''}")
+        of_it = f"   {used[name]:.4g} of processor" if name in used else ""
+        print(f"{name:<15} {value:8.2f}   at most {limits[name]:.4g}{'   TOO MUCH' if name in short else ''}{of_it}")
+    print(f"{ended:,} finished and {live} live runs, {time.monotonic() - begun:.0f} s, load {os.getloadavg()[0]:.1f}")
     return 1 if short and not quick else 0
 
 
@@ -208,12 +240,15 @@ def busy(workspace: Workspace, pid: int, figures: dict[str, float], seconds: int
             client.call(
                 Submit(spec=Spec(family="exec", command=command, cwd="/", gpus=0), environment=dict(os.environ))
             )
-        while sum((row.step or 0) > 5 for row in client.call(ListRuns()).rows if row.state == "running") < 8:
-            time.sleep(0.1)
+        until(lambda: sum((row.step or 0) > 5 for row in client.call(ListRuns()).rows if row.state == "running") == 8,
+              "for eight runs that write")  # fmt: skip
     pids = [pid, *filter(None, [writer(pid)])]
-    before, begun = sum(map(cpu, pids)), time.perf_counter()
+    before, begun = [*map(cpu, pids)], time.perf_counter()
     time.sleep(seconds)
-    figures["busy_percent"] = 100 * (sum(map(cpu, pids)) - before) / (time.perf_counter() - begun)
+    took = time.perf_counter() - begun
+    shares = [100 * (cpu(one) - earlier) / took for one, earlier in zip(pids, before, strict=True)]
+    figures["busy_percent"] = sum(shares)
+    print(f"of a core with 8 live runs: the engine {shares[0]:.2f} %, the database's process {sum(shares[1:]):.2f} %")
 
 
 if __name__ == "__main__":
