@@ -58,8 +58,9 @@ def occupied(slots: Sequence[Slot], live: Iterable[Run], elsewhere: Mapping[str,
     elsewhere: devices that another engine holds, and how to say it.
     """
     holders: dict[str, list[Holder]] = {}
+    asked = {slot.uuid for slot in slots}
     for run in live:
-        for device in run.devices:
+        for device in asked.intersection(run.devices) if asked else ():
             used = run.on_devices.get(device) if run.on_devices else None
             holders.setdefault(device, []).append(Holder(run.id, run.claim, used, run.until))
     return [

@@ -78,10 +78,10 @@ class Progress:
     def metrics(self, line: Mapping[str, object]) -> None:
         """Take in one line of metrics.jsonl."""
         t, step = number(line.get("t")), whole(line.get("step"))
-        if t is not None:
-            self.last = max(self.last, t)
-        if step is not None:
-            self.step = max(step, self.step or 0)
+        if t is not None and t > self.last:
+            self.last = t
+        if step is not None and (self.step is None or step > self.step):
+            self.step = max(step, 0)
         if (loss := _first(line, LOSSES)) is not None:
             self.loss = loss
             if isinstance(self.spark, tuple):  # a settled run has told more

@@ -253,12 +253,12 @@ class World:
     def act(self, now: float, slots: Sequence[Slot]) -> list[Action]:
         """Decide starts and adoptions; sets place and reason of every waiting run."""
         actions: list[Action] = []
-        for run_id in sorted(self.live):
-            run = self.runs[run_id]
+        live = [self.runs[run_id] for run_id in sorted(self.live)]
+        for run in live:
             self.expect(run, CPU not in run.devices)
             if run.state == "orphaned" and run.exited is None and abs(now - run.adopting) > START_PATIENCE:
                 run.adopting = now
-                actions.append(Adopt(run_id))
+                actions.append(Adopt(run.id))
         wants: list[Want] = []
         said: dict[str, str] = {}
         queue = self.queue()
@@ -282,19 +282,20 @@ class World:
                 said[run.id] = paused
             else:
                 wants.append(claims.want(run, self.peaks))
-        cpu_busy = [run_id for run_id in sorted(self.live) if CPU in self.runs[run_id].devices]
-        live = [self.runs[run_id] for run_id in sorted(self.live)]
-        free = claims.occupied(slots, live, self.elsewhere)
-        running = self.running()
-        made = decide(wants, free, self.cpu_slots, cpu_busy, now=now, limits=self.limits, running=running)
-        for reasons_ in (said, made.reasons):
-            for run_id, reason in reasons_.items():
-                run = self.runs[run_id]
-                if run.reason != reason:
-                    run.reason = reason
-                    self.moved.add(run_id)
-        by_id = {want.id: want for want in wants} if made.starts else {}
-        return actions + [self._start(by_id[run_id], devices) for run_id, devices in made.starts]
+        if wants:  # else nothing can start, and a hundred live runs need not be put on their devices each second
+            cpu_busy = [run.id for run in live if CPU in run.devices]
+            free = claims.occupied(slots, live, self.elsewhere)
+            running = claims.running(live, self.limits)
+            made = decide(wants, free, self.cpu_slots, cpu_busy, now=now, limits=self.limits, running=running)
+            by_id = {want.id: want for want in wants} if made.starts else {}
+            actions += [self._start(by_id[run_id], devices) for run_id, devices in made.starts]
+            said |= made.reasons
+        for run_id, reason in said.items():
+            run = self.runs[run_id]
+            if run.reason != reason:
+                run.reason = reason
+                self.moved.add(run_id)
+        return actions
 
     def running(self) -> dict[str, list[str]]:
         """Give the live runs of each group that is limited."""
