@@ -6,6 +6,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -27,6 +28,7 @@ from tui.reader import Reader, Reading
 from tui.screens.base import BaseScreen
 from tui.screens.run import RunScreen
 from tui.settings import Settings
+from tui.sheet import Sheet
 from tui.status import leaving
 from tui.theme import DARK, Palette
 from tui.themes import THEMES
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from tui.far import Far
 
 T = TypeVar("T")
+
+PATIENCE = 0.5
+"""Seconds for which nothing is drawn while a screen is being made, at most."""
 
 
 class PaddockApp(App[None]):
@@ -90,6 +95,7 @@ class PaddockApp(App[None]):
         tour: show around whoever has not been shown around yet.
         """
         super().__init__()
+        self.stylesheet = Sheet(variables=self.get_css_variables())
         use(keys or {})
         self.set_keymap(dict(keys or {}))
         self.slow = slow
@@ -246,6 +252,19 @@ class PaddockApp(App[None]):
             self.call_from_thread(call)
 
     # -- places --------------------------------------------------------------------------------------------------
+
+    def delay_update(self, delay: float = PATIENCE) -> None:
+        """Hold frames back until the screen that is gone to shows what is new: Textual would wait 50 ms each time."""
+        held = ExitStack()
+        held.enter_context(self.batch_update())
+
+        def end() -> None:
+            held.close()
+            self.screen.refresh()
+
+        # Behind the messages that bring the screen on top, or mount it.
+        self.call_later(lambda: self.screen.call_later(end))
+        self.set_timer(max(delay, PATIENCE), held.close)
 
     def open_run(self, run: str, tab: str = "charts") -> None:
         if isinstance(self.screen, RunScreen) and self.screen.run_id == run:

@@ -6,6 +6,10 @@ import os
 import time
 from typing import TYPE_CHECKING, cast
 
+from textual.events import ScreenResume
+from textual.geometry import Region
+from textual.strip import Strip
+
 from engine.records import ENDED, LIVE, WAITING, Order, OrderKind, Request, Retry, RunRow
 from tui import status
 from tui.charts import EVERYTHING
@@ -49,7 +53,15 @@ class BaseScreen(Looking):
     def read(self, reading: Reading) -> None:
         """Take what was read from the folder of the run that was wished for."""
 
-    def on_screen_resume(self) -> None:
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The ground behind the panes, of which hardly anything is seen: one line for all, not each drawn by itself."""
+        line, (_, ground) = Strip.blank(crop.width, self.rich_style), self.background_colors
+        for one in self.get_line_filters():
+            line = line.apply_filter(one, ground)
+        return [line] * crop.height
+
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        event.refresh_styles = False  # they are kept right while it is out of sight; to work them out anew takes 10 ms
         if self.ready:
             self.show(self.paddock.world)
 

@@ -8,6 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.events import ScreenResume
 
 from engine.records import LIVE, RunRow
 from tui import behind, compare, heat, overlay
@@ -138,8 +139,7 @@ class CompareScreen(WorkScreen):
         if any(run in rows and rows[run].state in LIVE for run in self.runs):
             self._read_curves()
 
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
+    def on_screen_resume(self, _: ScreenResume) -> None:  # Textual calls the base class's as well
         self._read_curves()
 
     def _read_curves(self) -> None:

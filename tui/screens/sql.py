@@ -13,6 +13,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.events import ScreenResume
 
 from engine.errors import BadQuery, EngineError
 from engine.records import RunRow
@@ -150,8 +151,7 @@ class SqlScreen(BaseScreen):
             self.side.display = side
         self.show_frame(world)
 
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
+    def on_screen_resume(self, _: ScreenResume) -> None:  # Textual calls the base class's as well
         if self.ready:
             self.take()
             if not self.pane.catalogue.relations:
