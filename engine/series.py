@@ -29,6 +29,8 @@ STEP_LIMIT = float(1 << 53)
 GAP = math.nan
 LOOK_AHEAD = 64 << 20
 """Bytes that are searched at a time for the end of a line that is too long; what is behind counts as another line."""
+AT_ONCE = 128 << 10
+"""Bytes that are decoded in one go, in which no other thread gets to run: a screen has one that waits for keys."""
 _rows = msgspec.json.Decoder(list[Row]).decode
 _anything = msgspec.json.Decoder().decode
 
@@ -215,9 +217,16 @@ class Series:
         return had
 
     def _take(self, piece: Piece) -> None:
-        rows, passed = parse(piece.data)
-        self.passed += passed + piece.passed
+        self.passed += piece.passed
+        start = 0
+        while start < len(piece.data):
+            end = piece.data.find(b"\n", start + AT_ONCE) + 1 or len(piece.data)
+            self._append(*parse(piece.data[start:end]))
+            start = end
         self._offset = piece.end
+
+    def _append(self, rows: list[Row], passed: int) -> None:
+        self.passed += passed
         for row in rows:
             step, t, epoch = row.pop("step"), row.pop("t", None), row.pop("epoch", None)
             for name, value in row.items():

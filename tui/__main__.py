@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if options.slow:
         os.environ.setdefault("TEXTUAL_FPS", "10")  # read when Textual is imported
+    sys.setswitchinterval(0.001)  # a key waits no longer for threads that read; Python's own is 5 ms, some times a key
     gc.disable()  # until the first frame: collections among what is only being imported take a tenth of the time
     from engine import workspace
     from engine.errors import UsageError

@@ -13,6 +13,9 @@ from tui.series import mean, tokens
 
 EVERY = 1.0
 """Seconds between two looks at a folder."""
+SETTLED = 0.08
+"""Seconds for which a wish for another run must stay before its folder is read: a cursor on its way down a list would
+have every run that it passes read, and the keys wait for that."""
 
 Points = tuple[Sequence[float], Sequence[float]]
 
@@ -74,11 +77,18 @@ class Reader:
             behind = self._series is not None and self._series.behind
             self._news.wait(0.0 if behind else EVERY if self._wish.run else None)
             self._news.clear()
+            while not self._stopped and self._elsewhere and self._news.wait(SETTLED):
+                self._news.clear()
             wish = self._wish
             if wish.run and not self._stopped:
                 reading = self._read(wish)
                 if reading is not None:
                     self._publish(reading)
+
+    @property
+    def _elsewhere(self) -> bool:
+        """Whether another run is wished for than was read last."""
+        return self._done is not None and self._wish.run != self._done.run
 
     def _read(self, wish: Wish) -> Reading | None:
         # numpy comes with the series and takes 0.1 s: not before the first frame.
