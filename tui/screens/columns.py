@@ -120,7 +120,7 @@ class ColumnsScreen(ModalScreen[tuple[str, ...] | None]):
     def action_narrow(self) -> None:
         line = self.query_one("#narrow", FilterLine)
         line.display = True
-        line.focus()
+        self.set_focus(line)  # at once: focus() would let the next key that was typed go to the list
 
     @on(Input.Changed, "#narrow")
     def _typed(self) -> None:

@@ -9,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.events import ScreenResume
 from textual.geometry import Size
 from textual.widgets import Input
 
@@ -215,8 +216,7 @@ class DashboardScreen(Queueing):
         if (row := self.target()) is not None:
             self.paddock.open_run(row.id, tab="log")
 
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
+    def on_screen_resume(self, _: ScreenResume) -> None:  # Textual calls the base class's as well
         if self._run and self.ready:
             self.wish(self._run)
             if (reading := self.paddock.reading) is not None:
@@ -244,7 +244,7 @@ class DashboardScreen(Queueing):
     def action_filter(self) -> None:
         line = self.query_one("#filter", FilterLine)
         line.display = True
-        line.focus()
+        self.set_focus(line)  # at once: focus() would let the next key that was typed go to the list
 
     @on(Input.Changed, "#filter")
     def _typed(self, event: Input.Changed) -> None:

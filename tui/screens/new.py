@@ -206,7 +206,7 @@ class NewRunScreen(BaseScreen):
     def action_find(self) -> None:
         line = self.query_one("#find", FilterLine)
         line.display = True
-        line.focus()
+        self.set_focus(line)  # at once: focus() would let the next key that was typed go to the list
 
     @on(Input.Changed, "#find")
     def _typed(self, event: Input.Changed) -> None:
