@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.message import Message
 from textual.screen import Screen
@@ -22,6 +22,7 @@ from engine.records import Reply, Request, RunRow
 from engine.workspace import Workspace
 from tui.beat import BEAT, SLOW_BEAT, news
 from tui.feed import Feed, ask
+from tui.inorder import InOrder
 from tui.keys import EVERYWHERE, KEYS, bindings, use
 from tui.places import FIRST, modes
 from tui.reader import Reader, Reading
@@ -43,7 +44,7 @@ PATIENCE = 0.5
 """Seconds for which nothing is drawn while a screen is being made, at most."""
 
 
-class PaddockApp(App[None]):
+class PaddockApp(InOrder):
     """tui: starts drawing at once; feed and reader come in from their threads as messages."""
 
     TITLE = "paddock"

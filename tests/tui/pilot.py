@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from textual.events import Paste
+from textual.events import Key, Paste
 from textual.pilot import Pilot
 
 from engine.workspace import Workspace
@@ -36,6 +36,11 @@ class Journey:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+
+    def burst(self, text: str) -> None:
+        """Send keys as a fast line does: all are there before the first one is looked at."""
+        for sign in text:
+            self.app.post_message(Key("slash" if sign == "/" else sign, sign))
 
     async def paste(self, text: str) -> None:
         """Put a text into what has the focus, in one event: many keys take the pilot long."""

@@ -160,6 +160,9 @@ def test_the_filter_finds_finished_runs(workspace, scene):
         assert journey.dashboard.target().id == "toto-0203"
         await journey.press("slash", "escape")
         await journey.until(lambda: len(journey.dashboard.table("finished").rows) == 10)
+        await journey.until(lambda: journey.dashboard.table("finished").has_focus)
+        journey.burst("/memory")
+        await journey.sees("1 of 10 with “memory”")
 
     travel(workspace, way)
 

@@ -255,7 +255,7 @@ class DashboardScreen(Queueing):
     @on(FilterLine.Left)
     def _leave_filter(self) -> None:
         self.query_one("#filter").display = bool(self._filter)
-        self.table("finished").focus()
+        self.set_focus(self.table("finished"))
 
     # -- places --------------------------------------------------------------------------------------------------
 
