@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 
@@ -159,6 +160,7 @@ def test_the_first_start_shows_around_once_and_again_when_asked(workspace):
     async def first(journey):
         await journey.known()
         await journey.sees("One line says it all", "1 of 3")
+        assert {"One", "kronos-0208"} <= set(re.split(r"[^\w-]+", journey.app.export_screenshot()))  # it shows through
         await journey.press("enter", "left", "enter")
         await journey.sees("2 of 3", "queues a new one")
         await journey.press("enter", "enter")
