@@ -44,6 +44,7 @@ from engine.state import World
 from engine.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process compiles all it imports anew
 LIMITS = {"start_s": 1.5, "adopted_s": 1.0, "memory_mib": 150.0, "ls_ms": 200.0, "busy_percent": 3.0,
           "supervisor_mib": 15.0, "decision_ms": 5.0, "sharing_ms": 5.0}  # fmt: skip
 LS = "from engine.cli.main import main; import sys; sys.argv = ['engine', 'ls']; main()"
