@@ -14,9 +14,11 @@ Exit codes: 0 ok, 2 bad input, 3 data, 4 out of memory, 5 not a number, 143 stop
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
+from collections.abc import Iterator
 from typing import NoReturn
 
 from trainers.errors import ConfigError, TrainerError, did_you_mean
@@ -67,8 +69,8 @@ def _run(argv: list[str]) -> int:
         from trainers.stop import Stop
 
         with Stop() as stop:
-            from trainers.holdout import run as evaluate
-
+            with _loading():
+                from trainers.holdout import run as evaluate
             return evaluate(rest[0], stop)
     from trainers.family import FAMILIES
 
@@ -88,9 +90,20 @@ def _run(argv: list[str]) -> int:
     from trainers.stop import Stop
 
     with Stop() as stop:  # before torch is loaded, which takes a second or two
-        from trainers.run import run
-
+        with _loading():
+            from trainers.run import run
         return run(command, rest[0], stop)
+
+
+@contextlib.contextmanager
+def _loading() -> Iterator[None]:
+    """Import within its block. What is imported stays: to look it over, then and later, is an eighth of a start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _resolve(family: str) -> int:
