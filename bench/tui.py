@@ -1,12 +1,13 @@
 """The screens as people have them: `tui` in a terminal of 200x50 beside a real engine, measured from outside.
 
     python bench/tui.py             about eight minutes; exit 1 if a figure falls short
-    python bench/tui.py --quick     a tenth of the runs and no hour of updates, nothing is judged
+    python bench/tui.py --quick     a tenth of the runs and not 10,000, nothing is judged
+    python bench/tui.py --hour      memory over an hour of updates at thirty times its speed; three minutes
 
-1,000 recorded runs and eight live ones that write 20 points a second each, on eight (stub) GPUs; then 10,000 runs; then
-an hour of updates at thirty times its speed. CPU is the time of all threads of `tui`, bytes are what it wrote to the
-terminal. Keys are timed from the press to the bytes that show its effect. Where other processes have the processor
-everything waits: `alone` leaves out the time in which the main thread was ready to run and was not let
+1,000 recorded runs and eight live ones that write 20 points a second each, on eight (stub) GPUs; then 10,000 runs. CPU
+is the time of all threads of `tui`, bytes are what it wrote to the terminal. Keys are timed from the press to the bytes
+that show its effect, beside those of a plain table of Textual's (bench/tui_floor.py). Where other processes have the
+processor everything waits: `alone` leaves out the time in which the main thread was ready to run and was not let
 (/proc/PID/schedstat), and limits hold for that. `speed` is what a fixed loop takes here beside a quiet machine.
 """
 
@@ -24,13 +25,14 @@ import subprocess
 import tempfile
 import time
 
+from bench.tui_runs import CURSOR, presses
 from bench.tui_scene import LIVE, POINTS_A_SECOND, box
 from bench.tui_terminal import Terminal, Took
 
 STARTS, PRESSES = 7, 30
 FRAME, DATA = b"Devices", "◆".encode()  # a pane of the first frame; the mark of an engine that answers
-CURSOR = b"48;2;35;47;68"
-"""The background of the line under the cursor: what moving it brings to the screen."""
+FLOOR_CURSOR = b"48;2;1;120;212"
+"""The same of Textual's own table in its own theme."""
 LETTERS = (b"7", b"8")
 """Where a digit is text, and esc leads back."""
 HOUR, PACE = 3600.0, 30.0
@@ -78,8 +80,9 @@ def starts(figures: dict[str, Took | float]) -> None:
     print(f"import textual.app       {textual:7.0f} ms; the first frame is {median(frames).clock / textual:.1f}x of it")
 
 
-def told(what: str, took: Took) -> None:
-    print(f"{what:<24} {took.clock:7.0f} ms   alone {took.alone:6.0f}")
+def told(what: str, took: Took, floor: Took | None = None) -> None:
+    beside = f"   {took.alone / floor.alone:.1f}x of plain Textual" if floor else ""
+    print(f"{what:<28} {took.clock:7.0f} ms   alone {took.alone:6.0f}{beside}")
 
 
 def idle(figures: dict[str, Took | float], seconds: float) -> None:
@@ -118,12 +121,31 @@ def keys(figures: dict[str, Took | float], name: str) -> None:
         if b"2" in places():
             terminal.press(b"2", active("runs"))
             terminal.idle(1)
-            ways = (b"j", b"G", b"g")
-            found["runs: cursor"] = [terminal.press(ways[turn % 3], CURSOR) for turn in range(PRESSES)]
+            found |= {f"runs: {what}": times for what, times in presses(terminal, PRESSES // 3).items()}
+    least = floor()
     for what, times in found.items():
-        told(f"{what}, p95", p95(times))
+        told(f"{what}, p95", p95(times), least["screen" if what.startswith("to ") else "cursor"])
         worst = max(worst, p95(times), key=lambda took: took.alone)
     figures[name] = worst
+
+
+def floor() -> dict[str, Took]:
+    """What the same keys take in a plain Textual app, p95, while the same runs go on."""
+    found: dict[str, list[Took]] = {"cursor": [], "screen": []}
+    with Terminal(module="bench.tui_floor") as terminal:
+        terminal.expect(b"screen one")
+        terminal.idle(1)
+        for turn in range(PRESSES):
+            found["cursor"].append(terminal.press(b"jk"[turn % 2 :][:1], FLOOR_CURSOR))
+        for turn in range(PRESSES):
+            found["screen"].append(
+                terminal.press(b"21"[turn % 2 :][:1], b"screen two" if turn % 2 == 0 else b"screen one")
+            )
+            terminal.idle(0.2)
+    least = {what: p95(times) for what, times in found.items()}
+    for what, took in least.items():
+        told(f"plain Textual: {what}, p95", took)
+    return least
 
 
 def back(terminal: Terminal, key: bytes) -> None:
@@ -150,13 +172,17 @@ def active(name: str) -> bytes:
 
 
 def main(argv: list[str]) -> int:
-    if argv not in ([], ["--quick"]):
+    if argv not in ([], ["--quick"], ["--hour"]):
         print(f"unknown: {' '.join(argv)}\n\n{__doc__}", file=sys.stderr)
         return 2
-    quick = bool(argv)
+    quick = argv == ["--quick"]
     figures: dict[str, Took | float] = {}
     print(f"speed {speed():.1f} (1 is a quiet machine)")
     with tempfile.TemporaryDirectory() as folder:
+        if argv == ["--hour"]:
+            with box(Path(folder), 200, rate=PACE * POINTS_A_SECOND):
+                hour(figures)
+            return judge(figures, quick)
         with box(Path(folder), 100 if quick else 1_000):
             starts(figures)
             idle(figures, 10 if quick else 30)
@@ -165,8 +191,6 @@ def main(argv: list[str]) -> int:
             with box(Path(folder), 10_000):
                 many(figures)
                 keys(figures, "key_10k_ms")
-            with box(Path(folder), 200, rate=PACE * POINTS_A_SECOND):
-                hour(figures)
     return judge(figures, quick)
 
 

@@ -28,16 +28,16 @@ class Took(NamedTuple):
 
 
 class Terminal:
-    """Starts `python -m tui` in a pty."""
+    """Starts a module in a pty: `python -m tui`, or another one."""
 
-    def __init__(self, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str, module: str = "tui", environ: Mapping[str, str] | None = None) -> None:
         self.begun = time.perf_counter()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             for name in ("COLUMNS", "LINES", "TMUX"):
                 os.environ.pop(name, None)
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", **(environ or {}))
-            os.execv(sys.executable, [sys.executable, "-m", "tui", *arguments])
+            os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
         self.bytes = 0
         self._tail = b""
