@@ -17,9 +17,9 @@ WAYS: Mapping[str, Sequence[tuple[bytes, bytes]]] = {
     "cursor": ((b"j", CURSOR), (b"G", CURSOR), (b"g", CURSOR)),
     "mark": ((b" ", b" marked"), (b"j", CURSOR)),
     "sort": ((b">", b" by "), (b"r", b" by ")),
-    "query": ((b"/", b"family:toto"), *((QUERY[i : i + 1], QUERY[: i + 1]) for i in range(len(QUERY)))),
+    "query": ((b"/", b"amily:toto"), *((QUERY[i : i + 1], QUERY[: i + 1]) for i in range(len(QUERY)))),
 }
-"""Each key with what the terminal writes once it is done."""
+"""Each key with what the terminal writes once it is done; the first sign of the line's hint is under its cursor."""
 
 
 def presses(terminal: Terminal, times: int) -> dict[str, list[Took]]:
