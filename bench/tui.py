@@ -132,7 +132,7 @@ def keys(figures: dict[str, Took | float], name: str) -> None:
 def floor() -> dict[str, Took]:
     """What the same keys take in a plain Textual app, p95, while the same runs go on."""
     found: dict[str, list[Took]] = {"cursor": [], "screen": []}
-    with Terminal(module="bench.tui_floor") as terminal:
+    with Terminal(program=("-c", "from bench.tui_floor import Floor; Floor().run()")) as terminal:
         terminal.expect(b"screen one")
         terminal.idle(1)
         for turn in range(PRESSES):

@@ -49,7 +49,3 @@ class Floor(App[None]):
     def action_move(self, way: int) -> None:
         table = self.screen.query_one(DataTable)
         table.move_cursor(row=table.cursor_row + way)
-
-
-if __name__ == "__main__":
-    Floor().run()

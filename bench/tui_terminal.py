@@ -11,7 +11,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,16 +28,18 @@ class Took(NamedTuple):
 
 
 class Terminal:
-    """Starts a module in a pty: `python -m tui`, or another one."""
+    """Starts `python -m tui` in a pty, or something else of Python."""
 
-    def __init__(self, *arguments: str, module: str = "tui", environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, program: Sequence[str] = ("-m", "tui"), environ: Mapping[str, str] | None = None
+    ) -> None:
         self.begun = time.perf_counter()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             for name in ("COLUMNS", "LINES", "TMUX"):
                 os.environ.pop(name, None)
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", **(environ or {}))
-            os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+            os.execv(sys.executable, [sys.executable, *program, *arguments])
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
         self.bytes = 0
         self._tail = b""
