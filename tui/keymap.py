@@ -12,7 +12,8 @@ from pathlib import Path
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 
 from engine.errors import UsageError
-from tui.keys import EVERYWHERE, KEYS, LIST, LOG, TITLES, TYPING, Key, _label
+from tui.key import EVERYWHERE, LIST, LOG, TYPING, Key, label_of
+from tui.keytable import KEYS, TITLES
 
 NAME = "keys.toml"
 _NAMES = frozenset(key.value for key in Keys) | frozenset(KEY_NAME_REPLACEMENTS.values())
@@ -107,7 +108,7 @@ def _check(own: Mapping[str, str]) -> None:
                 other = taken.setdefault(one, key)
                 if other is not key and (key.name in own or other.name in own) and not _apart(one, key, other):
                     raise UsageError(
-                        f"'{_label(one)}' is both {other.name} ({other.text}) and {key.name} ({key.text})."
+                        f"'{label_of(one)}' is both {other.name} ({other.text}) and {key.name} ({key.text})."
                     )
 
 
@@ -139,7 +140,7 @@ def markdown() -> str:
     lines = [
         "# Keys",
         "",
-        "Made from the table in `tui/keys.py` by `python -m tui --keys=markdown > docs/keys.md`. Every key can be",
+        "Made from the table in `tui/keytable.py` by `python -m tui --keys=markdown > docs/keys.md`. Every key can be",
         'another: write `name = "key"` into `~/.config/paddock/keys.toml`; `tui --keys` prints such a file with all',
         "of them.",
         "",
@@ -147,7 +148,7 @@ def markdown() -> str:
     for title, keys in _places():
         lines += [f"## {title}", "", "| key | what it does | name |", "|---|---|---|"]
         lines += [
-            f"| `{' '.join(_label(k) for k in key.keys.split(','))}` | {key.text} | `{key.name}` |" for key in keys
+            f"| `{' '.join(label_of(k) for k in key.keys.split(','))}` | {key.text} | `{key.name}` |" for key in keys
         ]
         lines.append("")
     return "\n".join(lines)

@@ -6,11 +6,15 @@ import re
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from msgspec import structs
+
+from engine.devices import Sample
 from tui import present
 from tui.present import Part
 from tui.reader import Points
+from tui.world import World
 
 DAY = 86400.0
 STEPS = 100
@@ -109,17 +113,51 @@ def _is_day(text: str) -> bool:
     return True
 
 
+# -- devices --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the devices did until a moment, in unix seconds; trouble: why nothing is known of it."""
+
+    moment: float
+    samples: tuple[Sample, ...] = ()
+    trouble: str = ""
+
+
+def known_at(world: World, moment: float) -> Past | None:
+    """What is in memory; None where that does not reach so far back."""
+    if not world.history or world.history[0].t > moment:
+        return None
+    return Past(moment, tuple(sample for sample in world.history if sample.t <= moment))
+
+
+def world_at(world: World, past: Past) -> World:
+    """The world with the devices of a moment; what is not kept of the machine is as it is today."""
+    host = world.sample.host if world.sample is not None else None
+    samples = tuple(
+        structs.replace(one, host=structs.replace(one.host, cores=host.cores)) if host and one.host else one
+        for one in past.samples
+    )
+    return replace(world, sample=samples[-1] if samples else None, history=samples)
+
+
 # -- the scrubber ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Scrub:
-    """start, end: of the run so far, unix seconds. moment: where one is, None for now. live: it goes on."""
+    """start, end: of the run so far, unix seconds. moment: where one is, None for now. live: it goes on.
+
+    keys: which go through time; back: the one that leads to now.
+    """
 
     start: float
     end: float
     moment: float | None = None
     live: bool = False
+    keys: str = ", ."
+    back: str = "end"
 
     def moved(self, steps: int) -> float | None:
         """The moment so many steps further; None for now, which lies behind the end."""
@@ -135,28 +173,31 @@ def track(scrub: Scrub, width: int) -> tuple[list[Part], int, int]:
     form = "%H:%M:%S" if scrub.end - scrub.start < DAY else "%m-%d %H:%M"
     first = f" {time.strftime(form, time.localtime(scrub.start))} "
     last = " now " if scrub.live else f" {time.strftime(form, time.localtime(scrub.end))} "
-    said = "  , . through time"
+    badge, said, back = "", f"  {scrub.keys} through time", ""
     if scrub.moment is not None:
-        back = present.duration(scrub.end - scrub.moment)
-        said = (
-            f"  {time.strftime(form, time.localtime(scrub.moment))}, {back} before {'now' if scrub.live else 'its end'}"
-        )
-    room = width - len(first) - len(last) - len(said) - 1
+        before = present.duration(scrub.end - scrub.moment)
+        end = "now" if scrub.live else "its end"
+        badge, back = " in the past ", f"   {scrub.back} now "
+        said = f"  {time.strftime(form, time.localtime(scrub.moment))}, {before} before {end}"
+    ends = len(badge) + len(first) + len(last) + 1
+    room = width - ends - len(said) - len(back)
     if room < 10:
-        said, room = "", width - len(first) - len(last) - 1
+        said, room = "", width - ends - len(back)
     if room < 5:
-        return [(said or first, "rest")], 0, 0
+        return [(badge.strip() or first, "attention bold" if badge else "rest"), (back, "key")], 0, 0
     part = 1.0 if scrub.moment is None or scrub.end <= scrub.start else (
         (scrub.moment - scrub.start) / (scrub.end - scrub.start)
     )  # fmt: skip
     knob = min(room - 1, max(0, round(part * (room - 1))))
     travelling = scrub.moment is not None
     parts: list[Part] = [
+        *([(badge, "badge attention")] if badge else []),
         (first, "rest"),
-        ("━" * knob, "ours" if travelling else "line"),
-        ("●", "ours bold" if travelling else "rest"),
+        ("━" * knob, "attention" if travelling else "line"),
+        ("●", "attention bold" if travelling else "rest"),
         ("━" * (room - knob - 1), "line"),
         (last, "rest"),
         (said, "strong" if travelling else "faint"),
+        (back, "key"),
     ]
-    return parts, len(first), room
+    return parts, len(badge) + len(first), room

@@ -8,8 +8,11 @@ from pathlib import Path
 from engine.errors import EngineError, NothingToShow
 from engine.store_forecasts import Band, forecast
 from engine.store_open import reading
+from engine.store_past import samples
 from engine.store_upclose import Saved, Scored, Watched, saved, scored, watched
 from engine.workspace import Workspace
+from tui.travel import Past
+from tui.world import KEPT_SAMPLES
 
 PATCH_LIMIT = 1 << 20
 """Bytes of a patch that are shown."""
@@ -68,6 +71,15 @@ def read_devices(workspace: Workspace, run: str) -> Devices:
             return Devices(run, tuple(watched(con, run)))
     except EngineError as error:
         return Devices(run, trouble=_said(error))
+
+
+def read_past(workspace: Workspace, moment: float) -> Past:
+    """What all devices did in the two minutes until a moment."""
+    try:
+        with reading(workspace.database) as con:
+            return Past(moment, samples(con, moment, KEPT_SAMPLES))
+    except EngineError as error:
+        return Past(moment, trouble=_said(error))
 
 
 def read_checkpoints(workspace: Workspace, run: str) -> Checkpoints:

@@ -101,7 +101,7 @@ def test_compare_two_runs_look_at_the_code_sort_remove(two, tmp_path, monkeypatc
         await journey.press("down", "enter")
         written = await journey.until(lambda: list(tmp_path.glob("compare-*.html")), "for the file", 60)
         await journey.until(lambda: written[0].read_text().startswith("<!doctype html>"))
-        await journey.press("minus")
+        await journey.press("delete")
         await journey.until(lambda: len(journey.app.marked) == 1)
         await journey.sees("One run is marked.")
 

@@ -6,6 +6,7 @@ import pytest
 
 from engine.store import Store
 from engine.store_open import reading
+from engine.store_past import samples
 from engine.store_upclose import saved, scored, watched
 from tests.engine.store_folders import T0
 from tests.tui import upclose
@@ -163,3 +164,15 @@ def test_tables_that_have_nothing_yet_say_so(workspace, box):
         assert screen.query_one("#symbols", Table).rows == ()
 
     travel(workspace, way)
+
+
+def test_the_machine_is_told_as_it_was(scene):
+    with reading(scene.database) as con:
+        found = samples(con, T0 + 103, 60)
+        assert samples(con, T0 - 10, 60) == ()
+    assert [one.t for one in found] == [T0 + 43 + 5 * i for i in range(13)]
+    (device,) = found[-1].devices
+    assert (device.memory_used, device.temperature) == (22 * upclose.GIB + 100 * (1 << 22), 56)
+    assert [(one.run, one.name) for one in device.processes] == [(None, "python"), ("toto-0001", "python")]
+    assert found[0].devices[0].processes == ()
+    assert found[0].host.memory_used == 9 * upclose.GIB

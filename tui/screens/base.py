@@ -17,6 +17,7 @@ from tui.pictures import error, loss
 from tui.reader import Reading, Wish
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.looking import Looking
+from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.world import World
@@ -72,6 +73,11 @@ class BaseScreen(Looking):
     def on_resize(self) -> None:
         if self.ready:
             self.show(self.paddock.world)
+            self.call_after_refresh(self.lay)
+
+    def reshaped(self, row: Row) -> None:
+        if self.ready:
+            self.show(self.paddock.world)
 
     def show_frame(self, world: World) -> None:
         """The first and the last line."""
@@ -93,6 +99,7 @@ class BaseScreen(Looking):
     def begin(self) -> None:
         """Show what is known already; called at the end of on_mount."""
         self.show(self.paddock.world)
+        self.lay()
         if (reading := self.paddock.reading) is not None:
             self.read(reading)
 

@@ -18,6 +18,7 @@ from tui.present import Cell, cell
 from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.promoting import Promoting
 from tui.screens.work import SETTLED
+from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.widgets.strips import pieces
@@ -49,6 +50,10 @@ class BestScreen(Promoting):
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(BEST)]
     AUTO_FOCUS = "#board"
+    ROWS = (
+        Row("near", ("symbols", "forecast", "why-pane")),
+        Row("panes", ("board", "near"), down=True),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,6 +155,20 @@ class BestScreen(Promoting):
         self.board.mark(self.paddock.marked)
         self._fill_symbols(found)
         self._show_why(found)
+        if self.shaped("near") or self.shaped("panes"):
+            self.lay()
+            self.call_after_refresh(self._fitted)
+
+    def _fitted(self) -> None:
+        """Where a person gave the panes their sizes, their columns are known only once they are laid out."""
+        self.lay()
+        if self.found is not None:
+            self._fill_symbols(self.found)
+            self._show_why(self.found)
+
+    def reshaped(self, row: Row) -> None:
+        self.fresh("all")
+        super().reshaped(row)
 
     def _empty(self, found: Ranking) -> Cell:
         if found.trouble:
@@ -173,7 +192,8 @@ class BestScreen(Promoting):
         rows = len(found.board.rows) if found.board is not None else 0
         frame = 1 if tight else 2
         most = max(5, height - 3 - len(said) - (9 if tight else max(14, height // 2 - 3)))
-        self.board.styles.height = 1 + frame + min(rows, most - 1 - frame) if rows else "1fr"
+        if not rows or not self.shaped("panes"):
+            self.board.styles.height = 1 + frame + min(rows, most - 1 - frame) if rows else "1fr"
         shown = self.query_one("#said", Lines)
         shown.display = bool(said)
         shown.styles.height = max(1, len(said))
@@ -184,9 +204,11 @@ class BestScreen(Promoting):
         width = self.app.size.width
         wide, runs = width >= 190, min(len(found.beside), BESIDE if width >= 190 else 2)
         narrow = self.has_class("-narrow")
-        self.symbols.styles.width = heat.width_for(runs) if width >= 140 else "100%" if narrow else 36
-        self.query_one("#why-pane").styles.width = "100%" if narrow else 52 if wide else 46
-        width = heat.width_for(runs) - 5 if width >= 140 else max(20, self.symbols.size.width)
+        shaped = self.shaped("near") and not narrow
+        if not shaped:
+            self.symbols.styles.width = heat.width_for(runs) if width >= 140 else "100%" if narrow else 36
+            self.query_one("#why-pane").styles.width = "100%" if narrow else 52 if wide else 46
+        width = heat.width_for(runs) - 5 if width >= 140 and not shaped else max(20, self.symbols.size.width)
         if not self.fresh("symbols", found, width, self._by):
             return
         rows = heat.symbols(found.symbols, found.beside, self._by)

@@ -13,11 +13,12 @@ from textual.events import ScreenResume
 from engine.records import LIVE, RunRow
 from tui import behind, compare, heat, overlay
 from tui.answers import Compared, put_beside
-from tui.keys import COMPARE, bindings
+from tui.keys import COMPARE, bindings, hint
 from tui.overlay import Curves, Overlay
 from tui.present import cell
 from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.work import SETTLED, WorkScreen
+from tui.shares import Row
 from tui.theme import run_roles
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
@@ -54,6 +55,11 @@ class CompareScreen(WorkScreen):
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(COMPARE)]
     AUTO_FOCUS = "#runs"
+    ROWS = (
+        Row("below", ("fields", "symbols")),
+        Row("curves", ("loss", "error")),
+        Row("panes", ("curves", "below"), down=True),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +89,7 @@ class CompareScreen(WorkScreen):
 
     def on_mount(self) -> None:
         for name, title, keys in (
-            ("runs", "Compare", "< > sort   F first   - remove"),
+            ("runs", "Compare", hint("compare.sort-next", "compare.first", "compare.remove")),
             ("loss", "", "e smooth   b log   i x axis"),
             ("error", "", ""),
             ("fields", "What differs", "u equal ones too   d line by line"),
@@ -193,6 +199,9 @@ class CompareScreen(WorkScreen):
         if not few:
             self._fill_fields()
             self._fill_symbols()
+            self.lay()
+            if self.shaped("below"):
+                self.call_after_refresh(self._fill_symbols)
 
     def _fill_fields(self) -> None:
         if not self.fresh("fields", self.found, self.runs, self._equal):
@@ -212,7 +221,12 @@ class CompareScreen(WorkScreen):
         found = self.found.found
         most = self.app.size.width if self.has_class("-narrow") else self.app.size.width // 2
         width = min(heat.width_for(len(self.runs)), most)
-        pane.styles.width = "100%" if self.has_class("-narrow") else width
+        if self.has_class("-narrow"):
+            pane.styles.width = "100%"
+        elif self.shaped("below"):
+            width = max(24, pane.outer_size.width)
+        else:
+            pane.styles.width = width
         if not self.fresh("symbols", self.found, self.runs, width, self._by):
             return
         rows = heat.symbols(found.symbols if found is not None else {}, self.runs, self._by)

@@ -22,11 +22,14 @@ from tui.keys import DASHBOARD, bindings, hint
 from tui.layout import Plan, plan
 from tui.present import Cell, cell
 from tui.reader import Reading
+from tui.screens.past import PastDevices
 from tui.screens.queueing import Queueing
+from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.filterline import FilterLine
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
+from tui.widgets.scrubber import Scrubber
 from tui.widgets.table import RunTable
 from tui.world import AWAY, World
 
@@ -39,13 +42,19 @@ NOTHING: dict[str, Cell] = {
 }  # fmt: skip
 
 
-class DashboardScreen(Queueing):
+class DashboardScreen(Queueing, PastDevices):
     """Screen 1. The cursor stays on its run, even when the run moves to another list."""
 
     WHERE = DASHBOARD
     NAME = "dashboard"
+    BACK = "dashboard.back"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(DASHBOARD)]
     AUTO_FOCUS = "#running"
+    ROWS = (
+        Row("detail", ("loss", "error", "log")),
+        Row("lists", ("queue", "finished")),
+        Row("panes", ("running", "lists", "detail"), down=True),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +79,7 @@ class DashboardScreen(Queueing):
             yield Chart("loss", id="loss")
             yield Chart("val pct_mae", id="error")
             yield LogView("", id="log")
+        yield Scrubber(id="scrub")
         yield FilterLine(id="filter", placeholder="part of id, family, tag or cause; esc clears", compact=True)
         yield Lines(id="foot")
 
@@ -87,7 +97,7 @@ class DashboardScreen(Queueing):
             pane.add_class("pane")
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
-        self.query_one("#filter").display = False
+        self.query_one("#filter").display = self.query_one("#scrub").display = False
         self.begin()
 
     def table(self, name: str) -> RunTable:
@@ -116,8 +126,7 @@ class DashboardScreen(Queueing):
         title = title if self._filter else " Finished "
         if self.table("finished").border_title != title:
             self.table("finished").border_title = title
-        panel = self.query_one("#devices", Lines)
-        panel.show(devices.lines(world, panel.size.width, max(1, panel.size.height), still=self.paddock.slow))
+        self.show_devices(world)
         self.show_frame(world)
 
     def _empty(self, name: str, world: World) -> Cell:
@@ -176,6 +185,8 @@ class DashboardScreen(Queueing):
         if run is None or run == self._run:
             return
         self._run = run
+        if self.moment is not None:  # it was one of the run before
+            self.travel(None)
         self._touched = True
         self.look(EVERYTHING)
         self.query_one("#loss").border_title = f" {run} "
@@ -185,6 +196,7 @@ class DashboardScreen(Queueing):
     def read(self, reading: Reading) -> None:
         if reading.wish.run != self._run:
             return
+        self.take(reading)
         self.show_charts(reading)
         row = self.target()
         waits = row is not None and row.state in ("queued", "held", "starting")
@@ -193,7 +205,7 @@ class DashboardScreen(Queueing):
 
     @on(LogView.Follows)
     def _follows(self, event: LogView.Follows) -> None:
-        event.view.border_subtitle = " following " if event.follows else " f follows again "
+        self.tell_following(event)
 
     @on(RunTable.Opened)
     def _opened(self, event: RunTable.Opened) -> None:
@@ -269,7 +281,7 @@ class DashboardScreen(Queueing):
         size: Size = self.app.size
         made = plan(
             size.width,
-            size.height,
+            size.height - (self.moment is not None),  # the line of the scrubber
             devices.amount(world),
             len(world.running),
             len(world.queue),
@@ -292,3 +304,12 @@ class DashboardScreen(Queueing):
         detail.styles.height = made.detail or 1
         self.query_one("#error").display = made.columns > 1
         self.query_one("#log").display = made.columns > 2
+        if self.shaped("panes"):  # the lists fill what a person gave them
+            heights = ("100%", "100%") if made.beside else ("2fr", "3fr")
+            self.table("queue").styles.height, self.table("finished").styles.height = heights
+        self.lay()
+
+    def reshaped(self, row: Row) -> None:
+        """Heights come from the plan: where nobody has another wish any more, they are given anew."""
+        self._plan = None
+        super().reshaped(row)

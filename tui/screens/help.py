@@ -33,7 +33,7 @@ def _lines() -> list[list[Part]]:
     lines: list[list[Part]] = []
     for title, keys in help_places():
         lines.append([(title, "title")])
-        lines += [[(f"  {key.label:<8}", "key"), (key.text, "text")] for key in keys]
+        lines += [[(f"  {key.label:<10}", "key"), (key.text, "text")] for key in keys]
         lines.append([])
     lines.append([("Marks", "title")])
     marks = [((f"{sign} ", role), (state, "rest")) for state, (sign, role) in MARKS.items()]

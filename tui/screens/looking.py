@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from textual.screen import Screen
-
 from tui import looking
 from tui.charts import EVERYTHING, View
+from tui.screens.resizing import Resizing
 from tui.widgets.chart import Chart
 
 
-class Looking(Screen[None]):
+class Looking(Resizing):
     """One View for each group of charts: those of a group have the same x, and are zoomed together."""
 
     ALLOW_IN_MAXIMIZED_VIEW = "#foot, .-textual-system"

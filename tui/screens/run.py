@@ -22,6 +22,7 @@ from tui.partcolumns import CHECKPOINTS, SYMBOLS
 from tui.present import Part, cell
 from tui.reader import Reading
 from tui.screens.travelling import AHEAD, CLOCK, Travelling
+from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
@@ -51,8 +52,14 @@ class RunScreen(Travelling):
     NAME = "run"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(RUN)]
+    ROWS = (
+        Row("evaluation", ("symbols", "forecast")),
+        Row("charts", ("loss", "error"), grid="charts"),
+        Row("charts-down", ("loss", "speed"), down=True, grid="charts"),
+        Row("devices", ("utilisation", "memory"), grid="devices"),
+        Row("devices-down", ("utilisation", "power"), down=True, grid="devices"),
+    )
     CSS = """
-    RunScreen #scrub { height: 1; width: 100%; }
     RunScreen #devices { grid-size: 2 2; height: 100%; }
     RunScreen.-narrow #devices { grid-size: 1 2; }
     RunScreen.-narrow #power, RunScreen.-narrow #temperature { display: none; }
@@ -186,9 +193,7 @@ class RunScreen(Travelling):
 
     @on(LogView.Follows)
     def _follows(self, event: LogView.Follows) -> None:
-        event.view.border_subtitle = " following " if event.follows else " f follows again "
-        if event.follows and self.moment is not None:
-            self.travel(None)
+        self.tell_following(event)
 
     # -- what the database and the folder say ----------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ from textual.events import ScreenResume
 
 from engine.errors import BadQuery, EngineError
 from engine.records import RunRow
+from tui import shares, sqlwork
 from tui import sql as sqls
-from tui import sqlwork
 from tui.charts import Picture
 from tui.columns import Column
 from tui.completion import Catalogue
@@ -57,6 +57,10 @@ class SqlScreen(BaseScreen):
     NAME = "sql"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(SQL)]
     AUTO_FOCUS = "#editor"
+    ROWS = (
+        shares.Row("panes", ("query", "result|plot"), down=True),
+        shares.Row("side", ("side", "work")),
+    )
     CSS = """
     SqlScreen #sql { height: 1fr; }
     SqlScreen #work { width: 1fr; height: 100%; }
@@ -149,6 +153,7 @@ class SqlScreen(BaseScreen):
         side = width >= SIDE_FROM if self._wants_side is None else self._wants_side
         if self.side.display != side:
             self.side.display = side
+            self.call_after_refresh(self.lay)
         self.show_frame(world)
 
     def on_screen_resume(self, _: ScreenResume) -> None:  # Textual calls the base class's as well
@@ -188,9 +193,9 @@ class SqlScreen(BaseScreen):
             found, problem = sqlwork.read_catalogue(self.paddock.workspace), ""
         except EngineError as error:
             found, problem = Catalogue(), str(error)
-        self.paddock.back(partial(self._known, found, problem))
+        self.paddock.back(partial(self._catalogued, found, problem))
 
-    def _known(self, found: Catalogue, problem: str) -> None:
+    def _catalogued(self, found: Catalogue, problem: str) -> None:
         self._loading = False
         if not self.ready:
             return
@@ -283,6 +288,7 @@ class SqlScreen(BaseScreen):
     def action_plot(self) -> None:
         self.plot.display = not self.plot.display
         self.result.display = not self.plot.display
+        self.call_after_refresh(self.lay)
         self._draw()
 
     def _draw(self) -> None:
@@ -303,6 +309,7 @@ class SqlScreen(BaseScreen):
 
     def action_side(self) -> None:
         self._wants_side = self.side.display = not self.side.display
+        self.call_after_refresh(self.lay)
         (self.side.table if self._wants_side else self.editor).focus()
 
     @on(Table.HeaderClicked, "#result")

@@ -10,6 +10,7 @@ from textual import on
 from engine.records import ENDED
 from tui import travel
 from tui.charts import View
+from tui.keys import label
 from tui.reader import Reading
 from tui.screens.base import BaseScreen
 from tui.travel import Scrub, Times
@@ -22,6 +23,9 @@ CLOCK, AHEAD = "clock", "ahead"
 
 class Travelling(BaseScreen):
     """A screen of one run with a LogView #log, a Scrubber #scrub and charts of the groups above."""
+
+    BACK = "run.now"
+    """The name of the key that leads to now."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,6 +62,7 @@ class Travelling(BaseScreen):
 
     def _follow_moment(self, but: str = AHEAD) -> None:
         moment, reading = self._moment, self._reading
+        self.set_class(moment is not None, "-past")
         if but != CLOCK:
             super().look(replace(self.view_of(CLOCK), at=moment), CLOCK)
         if but != "":
@@ -71,6 +76,12 @@ class Travelling(BaseScreen):
             log.action_follow()
         self.show_scrub()
 
+    def tell_following(self, event: LogView.Follows) -> None:
+        """At the edge of the log, whether it follows its end; where it is made to, one is in the present again."""
+        event.view.border_subtitle = " following " if event.follows else f" {label('log.follow')} follows again "
+        if event.follows and self.moment is not None:
+            self.travel(None)
+
     def _log_times(self, reading: Reading) -> Times:
         if self._times[0] is not reading.log:
             by_step = reading.clock if reading.wish.x == "step" else ((), ())
@@ -82,7 +93,9 @@ class Travelling(BaseScreen):
         if row is None or row.started is None:
             return Scrub(0.0, 0.0)
         ended = row.ended if row.state in ENDED else None
-        return Scrub(row.started, ended or now, self._moment, live=ended is None)
+        return Scrub(
+            row.started, ended or now, self._moment, ended is None, label("run.travel-before"), label(self.BACK)
+        )
 
     def show_scrub(self) -> None:
         scrubber = self.query_one("#scrub", Scrubber)

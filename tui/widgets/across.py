@@ -79,6 +79,12 @@ class Across(ScrollView, Generic[Row]):
             self._fitted = fit(self._columns, line - self._gutter, GAP)
         return self._fitted
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where all columns are in sight, left and right are left to the screen: they move the crosshair of charts."""
+        if action in ("scroll_left", "scroll_right") and not (self._wide and self._own_width > self._width):
+            return False
+        return super().check_action(action, parameters)
+
     def action_scroll_left(self) -> None:
         self._scroll_columns(-1)
 

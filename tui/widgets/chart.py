@@ -140,7 +140,8 @@ class Chart(Widget):
             self.post_message(self.Wheeled(self, self._plot.x_of(self._column(event)), closer))
 
     def on_mouse_down(self, event: MouseDown) -> None:
-        if event.button == 1 and self._plot.columns:
+        # Its frame is the screen's: there a border may be in somebody's hand.
+        if event.button == 1 and self._plot.columns and event.get_content_offset(self) is not None:
             self._pressed, self._dragged = self._column(event), False
             self.capture_mouse()
 
@@ -165,5 +166,5 @@ class Chart(Widget):
         self.post_message(self.Picked(self, low, high, done))
 
     def on_click(self, event: Click) -> None:
-        if event.chain == 2:
+        if event.chain == 2 and event.get_content_offset(self) is not None:
             self.post_message(self.Grown(self))
