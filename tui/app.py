@@ -97,7 +97,7 @@ class PaddockApp(InOrder):
         """
         super().__init__()
         self.stylesheet = Sheet(variables=self.get_css_variables())
-        use(keys or {})
+        use(keys or {}, readonly=readonly or far is not None)
         self.set_keymap(dict(keys or {}))
         self.slow = slow
         self._tour_due = tour

@@ -11,6 +11,7 @@ from engine.paired import SIGNIFICANT
 from engine.select import Board, BoardRow, direction_of
 from tui import present
 from tui.columns import Column
+from tui.keys import label
 from tui.present import NONE, Cell, Part, cell
 
 if TYPE_CHECKING:
@@ -212,12 +213,15 @@ def asked(found: Ranking) -> list[tuple[Cell, str]]:
     way = board.direction if board is not None else direction_of(wish.metric)
     arrow = "▼ lower is better" if way == "min" else "▲ higher is better"
     pieces: list[tuple[Cell, str]] = [
-        ((("m", "key"), (" rank on ", "rest"), (wish.metric, "strong"), (f" {arrow}", "ours")), "screen.metric"),
-        ((("M", "key"), (" family ", "rest"), (wish.family or "all", "strong")), "screen.family"),
+        (
+            ((label("best.metric"), "key"), (" rank on ", "rest"), (wish.metric, "strong"), (f" {arrow}", "ours")),
+            "screen.metric",
+        ),
+        (((label("best.family"), "key"), (" family ", "rest"), (wish.family or "all", "strong")), "screen.family"),
     ]
     if board is not None and (board.fingerprint or len(found.boards) > 1):
         several = f" of {len(found.boards)}" if len(found.boards) > 1 else ""
-        parts: list[Part] = [("d", "key"), (f" data{several} ", "rest")]
+        parts: list[Part] = [(label("best.dataset"), "key"), (f" data{several} ", "rest")]
         parts += [(board.data or "unknown", "strong"), (f" {board.fingerprint[:8]}", "rest")]
         if board.synthetic:
             parts.append((" synthetic", "attention"))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.records import ENDED, LIVE, WAITING, Order, OrderKind, Request, Retry, RunRow
+from tui.keys import named
 
 WHY = "asked in the TUI"
 
@@ -30,7 +31,7 @@ class Bulk:
 
 @dataclass(frozen=True)
 class Kind:
-    """states: those a run has to be in for it."""
+    """states: those a run has to be in for it. Keys stand by name in braces, see keys.named."""
 
     verb: str
     detail: str
@@ -46,12 +47,12 @@ KINDS: dict[str, Kind] = {
     "kill": Kind("Kill", "SIGKILL: what they learned since their last checkpoints is lost.", LIVE,
                  "it does not run", "killed", True),
     "retry": Kind("Queue again", "Each from its last checkpoint.", ENDED, "it has not ended", "queued again"),
-    "hold": Kind("Hold back", "They keep their places; h releases them.", frozenset({"queued"}), "it does not wait",
-                 "held back"),
+    "hold": Kind("Hold back", "They keep their places; {chosen.hold} releases them.", frozenset({"queued"}),
+                 "it does not wait", "held back"),
     "release": Kind("Release", "They start when it is their turn.", frozenset({"held"}), "it is not held back",
                     "released"),
-    "archive": Kind("Archive", "They leave the lists; nothing is deleted, and u brings them back.", ENDED,
-                    "it has not ended", "archived; u brings them back"),
+    "archive": Kind("Archive", "They leave the lists; nothing is deleted, and {runs.unarchive} brings them back.",
+                    ENDED, "it has not ended", "archived; {runs.unarchive} brings them back"),
 }  # fmt: skip
 
 
@@ -73,7 +74,8 @@ def plan(name: str, rows: Sequence[RunRow]) -> Bulk:
             "stop": "stop", "kill": "kill", "hold": "hold", "release": "release", "archive": "archive",
         }  # fmt: skip
         requests = tuple(Order(run=row.id, order=order[name], why=WHY) for row in take)
-    return Bulk(kind.verb, kind.detail, take, leave, requests, f"{runs(len(take))} {kind.said}", kind.trouble)
+    said = f"{runs(len(take))} {named(kind.said)}"
+    return Bulk(kind.verb, named(kind.detail), take, leave, requests, said, kind.trouble)
 
 
 def hold_or_release(rows: Sequence[RunRow]) -> str:

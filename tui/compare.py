@@ -12,6 +12,7 @@ from engine.select import direction_of
 from tui import present
 from tui.answers import Compared
 from tui.columns import Column
+from tui.keys import label
 from tui.present import NONE, Cell, Part, cell
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ def how_to_mark(marked: int) -> Cell:
     """What to do where there are too few."""
     so_far = "One run is marked. " if marked else ""
     return (
-        (f"{so_far}Mark two runs or more with ", "rest"), ("space", "key"), (", in ", "rest"), ("2", "key"),
-        (" runs or ", "rest"), ("5", "key"), (" best.", "rest"),
+        (f"{so_far}Mark two runs or more with ", "rest"), (label("runs.mark"), "key"), (", in ", "rest"),
+        (label("everywhere.go-runs"), "key"),
+        (" runs or ", "rest"), (label("everywhere.go-best"), "key"), (" best.", "rest"),
     )  # fmt: skip

@@ -70,7 +70,7 @@ MORE = (
     Item("retry", "int", "0", f"0 .. {MOST}", "attempts after any other bad end", low=0, high=MOST),
     Item("retry-wait", "span", "30s", "30s, 5m", "before the first of those; doubles each time",
          when=("retry", _TIMES)),
-    _bool("hold", "queue it held back; h releases it"),
+    _bool("hold", "queue it held back, until somebody releases it"),
     _bool("needed", "not if a run of the same config, data and code ended well"),
     Item("freeze", "choice", "", help="execute the code as it is now; empty: yes if the workspace holds the trainers",
          choices=("", "yes", "no")),

@@ -54,6 +54,11 @@ class Key:
         return f"{where}.{self.called or _slug(self.action or self.text)}"
 
     @property
+    def barred(self) -> bool:
+        """Whether it can't be used, because nothing may be changed here."""
+        return self.changes and bool(_locked)
+
+    @property
     def in_use(self) -> str:
         """The keys as they are here: a person's own, or those of the table."""
         return _own.get(self.name, self.keys)
@@ -88,12 +93,15 @@ _LABELS = {
 
 
 _own: dict[str, str] = {}
+_locked: set[str] = set()
 
 
-def use(own: Mapping[str, str]) -> None:
-    """Take a person's own keys, by name; {} takes those of the table again."""
+def use(own: Mapping[str, str], *, readonly: bool = False) -> None:
+    """Take a person's own keys, by name; {} takes those of the table again. readonly: bar those that change things."""
     _own.clear()
     _own.update(own)
+    _locked.clear()
+    _locked.update(("changes",) if readonly else ())
 
 
 def _slug(text: str) -> str:

@@ -5,6 +5,8 @@ People can have other keys (tui/keymap.py): use() takes theirs, and whatever nam
 
 from __future__ import annotations
 
+import re
+
 from textual.binding import Binding
 
 from tui.key import (
@@ -23,11 +25,16 @@ from tui.key import (
     use,
 )  # fmt: skip
 from tui.keytable import KEYS, TITLES
+from tui.present import Part
 
 __all__ = [
     "BEST", "COMPARE", "DASHBOARD", "EVERYWHERE", "FORM", "KEYS", "LIST", "LOG", "RUN", "RUNS", "SQL", "TITLES",
-    "TYPING", "Key", "bindings", "footer", "help_places", "hint", "label", "use",
+    "TYPING", "ZOOM", "Key", "bindings", "footer", "help_places", "hint", "label", "named", "offer", "struck", "use",
 ]  # fmt: skip
+
+ZOOM = ("charts.cross-before:crosshair", "charts.zoom-in:zoom", "charts.fit:all", "charts.grow:alone")
+"""For hint(): at the edge of one of several charts."""
+_NAME = re.compile(r"\{([a-z]+\.[a-z-]+)\}")
 
 
 def bindings(where: str, made_by: str = "screen") -> list[Binding]:
@@ -49,6 +56,11 @@ def footer(where: str, *, readonly: bool) -> list[tuple[str, Key]]:
     return found
 
 
+def struck(where: str) -> list[tuple[str, Key]]:
+    """What the last line would show, were it allowed to change anything here."""
+    return [pair for pair in footer(where, readonly=False) if pair[1].barred]
+
+
 def help_places() -> list[tuple[str, list[Key]]]:
     """(title, keys) for the help screen; every key is in one of them."""
     return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in TITLES]
@@ -56,12 +68,33 @@ def help_places() -> list[tuple[str, list[Key]]]:
 
 def label(name: str) -> str:
     """The key of an action as it is shown, by name."""
-    return next(key.label for key in KEYS if key.name == name)
+    return _by_name()[name].label
+
+
+def named(text: str) -> str:
+    """A text with the keys whose names it has in braces: `{chosen.hold} releases it`."""
+    return _NAME.sub(lambda found: label(found[1]), text)
+
+
+def offer(name: str, text: str) -> list[Part]:
+    """A key and what it does, as parts of a line; nothing where it can't be used."""
+    key = _by_name()[name]
+    return [] if key.barred else [(key.label, "key"), (text, "rest")]
 
 
 def hint(*names: str, between: str = "   ") -> str:
-    """Keys with their words for the edge of a pane: `enter open   l log`; the word is the footer's or the name's."""
-    by_name = {key.name: key for key in KEYS}
-    return between.join(
-        f"{by_name[name].label} {by_name[name].foot or name.partition('.')[2].replace('-', ' ')}" for name in names
-    )
+    """Keys with their words for the edge of a pane: `enter open   l log`; those that can't be used are left out.
+
+    The word stands after a colon, `charts.zoom-in:zoom`; else it is the footer's, or that of the name.
+    """
+    by_name, found = _by_name(), []
+    for one in names:
+        name, _, word = one.partition(":")
+        key = by_name[name]
+        if not key.barred:
+            found.append(f"{key.label} {word or key.foot or name.partition('.')[2].replace('-', ' ')}")
+    return between.join(found)
+
+
+def _by_name() -> dict[str, Key]:
+    return {key.name: key for key in KEYS}

@@ -149,6 +149,7 @@ COMPARE_KEYS = (
     Key(C, "b", "log_scale", "logarithmic loss, or linear"),
     Key(C, "i", "x_axis", "x axis: step, epoch, time"),
     Key(C, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
+    Key(C, "escape", "back", "take back: one chart alone, the crosshair, the zoom"),
 )
 
 B = (BEST,)
@@ -190,7 +191,7 @@ SQL_KEYS = (
         shown="F10"),
     Key(S, "f3", "copy", "copy the query as an `engine sql` command (OSC 52)", "copy", priority=True, shown="F3"),
     Key(S, "f2", "side", "show or hide tables and recipes", "tables", priority=True, shown="F2"),
-    Key(S, "escape", "back", "stop a query that runs; else from the editor to the rows, then to the dashboard", "back"),
+    Key(S, "escape", "back", "stop a query; else take a zoom back, leave the editor, go to the dashboard", "back"),
     Key(S, "tab", "", "in the editor: complete the name at the cursor, from two letters on by itself",
         made_by="widget"),
     Key(S, "up", "", "in the first line: the query before, and in the last line down: the one after",
@@ -222,7 +223,7 @@ WIDGET_KEYS = (
 )  # fmt: skip
 
 EVERYWHERE_KEYS = (
-    *(Key((EVERYWHERE,), place.digit, place.go, place.text) for place in PLACES),
+    *(Key((EVERYWHERE,), place.digit, place.go, place.text, changes=place.name == "new") for place in PLACES),
     Key((EVERYWHERE,), "E", "app.start_engine", "start the engine when it is away", changes=True),
     Key((EVERYWHERE,), "colon,ctrl+p", "app.command_palette", "every command, by name", "command"),
     Key((EVERYWHERE,), "question_mark,f1", "app.keys", "this help", "help"),

@@ -8,7 +8,7 @@ from engine import when
 from engine.records import Plan
 from tui import present
 from tui.alerts import Alert
-from tui.keys import label
+from tui.keys import label, offer
 from tui.present import Part
 from tui.widgets.strips import cut, fill, width_of
 from tui.world import CONNECTED, World
@@ -33,7 +33,8 @@ def lines(
     links: list[Link] = []
     made = [[*fill(tuple(head), max(0, width - width_of(right))), *right]]
     for y, alert in enumerate(shown, 1):
-        key: list[Part] = [("  ", "text"), (label(alert.key), "key"), (f" {alert.does}", "rest")] if alert.key else []
+        way = offer(alert.key, f" {alert.does}") if alert.key else []
+        key: list[Part] = [("  ", "text"), *way] if way else []
         text = cut((("▲ ", alert.role), (alert.text, alert.role)), width - width_of(key))
         made.append([*text, *key])
         if alert.run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine import when
 from engine.prospect import Prospect
 from tui import present
+from tui.keys import label
 from tui.present import Part
 
 
@@ -22,7 +23,7 @@ def _start(prospect: Prospect, now: float) -> list[Part]:
         on = " ".join(row.labels) or "this machine"
         line: list[Part] = [("starts ", "rest"), ("at once", "good bold"), (f" on {on}", "rest")]
     elif row.state == "held":
-        line = [("is held back", "attention bold"), (" until h releases it", "rest")]
+        line = [("is held back", "attention bold"), (f" until {label('chosen.hold')} releases it", "rest")]
     else:
         start = turn.start if turn is not None else None
         line = [("starts ", "rest")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ MOST = 100_000
 MEASURED = 1000
 """Rows that the width of a column of text is taken from."""
 WIDEST = 48
+PART = 4000
+"""Rows that are sorted in one go."""
 Row = tuple[Any, ...]
 
 
@@ -178,10 +181,15 @@ def ordered(rows: Sequence[tuple[int, Row]], place: int, *, down: bool) -> list[
     there = [row for row in rows if not _nothing(row[1][place])]
     gone = [row for row in rows if _nothing(row[1][place])]
     try:
-        there.sort(key=lambda row: row[1][place], reverse=down)
+        return _in_parts(there, lambda row: row[1][place], down=down) + gone
     except TypeError:  # structs and maps have no order of their own
-        there.sort(key=lambda row: shown(row[1][place]), reverse=down)
-    return there + gone
+        return _in_parts(there, lambda row: shown(row[1][place]), down=down) + gone
+
+
+def _in_parts(rows: list[tuple[int, Row]], key: Callable[[tuple[int, Row]], Any], *, down: bool) -> list[Any]:
+    """Sort by parts that are then merged: a sort of 100,000 rows in one go would hold up all other threads."""
+    parts = [sorted(rows[at : at + PART], key=key, reverse=down) for at in range(0, len(rows), PART)]
+    return list(heapq.merge(*parts, key=key, reverse=down))
 
 
 def _nothing(value: Any) -> bool:

@@ -6,7 +6,7 @@ import time
 
 from engine import when
 from tui import present
-from tui.keys import Key, footer
+from tui.keys import Key, footer, offer, struck
 from tui.places import PLACES
 from tui.present import Part
 from tui.widgets.strips import fill, width_of
@@ -26,11 +26,12 @@ def top_line(world: World, here: str, width: int, *, readonly: bool, run: str = 
         left.append((" read only ", "badge attention"))
     for place in PLACES:
         active = place.name == here
+        barred = readonly and place.name == "new"
         text = f"{place.name} {run}" if active and place.name == "run" and run else place.name
         start = width_of(left) + 2
-        digit = (place.digit, "key" if active else "rest")
+        digit = (place.digit, "key" if active else "struck" if barred else "rest")
         if active or width >= ROOMY:
-            left += [("  ", "text"), digit, (f" {text}", "strong" if active else "rest")]
+            left += [("  ", "text"), digit, (f" {text}", "strong" if active else "faint" if barred else "rest")]
         else:
             left += [("  ", "text"), digit]
         links.append((0, start, width_of(left), place.go))
@@ -85,12 +86,12 @@ def away_line(world: World, now: float) -> list[Part]:
     if world.link.state != AWAY:
         return []
     wait = max(0, round(world.link.retry_at - now))
-    first: list[Part] = [("▲ ", "attention"), ("E", "key"), (" starts the engine   ", "rest")]
+    first: list[Part] = [("▲ ", "attention"), *offer("everywhere.start-engine", " starts the engine   ")]
     return [*first, (f"trying again in {wait}s   ", "rest"), (world.link.why, "attention")]
 
 
 def foot_line(where: str, width: int, *, readonly: bool) -> tuple[list[Part], list[Link]]:
-    """As many keys as fit; help, command and leave always."""
+    """As many keys as fit; help, command and leave always. Those that can't be used stand struck out, last."""
     keys = footer(where, readonly=readonly)
     last = [pair for pair in keys if pair[1].action in ("app.command_palette", "app.keys", "app.leave")]
     first = [pair for pair in keys if pair not in last]
@@ -104,6 +105,9 @@ def foot_line(where: str, width: int, *, readonly: bool) -> tuple[list[Part], li
         start = width_of(parts) + 1
         parts += [(f" {label}", "key"), (f" {key.foot}  ", "rest")]
         links.append((0, start, start + size - 2, key.action))
+    for label, key in struck(where) if readonly else []:
+        if width_of(parts) + _key_width(label, key) <= width:
+            parts += [(" ", "text"), (f"{label} {key.foot}", "struck"), ("  ", "text")]
     return parts, links
 
 

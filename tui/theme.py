@@ -107,6 +107,7 @@ ROLES: dict[str, tuple[str, str, bool]] = {
     "strong": ("strong", "", True),
     "rest": ("rest", "", False),
     "faint": ("faint", "", False),
+    "struck": ("faint", "", False),
     "line": ("line", "", False),
     "ours": ("primary", "", False),
     "second": ("secondary", "", False),
@@ -201,10 +202,11 @@ class Palette:
                 color=self._color(variables, fore),
                 bgcolor=self._color(variables, back) if back else None,
                 bold=bold or None,
+                strike=role == "struck" or None,
             )
             for role, (fore, back, bold) in ROLES.items()
         }
-        self.plain = frozenset(role for role, (_, back, _bold) in ROLES.items() if not back)
+        self.plain = frozenset(role for role, (_, back, _bold) in ROLES.items() if not back and role != "struck")
         """Roles that leave the background alone: a blank looks the same in all of them."""
         self.cursor = Style(bgcolor=self._colors["cursor"])
         self.cursor_faint = Style(bgcolor=self._colors["cursor-faint"])

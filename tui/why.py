@@ -11,6 +11,7 @@ from engine.paired import SIGNIFICANT
 from engine.select import Board, BoardRow
 from tui import present
 from tui.best import value
+from tui.keys import offer
 from tui.present import Cell, Part
 
 if TYPE_CHECKING:
@@ -71,11 +72,13 @@ def why(found: Ranking, row: BoardRow, near: Near | None, width: int) -> list[li
             out.append([(f"{name if i == 0 else '':<13}", "rest"), (piece, role)])
     out += _differs(near, row.id, width) if near is not None and near.run == row.id else []
     in_use = "" in found.names.get(row.id, ())
-    promote = ("u", " goes back to the model before") if in_use else ("P", " promotes it and reveals test and unseen")
-    out += [[], [(promote[0], "key"), (promote[1], "rest")]]
-    if row.seeds == 1:
-        out.append([("R", "key"), (" queues more seeds of it", "rest")])
-    return out
+    promote = (
+        offer("best.undo", " goes back to the model before")
+        if in_use
+        else offer("best.promote", " promotes it and reveals test and unseen")
+    )
+    more = offer("best.replicate", " queues more seeds of it") if row.seeds == 1 else []
+    return [*out, *([[], promote] if promote else []), *([more] if more else [])]
 
 
 def _validated(row: BoardRow) -> str:

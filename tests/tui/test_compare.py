@@ -27,7 +27,7 @@ from tui.present import plain
 from tui.screens.choose import ChooseScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.diff import DiffScreen, lines
-from tui.widgets.chart import Chart
+from tui.widgets.chart import Chart, View
 
 
 def git(folder, *command: str) -> str:
@@ -82,6 +82,13 @@ def test_compare_two_runs_look_at_the_code_sort_remove(two, tmp_path, monkeypatc
         await journey.until(lambda: {c.name for c in chart.picture.curves} == {"toto-0001", "toto-0002"}, "for curves")
         roles = {curve.name: curve.role for curve in chart.picture.curves}
         assert len(set(roles.values())) == 2
+        other = screen.query_one("#error", Chart)
+        await journey.press("left", "left", "plus")
+        assert chart.view == other.view
+        assert chart.view.at is not None
+        assert chart.view.window is not None
+        await journey.press("escape", "escape")
+        assert chart.view == other.view == View()
 
         assert [side.run for side in screen.table.rows] == ["toto-0001", "toto-0002"]
         await journey.press("less_than_sign")  # the last metric

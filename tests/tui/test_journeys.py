@@ -16,6 +16,7 @@ from tui.screens.run import RunScreen
 from tui.theme import LIGHT
 from tui.widgets.chart import Chart
 from tui.widgets.fieldtable import FieldTable
+from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
 
 
@@ -191,7 +192,8 @@ def test_readonly_changes_nothing(workspace, scene):
     async def way(journey):
         await journey.known()
         await journey.sees("read only")
-        assert "new run" not in journey.line("foot")
+        foot = journey.app.screen.query_one("#foot", Lines)
+        assert {role for line in foot.lines for text, role in line if "new run" in text} == {"struck"}
         for key in ("x", "X", "R", "h", "n"):
             await journey.press(key)
         await journey.sees("nothing can be changed here")

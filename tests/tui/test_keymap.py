@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.tui import recorded
 from tests.tui.pilot import travel
 from tests.tui.recorded import RecordedEngine
-from tui import keymap, keys
+from tui import bulk, keymap, keys
 from tui.screens.run import RunScreen
 
 
@@ -92,7 +92,7 @@ def test_the_program_says_what_is_wrong_before_it_draws(workspace):
 
 def test_own_keys_work_and_are_shown(workspace):
     now = 1000.0
-    write('chosen.log = "f6"\nlist.down = "f10"')
+    write('chosen.log = "f6"\nlist.down = "f10"\nchosen.retry = "f4"\nchosen.hold = "f9"')
 
     async def way(journey):
         await journey.known()
@@ -102,8 +102,11 @@ def test_own_keys_work_and_are_shown(workspace):
         await journey.press("j", "l")
         assert journey.app.screen is journey.dashboard
         assert journey.dashboard.target().id == "toto-0211"
-        await journey.press("f6")
+        await journey.press("x")
+        await journey.sees("f4 goes on from there")
+        await journey.press("n", "f6")
         await journey.until(lambda: isinstance(journey.app.screen, RunScreen), "for the log")
+        assert bulk.plan("hold", []).detail == "They keep their places; f9 releases them."
 
     with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now)):
         travel(workspace, way, keys=keymap.load())

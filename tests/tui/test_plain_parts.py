@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.records import Changed, EngineStatus, RunRow, Snapshot
 from tests.tui import recorded
-from tui import devices, logs, places, status
+from tui import devices, keys, logs, places, status
 from tui.columns import FINISHED, QUEUE, RUNNING, fit
 from tui.keys import DASHBOARD, FORM, KEYS, RUN, TITLES, bindings, footer, help_places
 from tui.layout import plan
@@ -18,6 +18,7 @@ from tui.present import plain
 from tui.screens.best import BestScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.dashboard import DashboardScreen
+from tui.screens.help import _lines as help_lines
 from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
@@ -149,6 +150,26 @@ def test_every_key_is_in_the_help():
 def test_readonly_shows_no_key_that_changes_something():
     assert all(not key.changes for _, key in footer(DASHBOARD, readonly=True))
     assert any(key.changes for _, key in footer(DASHBOARD, readonly=False))
+
+
+@pytest.fixture
+def locked():
+    keys.use({}, readonly=True)
+    yield
+    keys.use({})
+
+
+def test_readonly_strikes_out_what_it_bars(locked):
+    parts = status.foot_line(DASHBOARD, 200, readonly=True)[0]
+    struck = [text for text, role in parts if role == "struck"]
+    assert "x stop" in struck
+    assert len(plain(parts)) <= 200
+    assert not any(text in struck for text, role in parts if role == "key")
+    assert keys.hint("dashboard.open", "chosen.log", "chosen.stop") == "enter open   l log"
+    assert keys.offer("chosen.new-run", " queues a run.") == []
+    barred = [line for line in help_lines() if ("struck" in {role for _, role in line})]
+    assert len(barred) == sum(key.changes and key.helped for key in KEYS)
+    assert status.away_line(World(link=Link(AWAY, "gone")), 0.0)[1][0].startswith("trying again")
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])

@@ -12,6 +12,8 @@ from tests.engine.store_folders import Run, finished
 from tests.tui.pilot import SIZES, travel
 from tests.tui.recorded import RecordedEngine, no_gpu
 from tui.screens.sql import SqlScreen
+from tui.widgets.chart import Chart, View
+from tui.widgets.table import Table
 
 
 @pytest.fixture
@@ -119,7 +121,21 @@ def test_wrong_long_and_many(workspace, asked, tmp_path):
         await journey.sees("20,001 rows written to")
         await journey.press("f7")
         await journey.sees("half")
-        assert screen.query_one("#plot").display
+        plot = screen.query_one("#plot", Chart)
+        await journey.until(lambda: plot.picture.curves, "for the picture")
+        await journey.press("left", "plus")
+        assert plot.view.window is not None
+        await journey.press("escape", "escape")
+        assert plot.view == View()
+        await journey.press("f7")
+        await journey.until(lambda: screen.result.has_focus)
+        column = screen.result.columns[1]
+        for way, first in (("↑", 0.0), ("↓", 9999.5)):
+            screen.result.post_message(Table.HeaderClicked(screen.result, column))
+            await journey.until(
+                lambda way=way: f"half {way}" in str(screen.result.border_title), "for the rows in order"
+            )
+            assert screen.result.rows[0][1][1] == first
 
     travel(workspace, way)
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 20_002

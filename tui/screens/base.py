@@ -13,6 +13,7 @@ from textual.strip import Strip
 from engine.records import ENDED, LIVE, WAITING, Order, OrderKind, Request, Retry, RunRow
 from tui import status
 from tui.charts import EVERYTHING
+from tui.keys import named
 from tui.pictures import error, loss
 from tui.reader import Reading, Wish
 from tui.screens.confirm import ConfirmScreen
@@ -153,9 +154,11 @@ class BaseScreen(Looking):
         if row is None:
             return
         if row.state in WAITING:
-            question = ConfirmScreen(f"Take {row.id} out of the queue?", "R queues it again.", "yes, take it out")
+            question = ConfirmScreen(
+                f"Take {row.id} out of the queue?", named("{chosen.retry} queues it again."), "yes, take it out"
+            )
         else:
-            detail = "It gets SIGTERM and saves a checkpoint; R goes on from there."
+            detail = named("It gets SIGTERM and saves a checkpoint; {chosen.retry} goes on from there.")
             question = ConfirmScreen(f"Stop {row.id}?", detail, "yes, stop it")
         self._confirm(question, Order(run=row.id, order="stop", why="asked in the TUI"), f"{row.id} is asked to stop")
 
@@ -190,7 +193,7 @@ class BaseScreen(Looking):
         if row is not None and row.state == "held":
             self._order(row, "release", f"{row.id} is released")
         elif row is not None:
-            self._order(row, "hold", f"{row.id} is held back; h releases it")
+            self._order(row, "hold", named(f"{row.id} is held back; {{chosen.hold}} releases it"))
 
     def action_copy(self) -> None:
         row = self.target()

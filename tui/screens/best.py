@@ -13,7 +13,7 @@ from engine.records import RunRow
 from tui import behind, best, heat, why
 from tui.answers import BESIDE, Near, Ranking, Wish, look_near, rank, rival_of, row_of
 from tui.forecast import picture
-from tui.keys import BEST, bindings
+from tui.keys import BEST, bindings, hint, label, offer
 from tui.present import Cell, cell
 from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.promoting import Promoting
@@ -80,7 +80,7 @@ class BestScreen(Promoting):
     def on_mount(self) -> None:
         self._wish = Wish(str(self.paddock.settings.get("best.metric", self._wish.metric)))
         for name, title, keys in (
-            ("board", "Best", "space mark   enter open   P promote"),
+            ("board", "Best", hint("best.mark", "best.open", "best.promote")),
             ("symbols", "Skill by symbol, %", ""),
             ("forecast", "", ""),
             ("why-pane", "Why", ""),
@@ -172,15 +172,14 @@ class BestScreen(Promoting):
 
     def _empty(self, found: Ranking) -> Cell:
         if found.trouble:
-            return ((found.trouble, "attention"), ("   m", "key"), (" another metric", "rest"))
+            return ((found.trouble, "attention"), ("   ", "text"), *offer("best.metric", " another metric"))
         if self.paddock.far:
             return cell(
                 "The leaderboard of a workspace elsewhere is not read over ssh: `engine --host … best`.", "rest"
             )
         return (
             ("No run has a result yet. ", "rest"),
-            ("n", "key"),
-            (" queues one; its validation brings it here.", "rest"),
+            *offer("everywhere.new-run", " queues one; its validation brings it here."),
         )
 
     def _arrange(self, found: Ranking, width: int) -> None:
@@ -214,7 +213,7 @@ class BestScreen(Promoting):
         rows = heat.symbols(found.symbols, found.beside, self._by)
         self.symbols.show_columns(heat.columns(found.beside, width))
         self.symbols.show(rows, empty=cell("No results by symbol yet.", "rest"))
-        self.symbols.border_subtitle = f" o {self._by} "
+        self.symbols.border_subtitle = f" {label('best.order')} {self._by} "
 
     def _show_why(self, found: Ranking) -> None:
         pane, shown = self.query_one("#why-pane"), self.query_one("#why", Lines)

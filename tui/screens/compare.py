@@ -13,7 +13,7 @@ from textual.events import ScreenResume
 from engine.records import LIVE, RunRow
 from tui import behind, compare, heat, overlay
 from tui.answers import Compared, put_beside
-from tui.keys import COMPARE, bindings, hint
+from tui.keys import COMPARE, ZOOM, bindings, hint, label, named
 from tui.overlay import Curves, Overlay
 from tui.present import cell
 from tui.screens.choose import Choice, ChooseScreen
@@ -90,9 +90,13 @@ class CompareScreen(WorkScreen):
     def on_mount(self) -> None:
         for name, title, keys in (
             ("runs", "Compare", hint("compare.sort-next", "compare.first", "compare.remove")),
-            ("loss", "", "e smooth   b log   i x axis"),
-            ("error", "", ""),
-            ("fields", "What differs", "u equal ones too   d line by line"),
+            ("loss", "", hint("compare.smooth", "compare.log-scale", "compare.x-axis")),
+            (
+                "error",
+                "",
+                hint(*ZOOM),
+            ),
+            ("fields", "What differs", hint("compare.equal", "compare.diff")),
             ("symbols", "Skill by symbol, %", ""),
         ):
             pane = self.query_one(f"#{name}")
@@ -211,7 +215,9 @@ class CompareScreen(WorkScreen):
         pane.show_columns(compare.setting_columns(self.runs, self._roles, rows))
         waiting = not self.found.trouble and (self.found.found is None or not set(self.runs) <= set(self.found.runs))
         nothing = (
-            "Reading…" if waiting else "Nothing differs in config, code, environment and data; u shows what they share."
+            "Reading…"
+            if waiting
+            else named("Nothing differs in config, code, environment and data; {compare.equal} shows what they share.")
         )
         pane.show(rows, empty=cell(nothing, "rest"))
         pane.border_title = " What differs, and what does not " if self._equal else " What differs "
@@ -232,7 +238,7 @@ class CompareScreen(WorkScreen):
         rows = heat.symbols(found.symbols if found is not None else {}, self.runs, self._by)
         pane.show_columns(heat.columns(self.runs, width - 5))
         pane.show(rows, empty=cell("No results by symbol yet.", "rest"))
-        pane.border_subtitle = f" o {self._by} "
+        pane.border_subtitle = f" {label('compare.order')} {self._by} "
 
     def _show_pane(self) -> None:
         for name in PANES:
@@ -248,6 +254,9 @@ class CompareScreen(WorkScreen):
         self._pane = PANES[(PANES.index(self._pane) + 1) % len(PANES)]
         self._show_pane()
         self.call_after_refresh(self.show, self.paddock.world)
+
+    def action_back(self) -> None:
+        self.let_go()
 
     def action_equal(self) -> None:
         self._equal = not self._equal

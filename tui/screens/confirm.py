@@ -39,10 +39,12 @@ class ConfirmScreen(ModalScreen[bool]):
         answers: list[Part] = [(" y ", "key"), (self._yes, "text"), ("     n ", "key"), ("no, leave it", "rest")]
         start = 3 + len(self._yes)
         shown = self.query_one("#question", Lines)
+        box = self.query_one("#box")
+        box.styles.width = max(
+            66, 6 + len(self._question), 6 + len(self._detail), *(4 + width_of(x) for x in self._more)
+        )
         if self._more:
-            box = self.query_one("#box")
             box.styles.height = 8 + len(self._more)
-            box.styles.width = max(66, 4 + max(map(width_of, self._more)))
             shown.styles.height = 6 + len(self._more)
         last = 5 + len(self._more) if self._more else 4
         shown.show(

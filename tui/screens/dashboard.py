@@ -18,7 +18,7 @@ from tui import devices, outlook
 from tui.alerts import alerts
 from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
-from tui.keys import DASHBOARD, bindings, hint
+from tui.keys import DASHBOARD, bindings, hint, offer
 from tui.layout import Plan, plan
 from tui.present import Cell, cell
 from tui.reader import Reading
@@ -34,12 +34,6 @@ from tui.widgets.table import RunTable
 from tui.world import AWAY, World
 
 TABLES = ("running", "queue", "finished")
-NOTHING: dict[str, Cell] = {
-    "running": (("Nothing runs yet. Press ", "rest"), ("n", "key"), (" to queue a run, or: ", "rest"),
-                ("engine run toto", "ours")),
-    "queue": (("Nothing waits. ", "rest"), ("n", "key"), (" queues a run.", "rest")),
-    "finished": cell("Nothing has ended yet; what ends comes here, newest first.", "rest"),
-}  # fmt: skip
 
 
 class DashboardScreen(Queueing, PastDevices):
@@ -133,13 +127,16 @@ class DashboardScreen(Queueing, PastDevices):
         if not world.known:
             away = world.link.state == AWAY
             said = "No engine answers. " if away else "Asking the engine for its runs…"
-            more: Cell = (("E", "key"), (" starts one.", "rest")) if away else ()
+            more: Cell = tuple(offer("everywhere.start-engine", " starts one.")) if away else ()
             return ((said, "rest"), *more) if name == "running" else ()
-        if name == "running" and world.rows:
-            return (("Nothing runs. ", "rest"), ("n", "key"), (" queues a run.", "rest"))
+        if name == "running":
+            more = () if world.rows else ((" or: ", "rest"), ("engine run toto", "ours"))
+            return (("Nothing runs. ", "rest"), *offer("chosen.new-run", " queues a run."), *more)
+        if name == "queue":
+            return (("Nothing waits. ", "rest"), *offer("chosen.new-run", " queues a run."))
         if name == "finished" and self._filter:
             return cell(f"No finished run has “{self._filter}” in it; esc in the filter clears it.", "rest")
-        return NOTHING[name]
+        return cell("Nothing has ended yet; what ends comes here, newest first.", "rest")
 
     def _filtered(self, world: World) -> tuple[RunRow, ...]:
         words = self._filter.lower().split()

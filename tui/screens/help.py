@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from tui.keys import help_places
+from tui.keys import Key, help_places
 from tui.present import MARKS, Part
 from tui.screens.reading import ReadingScreen
 
@@ -29,11 +29,20 @@ class HelpScreen(ReadingScreen):
         super().__init__("keys", _lines())
 
 
+def _line(key: Key) -> list[Part]:
+    """A key that can't be used is struck out."""
+    if key.barred:
+        return [("  ", "text"), (key.label, "struck"), (" " * (10 - len(key.label)), "text"), (key.text, "struck")]
+    return [(f"  {key.label:<10}", "key"), (key.text, "text")]
+
+
 def _lines() -> list[list[Part]]:
     lines: list[list[Part]] = []
+    if any(key.barred for _, keys in help_places() for key in keys):
+        lines += [[("Nothing can be changed here: what is struck out does nothing.", "attention")], []]
     for title, keys in help_places():
         lines.append([(title, "title")])
-        lines += [[(f"  {key.label:<10}", "key"), (key.text, "text")] for key in keys]
+        lines += [_line(key) for key in keys]
         lines.append([])
     lines.append([("Marks", "title")])
     marks = [((f"{sign} ", role), (state, "rest")) for state, (sign, role) in MARKS.items()]

@@ -17,7 +17,7 @@ from engine.records import ENDED, RunRow
 from tui import formwork, prospects
 from tui.folding import folded
 from tui.form import Form
-from tui.keys import FORM, bindings
+from tui.keys import FORM, bindings, named, offer
 from tui.present import Part
 from tui.screens.base import BaseScreen
 from tui.screens.tell import TellScreen
@@ -114,7 +114,10 @@ class NewRunScreen(BaseScreen):
         form = self.form
         assert form is not None
         self._prospect, self._foretold = None, []
-        subtitle = "F2 everything" if self.fields.changed_only else "type to change   ← → next value   ctrl+r default"
+        everything = named("{form.changed} everything")
+        subtitle = (
+            everything if self.fields.changed_only else named("type to change   ← → next value   {form.reset} default")
+        )
         self.fields.border_subtitle = f" {subtitle} "
         problems = form.problems()
         if problems:
@@ -147,7 +150,7 @@ class NewRunScreen(BaseScreen):
             return
         amount = sum(form.changed(item) for item in form.items())
         said = f"{amount} field{'s' if amount > 1 else ''} set by hand" if amount else "the preset as it is"
-        self._say([("✓ ", "good"), (said, "rest"), ("   ctrl+s", "key"), (" queues it", "rest")])
+        self._say([("✓ ", "good"), (said, "rest"), ("   ", "text"), *offer("form.submit", " queues it")])
         self._foresee(form)
 
     @work(thread=True, group="foresee", exclusive=True)
@@ -226,7 +229,9 @@ class NewRunScreen(BaseScreen):
     def action_changed(self) -> None:
         if self.form is not None:
             self.fields.show(self.form, changed=not self.fields.changed_only)
-            subtitle = "F2 everything" if self.fields.changed_only else "F2 only what was changed"
+            subtitle = named(
+                "{form.changed} everything" if self.fields.changed_only else "{form.changed} only what was changed"
+            )
             self.fields.border_subtitle = f" {subtitle} "
 
     def action_copy(self) -> None:

@@ -12,6 +12,7 @@ from engine.records import Queued, RunDetail, ShowRun
 from engine.select import BoardRow
 from tui import why
 from tui.answers import Ranking, row_of
+from tui.keys import label
 from tui.present import Part
 from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.confirm import ConfirmScreen
@@ -97,7 +98,9 @@ class Promoting(WorkScreen):
                 return promote(client, workspace, run, alias=alias)
 
         def then(found: Export) -> None:
-            self.notify(f"{found.run} is the model of {found.path.name}; u takes it back.", timeout=6)
+            self.notify(
+                f"{found.run} is the model of {found.path.name}; {label('best.undo')} takes it back.", timeout=6
+            )
             self.ask_again()
 
         self.work("change", change, then)

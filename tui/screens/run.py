@@ -17,7 +17,7 @@ from engine.records import ENDED, RunDetail, RunRow, ShowRun
 from tui import details, pictures
 from tui.charts import EVERYTHING, Picture
 from tui.columns import Column
-from tui.keys import RUN, bindings
+from tui.keys import RUN, ZOOM, bindings, hint
 from tui.partcolumns import CHECKPOINTS, SYMBOLS
 from tui.present import Part, cell
 from tui.reader import Reading
@@ -114,11 +114,12 @@ class RunScreen(Travelling):
         panes = ("loss", "error", "speed", "rates", "log", "config", "code", *DEVICE_CHARTS, "checkpoints", "symbols")
         for name in (*panes, "forecast", "events"):
             self.query_one(f"#{name}").add_class("pane")
+        zoom = hint(*ZOOM)
         for name, said in (
-            ("loss", "e smooth   b log   i x axis"),
-            ("error", "← → crosshair   + − 0 zoom   z alone"),
+            ("loss", hint("chosen.smooth", "chosen.log-scale", "chosen.x-axis")),
+            ("error", zoom),
             ("log", "following"),
-            ("utilisation", "← → crosshair   + − 0 zoom   z alone"),
+            ("utilisation", zoom),
             ("symbols", "worst first"),
         ):
             self.query_one(f"#{name}").border_subtitle = f" {said} "

@@ -17,7 +17,7 @@ from engine.errors import BadFilter, EngineError
 from engine.ids import base
 from engine.query_fields import Known
 from tui import details
-from tui.keys import RUNS, bindings
+from tui.keys import RUNS, bindings, label, offer
 from tui.present import Cell, cell
 from tui.runcolumns import CATALOG, USUAL
 from tui.runs import Looks, Values
@@ -107,12 +107,12 @@ class RunsScreen(SeveralScreen):
     def _empty(self, world: World) -> Cell:
         if not world.known:
             if world.link.state == AWAY:
-                return (("No engine answers. ", "rest"), ("E", "key"), (" starts one.", "rest"))
+                return (("No engine answers. ", "rest"), *offer("everywhere.start-engine", " starts one."))
             return cell("Asking the engine for its runs…", "rest")
         if not world.rows:
-            return (("No runs yet. Press ", "rest"), ("n", "key"), (" to queue one, or: ", "rest"),
-                    ("engine run toto", "ours"))  # fmt: skip
-        return (("No run is like that. ", "rest"), ("/", "key"), (" then ", "rest"), ("esc", "key"),
+            way = offer("runs.new-run", " queues one, or: ")
+            return (("No runs yet. ", "rest"), *way, ("engine run toto", "ours"))
+        return (("No run is like that. ", "rest"), (label("runs.filter"), "key"), (" then ", "rest"), ("esc", "key"),
                 (f" lists all {len(world.rows):,}.", "rest"))  # fmt: skip
 
     def tell(self) -> None:

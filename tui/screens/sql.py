@@ -19,22 +19,22 @@ from engine.errors import BadQuery, EngineError
 from engine.records import RunRow
 from tui import shares, sqlwork
 from tui import sql as sqls
-from tui.charts import Picture
+from tui.charts import EVERYTHING
 from tui.columns import Column
 from tui.completion import Catalogue
 from tui.folding import folded
-from tui.keys import SQL, bindings
-from tui.present import Cell, Part, cell
+from tui.keys import SQL, bindings, label, offer
+from tui.present import Part
 from tui.screens.ask import AskScreen
 from tui.screens.base import BaseScreen
 from tui.screens.queries import QueriesScreen
 from tui.sql import Row
 from tui.sqltext import line_and_column
 from tui.widgets.catalogue import CataloguePane
-from tui.widgets.chart import Chart
 from tui.widgets.editor import SqlEditor
 from tui.widgets.lines import Lines
 from tui.widgets.querypane import QueryPane
+from tui.widgets.resultpane import ResultPane
 from tui.widgets.table import Table
 from tui.world import CONNECTED, World
 
@@ -42,10 +42,6 @@ if TYPE_CHECKING:
     from engine.store_sql import Answer, Question
 
 FIRST = "SELECT *\nFROM run_summary\nORDER BY submitted DESC"
-NOTHING: Cell = (
-    ("F5", "key"), (" runs the query", "rest"), ("   F8", "key"), (" earlier ones", "rest"), ("   tab", "key"),
-    (" completes a name", "rest"),
-)  # fmt: skip
 SIDE_FROM = 100
 """Columns of the terminal from which the catalogue is shown without being asked for."""
 
@@ -58,7 +54,7 @@ class SqlScreen(BaseScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(SQL)]
     AUTO_FOCUS = "#editor"
     ROWS = (
-        shares.Row("panes", ("query", "result|plot"), down=True),
+        shares.Row("panes", ("query", "answer"), down=True),
         shares.Row("side", ("side", "work")),
     )
     CSS = """
@@ -67,7 +63,6 @@ class SqlScreen(BaseScreen):
     SqlScreen #query { height: 11; padding: 0; }
     SqlScreen #query:focus-within { border: round $primary; }
     SqlScreen #verdict { height: 1; padding: 0 1; }
-    SqlScreen #result, SqlScreen #plot { height: 1fr; overflow-x: auto; }
     SqlScreen.-tight #query { height: 8; }
     SqlScreen.-tight #about { height: 4; }
     """
@@ -79,12 +74,7 @@ class SqlScreen(BaseScreen):
         super().__init__()
         self._question: Question | None = None
         self._asked_at = 0.0
-        self._answer: Answer | None = None
         self._answered_query = ""
-        self._serial = 0
-        """Grows with each answer."""
-        self._drawn = 0
-        self._order_by: tuple[int, bool] | None = None
         self._wants_side: bool | None = None
         """What a person chose; None follows the width."""
         self._loading = False
@@ -96,8 +86,7 @@ class SqlScreen(BaseScreen):
             with Vertical(id="work"):
                 yield QueryPane(id="query")
                 yield Lines(id="verdict")
-                yield Table[tuple[int, Row]]((), NOTHING, key=lambda row: str(row[0]), id="result", wide=True)
-                yield Chart("", id="plot")
+                yield ResultPane(id="answer")
         yield Lines(id="foot")
 
     @property
@@ -113,33 +102,27 @@ class SqlScreen(BaseScreen):
         return self.query_one("#side", CataloguePane)
 
     @property
-    def result(self) -> Table[tuple[int, Row]]:
-        return self.query_one("#result", Table)
+    def given(self) -> ResultPane:
+        return self.query_one("#answer", ResultPane)
 
     @property
-    def plot(self) -> Chart:
-        return self.query_one("#plot", Chart)
+    def result(self) -> Table[tuple[int, Row]]:
+        return self.given.table
 
     @property
     def answer(self) -> Answer | None:
         """What the last query that went well gave."""
-        return self._answer
+        return self.given.answer
 
     @property
     def running(self) -> bool:
         return self._question is not None
 
     def on_mount(self) -> None:
-        for name, title, keys in (
-            ("query", "Query", "read only"),
-            ("result", "Result", ""),
-            ("plot", "", "F7 rows"),
-        ):
-            pane = self.query_one(f"#{name}")
-            pane.add_class("pane")
-            pane.border_title = f" {title} " if title else ""
-            pane.border_subtitle = f" {keys} " if keys else ""
-        self.query_one("#plot").display = False
+        pane = self.query_one("#query")
+        pane.add_class("pane")
+        pane.border_title, pane.border_subtitle = " Query ", " read only "
+        self.given.plot.border_subtitle = f" {label('sql.plot')} rows "
         self.editor.text = FIRST
         self.begin()
         self._load()
@@ -247,20 +230,19 @@ class SqlScreen(BaseScreen):
         if not self.ready or question is not self._question:
             return
         self._answered_query = question.query
-        self._question, self._answer, self._order_by = None, answer, None
-        self._serial += 1
-        self.result.show_columns(columns)
-        empty = "The query gave no rows." if answer.names else "Done; it answers nothing."
-        self.result.show(list(enumerate(answer.rows)), empty=cell(empty, "rest"))
-        self.result.action_edge(-1)
-        self.result.border_title = f" Result · {sqls.title(answer)} "
+        self._question = None
+        self.given.show(answer, columns)
         said: list[Part] = [("✓ ", "good"), (sqls.title(answer), "rest")]
         if answer.more:
-            said = [("▲ ", "attention"), (sqls.title(answer), "attention"), ("   F10", "key"), (" writes all", "rest")]
+            said = [
+                ("▲ ", "attention"),
+                (sqls.title(answer), "attention"),
+                ("   ", "text"),
+                *offer("sql.export", " writes all"),
+            ]
         if behind:
             said += [(f"   the database may be behind: {behind}", "attention")]
         self._say(said)
-        self._draw()
 
     def _failed(self, question: Question, error: EngineError) -> None:
         if not self.ready or question is not self._question:
@@ -286,42 +268,16 @@ class SqlScreen(BaseScreen):
     # -- keys ------------------------------------------------------------------------------------------------------
 
     def action_plot(self) -> None:
-        self.plot.display = not self.plot.display
-        self.result.display = not self.plot.display
-        self.call_after_refresh(self.lay)
-        self._draw()
+        self.given.turn()
 
-    def _draw(self) -> None:
-        if self.plot.display and self._answer is not None and self._drawn != self._serial:
-            self._drawn = self._serial
-            self._picture(self._answer, self._serial)
-
-    @work(thread=True, group="picture", exclusive=True)
-    def _picture(self, answer: Answer, serial: int) -> None:
-        from tui.sqlplot import picture
-
-        self.paddock.back(partial(self._pictured, picture(answer, serial), serial))
-
-    def _pictured(self, made: Picture, serial: int) -> None:
-        if self.ready and serial == self._serial:
-            self.plot.show(made)
-            self.plot.border_title = self.result.border_title
+    @on(ResultPane.Drawn)
+    def _drawn(self) -> None:
+        self.look(EVERYTHING)  # a zoom was one of the picture before
 
     def action_side(self) -> None:
         self._wants_side = self.side.display = not self.side.display
         self.call_after_refresh(self.lay)
         (self.side.table if self._wants_side else self.editor).focus()
-
-    @on(Table.HeaderClicked, "#result")
-    def _sort(self, event: Table.HeaderClicked) -> None:
-        if self._answer is None:
-            return
-        place = self.result.columns.index(event.column)
-        down = self._order_by == (place, False)
-        self._order_by = place, down
-        self.result.show(sqls.ordered(list(enumerate(self._answer.rows)), place, down=down))
-        way = "↓" if down else "↑"
-        self.result.border_title = f" Result · {sqls.title(self._answer)} · {event.column.title} {way} "
 
     def action_history(self) -> None:
         def chosen(query: str | None) -> None:
@@ -367,9 +323,9 @@ class SqlScreen(BaseScreen):
             self._load()
 
     def action_export(self) -> None:
-        answer, query = self._answer, self._answered_query
+        answer, query = self.answer, self._answered_query
         if answer is None or not answer.names:
-            self._say([("Nothing to write yet: ", "attention"), ("F5", "key"), (" runs the query first.", "attention")])
+            self._say([("Nothing to write yet: ", "attention"), *offer("sql.run", " runs the query first.")])
             return
 
         def named(text: str | None) -> None:
@@ -387,9 +343,9 @@ class SqlScreen(BaseScreen):
             self.pane.close()
         elif self._question is not None:
             self._question.stop()
-        elif self.plot.display and self.let_go():
+        elif self.given.plot.display and self.let_go():
             pass
         elif self.editor.has_focus:
-            (self.result if self.result.display and self.result.rows else self.side.table).focus()
+            (self.given.shown if self.result.rows else self.side.table).focus()
         else:
             self.paddock.action_go("dashboard")

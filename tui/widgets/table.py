@@ -126,8 +126,17 @@ class Table(Across[Row], can_focus=True):
         """The line the cursor is on, from 0."""
         return self._place
 
-    def show(self, rows: Sequence[Row], now: float | None = None, empty: Cell | None = None) -> None:
-        """Take new rows; the cursor stays on its row, or near where that was when it has left the list."""
+    def show(
+        self,
+        rows: Sequence[Row],
+        now: float | None = None,
+        empty: Cell | None = None,
+        keys: list[str] | None = None,
+    ) -> None:
+        """Take new rows; the cursor stays on its row, or near where that was when it has left the list.
+
+        keys: of the rows, where a worker has found them already.
+        """
         if empty is not None and empty != self._empty:
             self._empty = empty
             self.refresh()
@@ -135,7 +144,7 @@ class Table(Across[Row], can_focus=True):
             self._now = time.time() if now is None else now
             return
         before, self._rows, self._now = self._rows, tuple(rows), time.time() if now is None else now
-        keys_before, self._keys = self._keys, [self._key_of(row) for row in rows]
+        keys_before, self._keys = self._keys, [self._key_of(row) for row in rows] if keys is None else keys
         had = self._chosen
         if keys_before != self._keys:
             self._find()
