@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NothingToShow
-from engine.records import Ok, Sync
+from engine.records import Ok, Spec, Sync
 from engine.select import METRIC, NAIVE, Board, BoardRow, leaderboards
 from engine.store_board import metrics_of
 from engine.store_forecasts import Band, forecast
@@ -80,6 +80,8 @@ class Near:
     symbol: str = ""
     band: Band | None = None
     trouble: str = ""
+    no_forecast: str = ""
+    """Why none can be shown, where that is known beforehand."""
 
 
 def rank(workspace: Workspace, wish: Wish) -> Ranking:
@@ -204,12 +206,17 @@ def _put_beside(workspace: Workspace, runs: Sequence[str]) -> Compared:
         specs = {run: spec_of(workspace, run) for run in found.runs}
     except EngineError as error:
         return Compared(tuple(runs), behind=behind, trouble=str(error))
+    return Compared(found.runs, found, settings_of(specs), behind)
+
+
+def settings_of(specs: Mapping[str, Spec]) -> dict[str, dict[str, str]]:
+    """Every field of the config of each run: field -> run -> value."""
     settings: dict[str, dict[str, str]] = {}
     for run, spec in specs.items():
         for section, values in spec.config.items():
             for name, value in values.items():
                 settings.setdefault(f"{section}.{name}", {})[run] = _shown(value)
-    return Compared(found.runs, found, settings, behind)
+    return settings
 
 
 def _shown(value: object) -> str:

@@ -105,7 +105,7 @@ class PaddockApp(InOrder):
             self.animation_level = "none"
         readonly = readonly or far is not None
         self.workspace = workspace
-        self.far = far is not None
+        self.far = far
         self.readonly = readonly
         self.settings = Settings()
         self.marked: frozenset[str] = frozenset()

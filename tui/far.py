@@ -36,6 +36,8 @@ class Far:
         self.home = Path(tempfile.mkdtemp(prefix="tui-"))
         self.workspace = Workspace(self.home)
         self.socket = self.home / "engine.sock"
+        self.compared = self.home / "compared"
+        """Where the curves of runs that are compared are copied to."""
         self._there = ""
         self._tunnel: subprocess.Popen[bytes] | None = None
         self._copies: list[subprocess.Popen[bytes]] = []

@@ -13,7 +13,11 @@ def picture(near: Near | None) -> Picture:
         return Picture("forecast", empty="reading its forecasts…", version=None)
     band = near.band
     if band is None:
-        why = near.trouble or (f"{near.run} kept no forecast of {near.symbol}" if near.symbol else "no forecasts kept")
+        why = (
+            near.trouble
+            or near.no_forecast
+            or (f"{near.run} kept no forecast of {near.symbol}" if near.symbol else "no forecasts kept")
+        )
         return Picture("forecast", empty=why, version=("none", near.run, near.symbol, why))
     version = (near.run, near.symbol, band.origin, near.results.get("val_pct_mae"))
     return forecast(band, version, f"from {band.origin[:10]}")

@@ -10,6 +10,7 @@ from engine.store_sql import Answer
 from engine.workspace import Workspace
 from tui import sql as sqls
 from tui.completion import Catalogue, Column, Relation
+from tui.far import Far
 from tui.feed import ask
 from tui.present import Part
 
@@ -52,12 +53,16 @@ def save_view(workspace: Workspace, name: str, query: str) -> list[Part]:
     return [("✓ ", "good"), (f"view {name} is saved", "rest")]
 
 
-def write(workspace: Workspace, query: str, answer: Answer, path: Path) -> list[Part]:
+def write(there: Workspace | Far, query: str, answer: Answer, path: Path) -> list[Part]:
     """Write a result; where the rows at hand are not all, it is asked again for all. Raises engine.errors."""
-    from engine import answers
-    from engine.store_sql import Question
+    from engine import answers, store_sql
+    from tui import elsewhere
 
-    rows = Question(workspace.database, query).ask().rows if answer.more else answer.rows
+    rows = answer.rows
+    if answer.more and isinstance(there, Workspace):
+        rows = store_sql.Question(there.database, query).ask().rows
+    elif answer.more and isinstance(there, Far):
+        rows = elsewhere.Question(there, query).ask().rows
     answers.write(path, answer.names, rows)
     return [("✓ ", "good"), (f"{sqls.rows(len(rows))} written to {path}", "rest")]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.store import Store
 from engine.workspace import Workspace
+from tests.engine.store_folders import finished
 from tests.tui import recorded
 from tests.tui.pilot import Journey
 from tests.tui.recorded import RecordedEngine
@@ -62,7 +65,32 @@ WAYS: dict[str, Way] = {
     "why": why,
     "keys": keys,
 }
-"""Every screen that is drawn from what an engine tells; those that ask a database are in their own tests."""
+"""Every screen that is drawn from what an engine tells."""
+
+
+async def compare(journey: Journey) -> None:
+    journey.app.marked = frozenset(("toto-0001", "toto-0002", "kronos-0003"))
+    await place("4", ("val_pct_mae", "optim.lr"))(journey)
+    screen = journey.app.screen
+    await journey.until(lambda: len(screen._curves.runs) == 3, "for the curves")
+
+
+async def best(journey: Journey) -> None:
+    await place("5", ("toto-0001", "naive"))(journey)
+    await journey.until(lambda: journey.app.screen._near is not None, "for what is told of the first")
+
+
+async def sql(journey: Journey) -> None:
+    await place("7", ("run_summary",))(journey)
+    screen = journey.app.screen
+    screen.editor.text = "SELECT id, family, val_pct_mae, skill\nFROM leaderboard\nORDER BY val_pct_mae"
+    await journey.press("f5")
+    await journey.sees("4 rows ·")
+    screen.result.focus()  # the cursor of the editor blinks
+
+
+ASKING: dict[str, Way] = {"compare": compare, "best": best, "sql": sql}
+"""Those that ask a database too."""
 
 
 @contextmanager
@@ -76,14 +104,35 @@ def box(workspace: Workspace) -> Iterator[RecordedEngine]:
         yield engine
 
 
+@contextmanager
+def results(workspace: Workspace) -> Iterator[RecordedEngine]:
+    """The moment, with a database of four evaluated runs."""
+    for number, (family, value, lr) in enumerate(
+        (("toto", 0.51, 3e-4), ("toto", 0.56, 1e-3), ("kronos", 0.60, 1e-4), ("kronos", 0.63, 3e-4)), 1
+    ):
+        config = {"train": {"seed": number}, "optim": {"lr": lr}, "data": {"context": 512, "horizon": 64}}
+        told = {
+            name: {"pct_mae": value + 0.03 * i, "naive_pct_mae": 0.588, "skill": 1 - (value + 0.03 * i) / 0.588}
+            for i, name in enumerate(("AAPL", "ARM", "JD", "MSFT", "NVDA"))
+        }
+        run = finished(workspace, f"{family}-{number:04d}", value, config=config, seed=number, symbols=told,
+                       dm_stat=-2.0, dm_pvalue=0.04)  # fmt: skip
+        run.spec(config=config)
+        run.windows([100.0 + (7 * i + number) % 11 for i in range(60)], 8, symbol="AAPL")
+    with box(workspace) as engine:
+        Store(workspace).catch_up().check()
+        yield engine
+
+
 def draw(
     workspace: Workspace,
     way: Way,
     size: tuple[int, int],
     then: Callable[[PaddockApp], None],
     themes: Sequence[str] = ("dark",),
+    sizes: Sequence[tuple[int, int]] = (),
 ) -> None:
-    """Go a way, and hand over the app in each theme when nothing is left to be drawn."""
+    """Go a way, and hand over the app in each theme, at each size, when nothing is left to be drawn."""
     app = PaddockApp(workspace, theme=themes[0])
 
     async def go() -> None:
@@ -91,7 +140,9 @@ def draw(
             journey = Journey(app, pilot)
             await journey.known()
             await way(journey)
-            for theme in themes:
+            for (width, height), theme in itertools.product(sizes or (size,), themes):
+                if app.size != (width, height):
+                    await pilot.resize_terminal(width, height)
                 app.theme = THEMES[theme].name
                 app.clear_notifications()
                 before = ""

@@ -11,8 +11,12 @@ import pytest
 from engine.errors import EngineDown
 from tests import standin
 from tests.conftest import Box, wait_for
+from tests.engine.store_folders import finished
+from tests.tui.pilot import Journey, travel
 from tests.tui.test_terminal import start
 from tui.far import Far
+from tui.screens.sql import SqlScreen
+from tui.widgets.chart import Chart
 
 TRAINS = """
 import time
@@ -49,6 +53,53 @@ def test_a_workspace_elsewhere_is_looked_at(box: Box, tmp_path: Path, monkeypatc
     assert [*here.iterdir()] == []
     here.rmdir()
     assert box.row(run_id).state == "running"
+
+
+@pytest.fixture
+def far(box: Box, tmp_path: Path, monkeypatch):
+    """The way to a workspace elsewhere that has two evaluated runs of one data set."""
+    for number, (value, lr) in enumerate(((0.5, 3e-4), (0.6, 1e-3)), 1):
+        config = {"train": {"lr": lr, "batch": 64}, "data": {"context": 512, "horizon": 64}}
+        symbols = {"ARM": {"pct_mae": value, "naive_pct_mae": 0.6}, "JD": {"pct_mae": value + 0.2}}
+        run = finished(box.workspace, f"toto-000{number}", value, config=config, symbols=symbols)
+        run.spec(config=config)
+        run.logs(30)
+    assert box.client
+    here = Path(tempfile.mkdtemp(prefix="far-"))
+    standin.install(tmp_path, box.workspace.root, monkeypatch)
+    monkeypatch.setenv("TMPDIR", str(here))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("ENGINE_SOCKET", "")  # put back after Far has set its own
+    way = Far(f"me@box:{box.workspace.root}")
+    way.open()
+    yield way
+    way.close()
+    here.rmdir()
+    monkeypatch.delenv("ENGINE_SOCKET")  # where that of the engine is no more
+
+
+def test_best_compare_and_sql_of_a_workspace_elsewhere(far: Far):
+    async def way(journey: Journey) -> None:
+        await journey.known()
+        await journey.press("5")
+        await journey.sees("read only", "toto-0001", "0.500", "naive", "beats the naive forecast")
+        await journey.sees("ARM", "JD", "train.lr", "forecasts are files of the other machine")
+        journey.app.marked = frozenset({"toto-0001", "toto-0002"})
+        await journey.press("4")
+        await journey.sees("val_pct_mae", "train.lr", "0.0003", "0.001")
+        chart = journey.app.screen.query_one("#loss", Chart)
+        await journey.until(lambda: {c.name for c in chart.picture.curves} == {"toto-0001", "toto-0002"}, "for curves")
+        await journey.press("u")
+        await journey.sees("train.batch")
+        await journey.press("7")
+        screen = await journey.until(lambda: isinstance(journey.app.screen, SqlScreen) and journey.app.screen)
+        await journey.until(lambda: "run_summary" in screen.pane.catalogue.by_name, "for the catalogue")
+        screen.editor.text = "SELECT id, submitted, 1.5::DOUBLE AS x, NULL AS n FROM runs ORDER BY id"
+        await journey.press("f5")
+        await journey.sees("toto-0001", "toto-0002", "2 rows ·", "NULL")
+        assert screen.answer.types == ("VARCHAR", "TIMESTAMP", "DOUBLE", "VARCHAR")
+
+    travel(far.workspace, way, (200, 50), far=far)
 
 
 def test_a_machine_that_is_not_there(tmp_path: Path, monkeypatch):

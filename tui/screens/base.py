@@ -74,7 +74,13 @@ class BaseScreen(Looking):
     def on_resize(self) -> None:
         if self.ready:
             self.show(self.paddock.world)
-            self.call_after_refresh(self.lay)
+            self.call_after_refresh(self._resized)
+
+    def _resized(self) -> None:
+        """Once more, laid out: only now does a screen know whether it is a narrow one."""
+        if self.ready:
+            self.lay()
+            self.show(self.paddock.world)
 
     def reshaped(self, row: Row) -> None:
         if self.ready:

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 
 from engine.records import RunRow
-from tui import behind, best, heat, why
+from tui import behind, best, elsewhere, heat, why
 from tui.answers import BESIDE, Near, Ranking, Wish, look_near, rank, rival_of, row_of
 from tui.forecast import picture
 from tui.keys import BEST, bindings, hint, label, offer
@@ -110,14 +110,15 @@ class BestScreen(Promoting):
         self.show_frame(world)
         if self.news(world) and self.found is not None:
             self.soon("rank", self.ask_again, SETTLED)
-        size = (self.app.size.width, self.app.size.height)
+        size = (self.app.size.width, self.app.size.height, self.has_class("-narrow"))
         if self.found is not None and self.fresh("all", self.found, world.rows, size, self.paddock.marked):
             self._fill(self.found)
 
     def ask_again(self) -> None:
         """Rank anew, with what was logged and validated meanwhile."""
         wish, workspace = self._wish, self.paddock.workspace
-        self.work("rank", lambda: rank(workspace, wish), self._ranked)
+        far = self.paddock.far
+        self.work("rank", lambda: elsewhere.rank(far, wish) if far else rank(workspace, wish), self._ranked)
 
     def _ranked(self, found: Ranking) -> None:
         self.found = found
@@ -132,7 +133,12 @@ class BestScreen(Promoting):
         board, workspace = found.board, self.paddock.workspace
         symbols = [self._symbol] if self._symbol else [row.name for row in self.symbols.rows]
         rival = rival_of(board, run)
-        self.work("near", lambda: look_near(workspace, run, rival, symbols), self._looked)
+        far = self.paddock.far
+
+        def look() -> Near:
+            return elsewhere.look_near(far, run, rival) if far else look_near(workspace, run, rival, symbols)
+
+        self.work("near", look, self._looked)
 
     def _looked(self, near: Near) -> None:
         self._near = near
@@ -173,10 +179,6 @@ class BestScreen(Promoting):
     def _empty(self, found: Ranking) -> Cell:
         if found.trouble:
             return ((found.trouble, "attention"), ("   ", "text"), *offer("best.metric", " another metric"))
-        if self.paddock.far:
-            return cell(
-                "The leaderboard of a workspace elsewhere is not read over ssh: `engine --host … best`.", "rest"
-            )
         return (
             ("No run has a result yet. ", "rest"),
             *offer("everywhere.new-run", " queues one; its validation brings it here."),

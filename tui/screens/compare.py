@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.events import ScreenResume
 
 from engine.records import LIVE, RunRow
-from tui import behind, compare, heat, overlay
+from tui import behind, compare, elsewhere, heat, overlay
 from tui.answers import Compared, put_beside
 from tui.keys import COMPARE, ZOOM, bindings, hint, label, named
 from tui.overlay import Curves, Overlay
@@ -103,7 +103,8 @@ class CompareScreen(WorkScreen):
             pane.add_class("pane")
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
-        self._overlay = Overlay(self.paddock.workspace.runs)
+        far = self.paddock.far
+        self._overlay = Overlay(far.compared if far else self.paddock.workspace.runs)
         self._show_pane()
         self.begin()
 
@@ -135,10 +136,14 @@ class CompareScreen(WorkScreen):
         """Compare anew, with what was logged and validated meanwhile."""
         runs, workspace = self.runs, self.paddock.workspace
         if len(runs) >= compare.LEAST:
-            self.work("compare", lambda: put_beside(workspace, runs), self._compared)
+            far = self.paddock.far
+            put = (lambda: elsewhere.put_beside(far, runs)) if far else (lambda: put_beside(workspace, runs))
+            self.work("compare", put, self._compared)
 
     def _compared(self, found: Compared) -> None:
         self.found = found
+        if self.paddock.far:  # the curves came with it
+            self._read_curves()
         self._fill(self.paddock.world)
 
     # -- curves ----------------------------------------------------------------------------------------------------
@@ -313,6 +318,9 @@ class CompareScreen(WorkScreen):
         run = self.table.chosen
         if run is None or len(self.runs) < compare.LEAST or self.found.found is None:
             self.notify("There is nothing to compare yet.", timeout=3)
+            return
+        if self.paddock.far:
+            self.notify("The code of runs is on the other machine: `engine --host … compare A B --code`.", timeout=5)
             return
         from engine.codediff import code_diff
         from engine.compare import spec_of

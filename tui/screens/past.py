@@ -57,7 +57,7 @@ class PastDevices(Travelling):
         moment, workspace = self.moment, self.paddock.workspace
         if moment is None:
             return
-        if self.paddock.far:
+        if self.paddock.far is not None:
             self._take_past(Past(moment, trouble="over ssh only the last two minutes of the devices are known"))
             return
         from tui import upclose  # with duckdb's functions, which no first frame needs

@@ -17,7 +17,7 @@ from textual.events import ScreenResume
 
 from engine.errors import BadQuery, EngineError
 from engine.records import RunRow
-from tui import shares, sqlwork
+from tui import elsewhere, shares, sqlwork
 from tui import sql as sqls
 from tui.charts import EVERYTHING
 from tui.columns import Column
@@ -40,6 +40,8 @@ from tui.world import CONNECTED, World
 
 if TYPE_CHECKING:
     from engine.store_sql import Answer, Question
+
+    Asked = Question | elsewhere.Question
 
 FIRST = "SELECT *\nFROM run_summary\nORDER BY submitted DESC"
 SIDE_FROM = 100
@@ -72,7 +74,7 @@ class SqlScreen(BaseScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._question: Question | None = None
+        self._question: Asked | None = None
         self._asked_at = 0.0
         self._answered_query = ""
         self._wants_side: bool | None = None
@@ -173,7 +175,9 @@ class SqlScreen(BaseScreen):
     @work(thread=True, group="catalogue")
     def _read_catalogue(self) -> None:
         try:
-            found, problem = sqlwork.read_catalogue(self.paddock.workspace), ""
+            far = self.paddock.far
+            read = sqlwork.read_catalogue(self.paddock.workspace) if far is None else elsewhere.read_catalogue(far)
+            found, problem = read, ""
         except EngineError as error:
             found, problem = Catalogue(), str(error)
         self.paddock.back(partial(self._catalogued, found, problem))
@@ -208,14 +212,19 @@ class SqlScreen(BaseScreen):
         if self._question is not None:
             self._question.stop()
         self.pane.asked(query)
-        self._question = Question(self.paddock.workspace.database, query, patience=3.0, most=self.most)
+        far = self.paddock.far
+        self._question = (
+            Question(self.paddock.workspace.database, query, patience=3.0, most=self.most)
+            if far is None
+            else elsewhere.Question(far, query, most=self.most)
+        )
         self._asked_at = time.monotonic()
         self._say([("running…", "rest")])
         self._ask(self._question, self.paddock.world.link.state == CONNECTED)
 
     @work(thread=True, group="sql")
-    def _ask(self, question: Question, up_to_date: bool) -> None:
-        behind = sqlwork.sync(self.paddock.workspace) if up_to_date else ""
+    def _ask(self, question: Asked, up_to_date: bool) -> None:
+        behind = sqlwork.sync(self.paddock.workspace) if up_to_date and self.paddock.far is None else ""
         try:
             answer = question.ask()
             columns = sqls.columns(answer)
@@ -225,7 +234,11 @@ class SqlScreen(BaseScreen):
             self.paddock.back(partial(self._answered, question, answer, columns, behind))
 
     def _answered(
-        self, question: Question, answer: Answer, columns: list[Column[tuple[int, Row]]], behind: str
+        self,
+        question: Asked,
+        answer: Answer,
+        columns: list[Column[tuple[int, Row]]],
+        behind: str,
     ) -> None:
         if not self.ready or question is not self._question:
             return
@@ -244,7 +257,7 @@ class SqlScreen(BaseScreen):
             said += [(f"   the database may be behind: {behind}", "attention")]
         self._say(said)
 
-    def _failed(self, question: Question, error: EngineError) -> None:
+    def _failed(self, question: Asked, error: EngineError) -> None:
         if not self.ready or question is not self._question:
             return
         self._question = None
@@ -331,7 +344,7 @@ class SqlScreen(BaseScreen):
         def named(text: str | None) -> None:
             if text:
                 path = Path(text).expanduser().absolute()
-                self._do(partial(sqlwork.write, self.paddock.workspace, query, answer, path))
+                self._do(partial(sqlwork.write, self.paddock.far or self.paddock.workspace, query, answer, path))
 
         what = "all rows, asked again," if answer.more else sqls.rows(len(answer.rows))
         detail = f"{what} as the ending says: .csv .json .md .parquet"
