@@ -130,8 +130,11 @@ class DashboardScreen(Queueing, PastDevices):
             more: Cell = tuple(offer("everywhere.start-engine", " starts one.")) if away else ()
             return ((said, "rest"), *more) if name == "running" else ()
         if name == "running":
-            more = () if world.rows else ((" or: ", "rest"), ("engine run toto", "ours"))
-            return (("Nothing runs. ", "rest"), *offer("chosen.new-run", " queues a run."), *more)
+            if world.rows:
+                return (("Nothing runs. ", "rest"), *offer("chosen.new-run", " queues a run."))
+            way = offer("chosen.new-run", " to queue a run, or: ")
+            press = (("Press ", "rest"), *way, ("engine run toto", "ours")) if way else ()
+            return (("Nothing runs yet. ", "rest"), *press)
         if name == "queue":
             return (("Nothing waits. ", "rest"), *offer("chosen.new-run", " queues a run."))
         if name == "finished" and self._filter:

@@ -110,8 +110,9 @@ class RunsScreen(SeveralScreen):
                 return (("No engine answers. ", "rest"), *offer("everywhere.start-engine", " starts one."))
             return cell("Asking the engine for its runs…", "rest")
         if not world.rows:
-            way = offer("runs.new-run", " queues one, or: ")
-            return (("No runs yet. ", "rest"), *way, ("engine run toto", "ours"))
+            way = offer("runs.new-run", " to queue one, or: ")
+            press = (("Press ", "rest"), *way, ("engine run toto", "ours")) if way else ()
+            return (("No runs yet. ", "rest"), *press)
         return (("No run is like that. ", "rest"), (label("runs.filter"), "key"), (" then ", "rest"), ("esc", "key"),
                 (f" lists all {len(world.rows):,}.", "rest"))  # fmt: skip
 
