@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NothingToShow
-from engine.records import Ok, Spec, Sync
+from engine.records import Spec
 from engine.select import METRIC, NAIVE, Board, BoardRow, leaderboards
 from engine.store_board import metrics_of
 from engine.store_forecasts import Band, forecast
 from engine.store_open import PATIENCE, reading
 from engine.store_runs import BySymbol, by_symbol, known, results, summaries
 from engine.workspace import Workspace
-from tui.feed import ask
+from tui.feed import up_to_date
 
 if TYPE_CHECKING:
     from engine.compare import Comparison
@@ -113,15 +113,6 @@ def _rank(workspace: Workspace, wish: Wish) -> Ranking:
         wish, boards, board, shown.metrics, shown.families, promoted, names(workspace), symbols,
         tuple(runs[:BESIDE]), behind, not board.rows,
     )  # fmt: skip
-
-
-def up_to_date(workspace: Workspace) -> str:
-    """Have the engine write what is new; why it may not have, "" when all is well."""
-    try:
-        reply = ask(workspace, Sync())
-    except EngineError as error:
-        return str(error)
-    return reply.text if isinstance(reply, Ok) else ""
 
 
 def names(workspace: Workspace) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from engine.client import Client, connect
 from engine.errors import EngineDown, EngineError
-from engine.records import Ok, Reply, Request
+from engine.records import Ok, Reply, Request, Sync
 from engine.workspace import Workspace
 from tui.world import AWAY, CONNECTED, CONNECTING, Link, World
 
@@ -112,6 +112,15 @@ def ask(workspace: Workspace, request: Request) -> Reply:
     """One question over a connection of its own. Blocks: call it in a worker. Raises engine.errors."""
     with connect(workspace, start=False) as client:
         return client.call(request)
+
+
+def up_to_date(workspace: Workspace) -> str:
+    """Have the engine write what is new; why it may not have, "" when all is well."""
+    try:
+        reply = ask(workspace, Sync())
+    except EngineError as error:
+        return str(error)
+    return reply.text if isinstance(reply, Ok) else ""
 
 
 def ask_all(workspace: Workspace, requests: Sequence[Request]) -> Reply:

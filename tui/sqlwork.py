@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.errors import EngineError
-from engine.records import Sync
 from engine.store_sql import Answer
 from engine.workspace import Workspace
 from tui import sql as sqls
 from tui.completion import Catalogue, Column, Relation
 from tui.far import Far
-from tui.feed import ask
+from tui.feed import up_to_date
 from tui.present import Part
 
 # duckdb and pyarrow come with these: imported in the functions, in a worker, never before the first frame.
@@ -34,21 +32,12 @@ def read_catalogue(workspace: Workspace) -> Catalogue:
     )
 
 
-def sync(workspace: Workspace) -> str:
-    """Have the engine write what is new; what kept it from that, in one line."""
-    try:
-        ask(workspace, Sync())
-    except EngineError as error:
-        return str(error)
-    return ""
-
-
 def save_view(workspace: Workspace, name: str, query: str) -> list[Part]:
     """Save a view and have it taken in; a line that says how that went. Raises engine.errors if it is not saved."""
     from engine import store_own
 
     store_own.save(workspace, name, query)
-    if behind := sync(workspace):
+    if behind := up_to_date(workspace):
         return [("▲ ", "attention"), (f"view {name} is saved; the engine takes it in later: {behind}", "attention")]
     return [("✓ ", "good"), (f"view {name} is saved", "rest")]
 

@@ -11,6 +11,7 @@ from engine.store_open import reading
 from engine.store_past import samples
 from engine.store_upclose import Saved, Scored, Watched, saved, scored, watched
 from engine.workspace import Workspace
+from tui.feed import up_to_date
 from tui.travel import Past
 from tui.world import KEPT_SAMPLES
 
@@ -65,12 +66,18 @@ class Patch:
     trouble: str = ""
 
 
+# The database lags behind what the row of a run says already: so it is brought up to date before it is asked. Why it
+# could not be is told where nothing is found, lest "nothing" be taken for the truth.
+
+
 def read_devices(workspace: Workspace, run: str) -> Devices:
+    behind = up_to_date(workspace)
     try:
         with reading(workspace.database) as con:
-            return Devices(run, tuple(watched(con, run)))
+            found = tuple(watched(con, run))
     except EngineError as error:
         return Devices(run, trouble=_said(error))
+    return Devices(run, found, "" if found else behind)
 
 
 def read_past(workspace: Workspace, moment: float) -> Past:
@@ -83,21 +90,24 @@ def read_past(workspace: Workspace, moment: float) -> Past:
 
 
 def read_checkpoints(workspace: Workspace, run: str) -> Checkpoints:
-    folder = workspace.run(run)
+    folder, behind = workspace.run(run), up_to_date(workspace)
     try:
         with reading(workspace.database) as con:
             rows = saved(con, run)
     except EngineError as error:
         return Checkpoints(run, trouble=_said(error))
-    return Checkpoints(run, tuple(Checkpoint(one, bool(one.path) and (folder / one.path).is_dir()) for one in rows))
+    found = tuple(Checkpoint(one, bool(one.path) and (folder / one.path).is_dir()) for one in rows)
+    return Checkpoints(run, found, "" if found else behind)
 
 
 def read_evaluation(workspace: Workspace, run: str) -> Evaluation:
+    behind = up_to_date(workspace)
     try:
         with reading(workspace.database) as con:
-            return Evaluation(run, tuple(scored(con, run)))
+            found = tuple(scored(con, run))
     except EngineError as error:
         return Evaluation(run, trouble=_said(error))
+    return Evaluation(run, found, "" if found else behind)
 
 
 def read_forecast(workspace: Workspace, run: str, symbol: str) -> Forecast:

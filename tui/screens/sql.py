@@ -22,6 +22,7 @@ from tui import sql as sqls
 from tui.charts import EVERYTHING
 from tui.columns import Column
 from tui.completion import Catalogue
+from tui.feed import up_to_date
 from tui.folding import folded
 from tui.keys import SQL, bindings, label, offer
 from tui.present import Part
@@ -223,8 +224,8 @@ class SqlScreen(BaseScreen):
         self._ask(self._question, self.paddock.world.link.state == CONNECTED)
 
     @work(thread=True, group="sql")
-    def _ask(self, question: Asked, up_to_date: bool) -> None:
-        behind = sqlwork.sync(self.paddock.workspace) if up_to_date and self.paddock.far is None else ""
+    def _ask(self, question: Asked, newest: bool) -> None:
+        behind = up_to_date(self.paddock.workspace) if newest and self.paddock.far is None else ""
         try:
             answer = question.ask()
             columns = sqls.columns(answer)
