@@ -37,7 +37,10 @@ async def run(journey: Journey) -> None:
 
 async def why(journey: Journey) -> None:
     await dashboard(journey)
-    await journey.press("tab", "w")
+    await journey.press("tab")
+    first = journey.dashboard.target()
+    await journey.until(lambda: first and journey.app.reading.wish.run == first.id, "for what is below the card")
+    await journey.press("w")
     await journey.sees("why it waits")
 
 

@@ -184,7 +184,7 @@ def test_the_engine_goes_away_and_comes_back(workspace):
             await journey.sees("toto-0999", "◆ engine")
             assert "engine away" not in journey.text()
 
-    travel(workspace, way, readonly=True)
+    travel(workspace, way)
     engine.stop()
 
 
