@@ -26,15 +26,14 @@ if __name__ == "__main__":
 import argparse
 import json
 import os
-import resource
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from statistics import median
 
+from bench.clock import timed
 from engine import rundir
 from engine.client import connect
 from engine.records import Down, GetStatus, ListRuns, Spec, Submit, Sync, encode
@@ -92,15 +91,6 @@ def finished(workspace: Workspace, count: int) -> None:
             (folder / name).write_text("".join(json.dumps(line) + "\n" for line in told))
         for lock in (rundir.SUPERVISOR_LOCK, rundir.TRAINER_LOCK):
             (folder / lock).touch()
-
-
-def timed(*command: str) -> tuple[float, float]:
-    """Seconds that a command takes, and those of processor."""
-    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.perf_counter() - begun, used
 
 
 def halves(*command: str, times: int = 5) -> tuple[float, float]:

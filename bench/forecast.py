@@ -17,12 +17,10 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import json
-import resource
-import subprocess
 import tempfile
-import time
 from statistics import median
 
+from bench.clock import timed
 from bench.export import ENV, trainers
 
 SERIES, HORIZON, ROUNDS = 100, 64, 5
@@ -49,10 +47,10 @@ def main(argv: list[str]) -> int:
         data = home / "trainingdata"
         program = COLD.format(data=str(min(data.glob("*.csv"))), model=str(model), horizon=HORIZON)
         took: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
-        child(home, program)  # the files are read once before, and compiled
+        timed(sys.executable, "-P", "-c", program, cwd=home, env=ENV)  # the files are read once before, and compiled
         for _ in range(ROUNDS):
             for code, spent in zip((FLOOR, program), took, strict=True):
-                spent.append(child(home, code))
+                spent.append(timed(sys.executable, "-P", "-c", code, cwd=home, env=ENV))
         (floor, floor_cpu), (cold, cold_cpu) = (
             [median(column) for column in zip(*spent, strict=True)] for spent in took
         )
@@ -81,14 +79,6 @@ def small(home: Path) -> Path:
     (run / "spec.json").write_text(json.dumps({"id": run.name, "family": "toto", "config": config}))
     trainers(home, "toto", str(run))
     return max((run / "checkpoints").iterdir())
-
-
-def child(home: Path, program: str) -> tuple[float, float]:
-    """Seconds, and seconds of CPU, that a new process takes for it, from its start to its end."""
-    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-P", "-c", program], cwd=home, env=ENV, check=True)
-    took, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

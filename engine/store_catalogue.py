@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,16 @@ from engine.store_own import MARK
 # People read views more than tables, and these first.
 FIRST = ("run_summary", "leaderboard", "metric_curve", "latest", "symbol_results", "gpu_hours", "runs", "params")
 LAST = ("files", "meta")
+
+COLUMNS = """
+SELECT c.table_name AS relation, CASE WHEN t.table_name IS NULL THEN 'view' ELSE 'table' END AS kind,
+  coalesce(t.comment, v.comment, '') AS about, c.column_name AS name, c.data_type AS type,
+  coalesce(c.comment, '') AS comment
+FROM duckdb_columns() c LEFT JOIN duckdb_tables() t ON t.table_name = c.table_name
+LEFT JOIN duckdb_views() v ON v.view_name = c.table_name AND NOT v.internal
+WHERE NOT c.internal ORDER BY c.table_name, c.column_index
+"""
+"""Every column with its table or view: of this database, or over ssh of another."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +49,16 @@ class Relation:
 def catalogue(database: Path, patience: float = PATIENCE) -> list[Relation]:
     """Give all tables and views, those that people read most first. Raises as engine.store_open.reading."""
     with reading(database, patience) as connection:
-        kinds = connection.execute(
-            "SELECT table_name, 'table', coalesce(comment, '') FROM duckdb_tables() WHERE NOT internal UNION ALL "
-            "SELECT view_name, 'view', coalesce(comment, '') FROM duckdb_views() WHERE NOT internal"
-        ).fetchall()
-        columns = connection.execute(
-            "SELECT table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns() WHERE NOT internal "
-            "ORDER BY table_name, column_index"
-        ).fetchall()
-    of: dict[str, list[Column]] = {}
-    for table, name, kind, comment in columns:
-        of.setdefault(table, []).append(Column(name, kind, comment))
-    found = [Relation(name, kind, comment, tuple(of.get(name, ()))) for name, kind, comment in kinds]
+        return relations(connection.execute(COLUMNS).fetchall())
+
+
+def relations(rows: Iterable[Sequence[str]]) -> list[Relation]:
+    """Put together what COLUMNS gave, those that people read most first."""
+    columns: dict[tuple[str, str, str], list[Column]] = {}
+    for name, kind, about, *column in rows:
+        columns.setdefault((name, kind, about), []).append(Column(*column))
+    found = [Relation(*one, tuple(those)) for one, those in columns.items()]
     return sorted(found, key=lambda one: _place(one.name, own=one.own))
-
-
-def in_order(relations: Sequence[tuple[str, bool]]) -> list[str]:
-    """Sort names of tables and views, each with whether somebody saved it, those that people read most first."""
-    return [name for name, own in sorted(relations, key=lambda one: _place(one[0], own=one[1]))]
 
 
 def _place(name: str, *, own: bool) -> tuple[int, int, str]:

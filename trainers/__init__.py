@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,12 +12,9 @@ __all__ = ["load_forecaster"]
 
 def __getattr__(name: str) -> Any:
     if name == "load_forecaster":
-        was = gc.isenabled()
-        gc.disable()  # to look over what is only being imported is an eighth of torch's import
-        try:
+        from trainers.loading import loading
+
+        with loading():
             from trainers.forecast import load_forecaster
-        finally:
-            if was:
-                gc.enable()
         return load_forecaster
     raise AttributeError(f"module 'trainers' has no attribute '{name}'")

@@ -14,14 +14,13 @@ Exit codes: 0 ok, 2 bad input, 3 data, 4 out of memory, 5 not a number, 143 stop
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import sys
-from collections.abc import Iterator
 from typing import NoReturn
 
 from trainers.errors import ConfigError, TrainerError, did_you_mean
+from trainers.loading import loading
 
 COMMANDS = ("describe", "resolve", "data", "forecast", "convert", "evaluate")
 AT_EXIT = {"torch._dynamo", "tensorboard"}
@@ -69,7 +68,7 @@ def _run(argv: list[str]) -> int:
         from trainers.stop import Stop
 
         with Stop() as stop:
-            with _loading():
+            with loading(stays=True):
                 from trainers.holdout import run as evaluate
             return evaluate(rest[0], stop)
     from trainers.family import FAMILIES
@@ -90,20 +89,9 @@ def _run(argv: list[str]) -> int:
     from trainers.stop import Stop
 
     with Stop() as stop:  # before torch is loaded, which takes a second or two
-        with _loading():
+        with loading(stays=True):
             from trainers.run import run
         return run(command, rest[0], stop)
-
-
-@contextlib.contextmanager
-def _loading() -> Iterator[None]:
-    """Import within its block. What is imported stays: to look it over, then and later, is an eighth of a start."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _resolve(family: str) -> int:

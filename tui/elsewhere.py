@@ -33,13 +33,6 @@ UNION SELECT 'metric', name FROM metric_names WHERE NOT regexp_matches(name, '^(
 UNION SELECT 'family', family FROM runs
 ORDER BY kind, name NOT LIKE 'val_%', name
 """
-_CATALOGUE = """
-SELECT c.table_name AS relation, c.column_name AS name, c.data_type AS type, coalesce(c.comment, '') AS comment,
-  coalesce(t.comment, v.comment, '') AS about, t.table_name IS NULL AS is_view
-FROM duckdb_columns() c LEFT JOIN duckdb_tables() t ON t.table_name = c.table_name
-LEFT JOIN duckdb_views() v ON v.view_name = c.table_name AND NOT v.internal
-WHERE NOT c.internal ORDER BY c.table_name, c.column_index
-"""
 
 
 def _json(far: Far, *args: str) -> Any:
@@ -207,15 +200,7 @@ def _column(values: list[Any]) -> tuple[str, list[Any]]:
 
 def read_catalogue(far: Far) -> Catalogue:
     """As sqlwork.read_catalogue."""
-    from engine.store_catalogue import in_order
-    from engine.store_own import MARK
-    from tui.completion import Catalogue, Column, Relation
+    from engine.store_catalogue import COLUMNS, relations
+    from tui.sqlwork import shown
 
-    columns: dict[str, list[Column]] = {}
-    kinds: dict[str, tuple[str, str]] = {}
-    for row in _json(far, "sql", "--json", _CATALOGUE):
-        columns.setdefault(row["relation"], []).append(Column(row["name"], row["type"], row["comment"]))
-        own = row["is_view"] and row["about"].startswith(MARK)
-        kinds[row["relation"]] = ("yours" if own else "view" if row["is_view"] else "table", row["about"])
-    names = in_order([(name, kind == "yours") for name, (kind, _) in kinds.items()])
-    return Catalogue(tuple(Relation(name, *kinds[name], tuple(columns[name])) for name in names))
+    return shown(relations(list(row.values()) for row in _json(far, "sql", "--json", COLUMNS)))

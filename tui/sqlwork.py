@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.store_sql import Answer
 from engine.workspace import Workspace
@@ -12,6 +14,9 @@ from tui.far import Far
 from tui.feed import up_to_date
 from tui.present import Part
 
+if TYPE_CHECKING:
+    from engine import store_catalogue
+
 # duckdb and pyarrow come with these: imported in the functions, in a worker, never before the first frame.
 
 
@@ -19,6 +24,11 @@ def read_catalogue(workspace: Workspace) -> Catalogue:
     """Give all tables and views. Raises engine.errors."""
     from engine.store_catalogue import catalogue
 
+    return shown(catalogue(workspace.database))
+
+
+def shown(relations: Iterable[store_catalogue.Relation]) -> Catalogue:
+    """The tables and views as the completion and the list beside the editor take them."""
     return Catalogue(
         tuple(
             Relation(
@@ -27,7 +37,7 @@ def read_catalogue(workspace: Workspace) -> Catalogue:
                 one.comment,
                 tuple(Column(column.name, column.type, column.comment) for column in one.columns),
             )
-            for one in catalogue(workspace.database)
+            for one in relations
         )
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import EngineError, NothingToShow
 from engine.store_forecasts import Band, forecast
@@ -14,6 +16,11 @@ from engine.workspace import Workspace
 from tui.feed import up_to_date
 from tui.travel import Past
 from tui.world import KEPT_SAMPLES
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+T = TypeVar("T")
 
 PATCH_LIMIT = 1 << 20
 """Bytes of a patch that are shown."""
@@ -66,18 +73,8 @@ class Patch:
     trouble: str = ""
 
 
-# The database lags behind what the row of a run says already: so it is brought up to date before it is asked. Why it
-# could not be is told where nothing is found, lest "nothing" be taken for the truth.
-
-
 def read_devices(workspace: Workspace, run: str) -> Devices:
-    behind = up_to_date(workspace)
-    try:
-        with reading(workspace.database) as con:
-            found = tuple(watched(con, run))
-    except EngineError as error:
-        return Devices(run, trouble=_said(error))
-    return Devices(run, found, "" if found else behind)
+    return Devices(run, *_found(workspace, lambda con: watched(con, run)))
 
 
 def read_past(workspace: Workspace, moment: float) -> Past:
@@ -90,24 +87,29 @@ def read_past(workspace: Workspace, moment: float) -> Past:
 
 
 def read_checkpoints(workspace: Workspace, run: str) -> Checkpoints:
-    folder, behind = workspace.run(run), up_to_date(workspace)
-    try:
-        with reading(workspace.database) as con:
-            rows = saved(con, run)
-    except EngineError as error:
-        return Checkpoints(run, trouble=_said(error))
-    found = tuple(Checkpoint(one, bool(one.path) and (folder / one.path).is_dir()) for one in rows)
-    return Checkpoints(run, found, "" if found else behind)
+    folder = workspace.run(run)
+    rows, trouble = _found(workspace, lambda con: saved(con, run))
+    kept = tuple(Checkpoint(one, bool(one.path) and (folder / one.path).is_dir()) for one in rows)
+    return Checkpoints(run, kept, trouble)
 
 
 def read_evaluation(workspace: Workspace, run: str) -> Evaluation:
+    return Evaluation(run, *_found(workspace, lambda con: scored(con, run)))
+
+
+def _found(workspace: Workspace, rows: Callable[[DuckDBPyConnection], Iterable[T]]) -> tuple[tuple[T, ...], str]:
+    """Ask the database for rows, and tell what kept it from giving them.
+
+    It lags behind what the row of a run says already, so it is brought up to date before. Why it could not be is told
+    where nothing is found, lest "nothing" be taken for the truth.
+    """
     behind = up_to_date(workspace)
     try:
         with reading(workspace.database) as con:
-            found = tuple(scored(con, run))
+            found = tuple(rows(con))
     except EngineError as error:
-        return Evaluation(run, trouble=_said(error))
-    return Evaluation(run, found, "" if found else behind)
+        return (), _said(error)
+    return found, "" if found else behind
 
 
 def read_forecast(workspace: Workspace, run: str, symbol: str) -> Forecast:
