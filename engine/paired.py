@@ -72,7 +72,7 @@ def diebold_mariano(differences: Sequence[float], lags: int = 0) -> tuple[float,
     for k in range(1, h):
         variance += 2 * math.fsum(e[i] * e[i - k] for i in range(k, n))
     variance /= n
-    if variance <= n * (_EPS * max(map(abs, differences))) ** 2:
+    if variance <= 8 * (2 * h - 1) * _EPS * max(map(abs, differences)) * max(map(abs, e)):  # what rounding leaves of 0
         return math.nan, math.nan
     stat = mean / math.sqrt(variance / n) * math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)
     return stat, student_t_pvalue(stat, n - 1)

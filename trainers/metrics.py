@@ -247,7 +247,8 @@ def diebold_mariano(differences: Any, lags: int = 0) -> tuple[float, float]:
     mean = d.mean()
     e = d - mean
     variance = (e @ e + 2 * sum(float(e[k:] @ e[:-k]) for k in range(1, h))) / n
-    if variance <= n * (np.finfo(np.float64).eps * np.abs(d).max()) ** 2:
+    rounding = 8 * (2 * h - 1) * np.finfo(np.float64).eps * np.abs(d).max() * np.abs(e).max()
+    if variance <= rounding:  # zero, of which autocovariances that cancel leave something
         return math.nan, math.nan
     stat = float(mean / math.sqrt(variance / n) * math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n))
     return stat, student_t_pvalue(stat, n - 1)

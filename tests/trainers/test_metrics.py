@@ -214,6 +214,7 @@ def test_diebold_mariano_edges():
     assert diebold_mariano([0.0, 0.0, 0.0]) == (0.0, 1.0)
     assert all(map(math.isnan, diebold_mariano([1.0])))
     assert all(map(math.isnan, diebold_mariano([1.0, 2.0], lags=5)))
+    assert all(map(math.isnan, diebold_mariano([0.0, 0.0, 0.0, 1.0, 0.0, 0.0], lags=2)))  # nothing is left but rounding
     assert all(map(math.isnan, diebold_mariano([0.1] * 7)))
 
 
