@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from engine import ended, folders, kernel, rundir
+from engine import ended, folders, kernel, restart, rundir
 from engine.allocator import stay_small
 from engine.attempts import Attempts
 from engine.devices import Sample
@@ -93,7 +92,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.over.set)
-        read = len(self.load())
+        read = len(restart.load(self))
         await self.take_sample()
         await self.server.start()
         log.info("up: %s, %d runs, %d folders read", self.workspace.root, len(self.world.runs), read)
@@ -110,46 +109,6 @@ class Daemon:
         await self.keeper.stop()
         self.sampler.close()
         log.info("down; %d runs go on", len(self.world.live))
-
-    def load(self) -> list[str]:
-        """Read every run folder, or what was kept of it; the ids of those that had to be read."""
-        read = []
-        now = time.time()
-        gc.disable()  # all that is read stays: looking it over again and again takes a third of the time
-        self.shelf.open()
-        self.memories.load(now)
-        for line in rundir.read(self.workspace.queue):
-            self.world.take_queue(line)
-        for run_id in folders.scan(self.workspace):
-            self.readings.stale.add(run_id)
-            if (kept := self.shelf.get(run_id)) is not None:
-                run = ended.restore(self.world, kept, f"{self.shelf.runs}/{run_id}", now)
-                self.settled(run)
-            elif self.load_folder(run_id, now):
-                read.append(run_id)
-            else:
-                log.warning("%s: spec.json is missing or damaged; the folder is left alone", run_id)
-                self.readings.stale.discard(run_id)
-        gc.enable()
-        return read
-
-    def load_folder(self, run_id: str, now: float) -> bool:
-        """Read a run's folder; False if it is no run."""
-        folder = self.workspace.run(run_id)
-        signed = ended.sign(str(folder))
-        if (read := folders.load(folder)) is None:
-            return False
-        run = self.world.found(*read)
-        self.memories.restore(run)
-        self.follow(run)
-        seen = folders.look(folder)
-        self.world.seen(run_id, seen, now)
-        if run.state in ENDED:
-            self.close(run)
-            if run_id not in self.unread:
-                self.shelf.put(run, signed, read[1], seen)
-                ended.lighten(run, str(folder))
-        return True
 
     async def tick_forever(self) -> None:
         while True:

@@ -9,90 +9,111 @@ from __future__ import annotations
 import json
 import logging
 import os
+import struct
 import sys
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
-from stat import S_ISREG
-from typing import TYPE_CHECKING, Any, BinaryIO, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict, force_setattr, replace
 
 from engine import folders, rundir
 from engine.errors import WorkspaceError
 from engine.estimate import Kind
 from engine.live import Progress
 from engine.records import ENDED, Spec
-from engine.run import Run, Seen
+from engine.run import Run
 from engine.state import World
 from engine.workspace import Workspace
 
-VERSION = 2
-"""Grows when the same lines of a folder come to mean something else."""
 LONGEST = 64 << 10
-"""Bytes of one run's line; one with more to say is read from its folder."""
-FILES = (
-    rundir.SPEC, rundir.ORDERS, rundir.LIFECYCLE, rundir.EVENTS, rundir.METRICS, rundir.ADOPTED, rundir.LOG,
-)  # fmt: skip
-"""What a reading rests on."""
+"""Bytes of what is kept of one run; one with more to say is read from its folder."""
+MOST = 1 << 30
+"""Bytes of the whole file that are read: half a million runs."""
+FILES = rundir.SPEC, rundir.ORDERS, rundir.LIFECYCLE, rundir.EVENTS, rundir.METRICS
+"""What every reading rests on."""
+ALL = (*FILES, rundir.ADOPTED, rundir.LOG)
+"""What one may rest on."""
+READERS = ("cause", "ended", "estimate", "folders", "live", "records", "run", "rundir", "state", "tail")
+"""Modules that make of the same files what is kept: with another one of them nothing that was kept is believed."""
+LIVING = {
+    "place", "spawning", "adopting", "memory", "device_memory", "on_devices", "peak", "unseen",
+    "prediction", "predicted", "want", "want_of", "expected", "kinds", "estimated", "whole", "sequel",
+}  # fmt: skip
+"""Fields of a run that are not read from its folder, or not asked for once it has ended."""
 log = logging.getLogger("engine")
 
 
-def _far() -> Any:
-    """Make the record of a Progress: its fields, less those that only a living run needs."""
-    hints = {**get_type_hints(Progress), "spark": list[float]}
-    made = []
-    for one in fields(Progress):
-        if not one.name.startswith("_"):
-            made.append((one.name, hints[one.name], [] if one.default is MISSING else one.default))
-    return msgspec.defstruct("Far", made, omit_defaults=True)
+def _record(name: str, kind: type, left_out: Collection[str] = (), **instead: Any) -> Any:
+    """Make the record of a dataclass: its fields, some of them left out, or of another type."""
+    hints = {**get_type_hints(kind, localns={"Want": object}), **instead}
+    made: list[Any] = []
+    for one in fields(kind):
+        if one.name in left_out or one.name.startswith("_"):
+            continue
+        if one.default is not MISSING:
+            made.append((one.name, hints[one.name], one.default))
+        else:
+            made.append((one.name, hints[one.name]))
+    return msgspec.defstruct(name, made, array_like=True, frozen=True, kw_only=True)
 
 
 if TYPE_CHECKING:
-    Far = Any  # made from the fields of Progress, which a type checker does not see
+    Far = Any  # made from the fields of Progress and of Run, which a type checker does not see
+    Told = Any
 else:
-    Far = _far()
+    Far = _record("Far", Progress, spark=list[float])
+    Told = _record("Told", Run, LIVING, progress=Far)
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
     """One run, as its folder told it."""
 
-    sign: tuple[int, ...]
-    spec: Spec
-    """Less what lists do not need (`brief`)."""
-    orders: list[dict[str, object]]
-    lifecycle: list[dict[str, object]]
-    progress: Far
-    kinds: list[Kind] | None
-    gpu: bool
-    last_words: str
+    sign: bytes
+    told: Told
+    """Its spec less what lists do not need (`brief`)."""
+    kinds: list[Kind]
+    """What kinds of run it counts as, if it ended well."""
 
 
 ALIKE = ("family", "cwd", "name", "preset", "user", "host", "python")
 """Texts of a spec that many have."""
 _commands: dict[tuple[str, ...], tuple[str, ...]] = {}
-_decode = msgspec.json.Decoder(Kept).decode
+_decode = msgspec.msgpack.Decoder(Kept).decode
+_one = struct.Struct("QqqI").pack
+_NOTHING = _one(0, 0, 0, 0)
 
 
-def head() -> bytes:
-    """The file's first line: what was written by a program with other records is not taken for ours."""
-    shape = [VERSION, FILES, [(kind.__name__, kind.__struct_fields__) for kind in (Kept, Far, Spec)]]
-    return sha256(json.dumps(shape).encode()).hexdigest().encode()
+def head() -> str:
+    """Tell this program's reading of a folder from that of any other."""
+    told = sha256(json.dumps([FILES, sys.version, msgspec.__version__]).encode())
+    for name in READERS:
+        with open(str(sys.modules[f"engine.{name}"].__file__), "rb") as source:
+            told.update(source.read())
+    return told.hexdigest()
 
 
-def sign(folder: str) -> tuple[int, ...]:
-    """Give inode, size and time of change of each file that a reading rests on; zeros for one that is not there."""
-    found: list[int] = []
-    for name in FILES:
+def rests_on(spec: Spec, exited: Mapping[str, object]) -> tuple[str, ...]:
+    """Name the files that the reading of a run rests on: of its log only the end of one that failed without a word."""
+    told = (rundir.ADOPTED,) if spec.adopt or spec.imported else ()
+    return (*FILES, *told, rundir.LOG) if exited.get("code") and "last" not in exited else (*FILES, *told)
+
+
+def sign(folder: str, names: Sequence[str] = ALL) -> list[bytes]:
+    """Give inode, size, time of change and mode of files in a folder; zeros for one that is missing."""
+    found = []
+    for name in names:
         try:
             told = os.lstat(f"{folder}/{name}")
         except OSError:
-            found += (0, 0, 0)
+            found.append(_NOTHING)
         else:
-            found += (told.st_ino, told.st_size, told.st_mtime_ns) if S_ISREG(told.st_mode) else (told.st_ino, -1, 0)
-    return tuple(found)
+            found.append(_one(told.st_ino, told.st_size, told.st_mtime_ns, told.st_mode))
+    return found
 
 
 def brief(spec: Spec) -> Spec:
@@ -111,105 +132,121 @@ def whole(path: str) -> Spec:
 class Shelf:
     """One per daemon: opened when it comes up, written anew once it is up, if there is news.
 
-    A line is a run's id, a tab, and its `Kept` as JSON; only where each line lies is held in memory.
+    The file is a line with `head` and the digest of the rest, which is a list of `Kept` as MessagePack: one that is not
+    exactly as it was written is not believed at all.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self.runs = str(workspace.runs)
         self.path = workspace.private / "ended.cache"
-        self._file: BinaryIO | None = None
-        self._places: dict[str, tuple[int, int]] = {}
-        """Where the lines lie that were not asked for yet, and how long they are."""
-        self._good: list[tuple[int, int]] = []
-        """Those that still hold, for the next file."""
-        self._fresh: list[bytes] = []
+        self._kept: dict[str, tuple[Kept, msgspec.Raw]] = {}
+        """What was not asked for yet."""
+        self._good: list[msgspec.Raw] = []
+        """What still holds, for the next file."""
+        self._fresh: list[msgspec.Raw] = []
 
     def open(self) -> None:
-        """Find the lines of the file."""
+        """Read the file."""
         try:
-            self._file = file = open(rundir.open_plain(self.path), "rb")  # noqa: SIM115 - it stays open while the folders are read
-            line = file.readline(200)
-            if line.rstrip(b"\n") != head():
-                return
-            at = len(line)
-            while line := file.readline(LONGEST):
-                self._places[line.partition(b"\t")[0].decode(errors="replace")] = at, len(line)
-                at += len(line)
-        except OSError:
-            self._places.clear()
+            line, _, body = rundir.contents(self.path, limit=MOST).partition(b"\n")
+            if line == _first_line(body):
+                for raw in msgspec.msgpack.decode(body, type=list[msgspec.Raw]):
+                    kept = _decode(raw)
+                    self._kept[kept.told.brief.id] = kept, raw
+        except FileNotFoundError:
+            pass
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            log.warning("%s is not used: %s", self.path, error)
+            self._kept.clear()
 
     def get(self, run_id: str) -> Kept | None:
         """Give what is known of a run, if its folder is still as it was then."""
-        if (place := self._places.get(run_id)) is None or self._file is None:
+        if (found := self._kept.get(run_id)) is None:
             return None
-        try:
-            kept = _decode(os.pread(self._file.fileno(), place[1], place[0]).partition(b"\t")[2])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        kept, raw = found
+        names = rests_on(kept.told.brief, kept.told.exited or {})
+        if b"".join(sign(f"{self.runs}/{run_id}", names)) != kept.sign:
             return None
-        if kept.spec.id != run_id or sign(f"{self.runs}/{run_id}") != kept.sign:
-            return None
-        self._good.append(place)
-        del self._places[run_id]
+        del self._kept[run_id]
+        self._good.append(raw)
         return kept
 
-    def put(self, run: Run, signed: tuple[int, ...], orders: list[rundir.Line], seen: Seen) -> None:
-        """Take in a run that was just read from its folder. signed: the folder's files before that.
+    def put(self, run: Run, signed: Sequence[bytes]) -> None:
+        """Take in a run that was just read from its folder. signed: the folder's files before that, see `sign`.
 
         Only one that has told its end: of any other a later look at its locks may say something else.
         """
         if run.state not in ENDED or run.exited is None:
             return
         run.progress.settle()
-        far = {name: getattr(run.progress, name) for name in Far.__struct_fields__}
-        far["spark"] = list(run.progress.spark)
-        kept = Kept(
-            signed, brief(run.spec), orders, list(map(dict, seen.lifecycle)), Far(**far),
-            list(run.kinds) if run.kinds is not None else None, run.estimated[1], run.last_words,
-        )  # fmt: skip
+        spec = brief(run.spec)
+        far = Far(**{**_part(run.progress, Far), "spark": list(run.progress.spark)})
+        told = Told(**{**_part(run, Told), "brief": spec, "progress": far})
+        names = rests_on(spec, run.exited)
+        known = dict(zip(ALL, signed, strict=True))
+        kept = Kept(b"".join(known[name] for name in names), told, [*(run.kinds or ())] if run.took > 0 else [])
         try:
-            told = msgspec.json.encode(kept)
-            _decode(told)
+            data = msgspec.msgpack.encode(_short(kept))
+            same = _decode(data) == kept
         except (msgspec.MsgspecError, OverflowError, TypeError, ValueError, RecursionError):
-            return  # something in it that JSON can't hold, or not as the same
-        line = run.id.encode() + b"\t" + told + b"\n"
-        if len(line) <= LONGEST:
-            self._fresh.append(line)
+            return  # something in it that MessagePack can't hold
+        if same and len(data) <= LONGEST:
+            self._fresh.append(msgspec.Raw(data))
 
     def close(self) -> None:
         """Write the file if it would be another; that it can't be is told and costs the next start some time."""
-        old, self._file = self._file, None
         try:
-            if self._fresh or self._places:
-                held = (os.pread(old.fileno(), size, at) for at, size in self._good) if old is not None else ()
-                rundir.write_new(self.path, b"".join((head(), b"\n", *held, *self._fresh)))
+            for left in self.path.parent.glob(f"{self.path.name}.*.new"):
+                left.unlink()  # by an engine that was killed over it; this one has the workspace to itself
+            if self._fresh or self._kept:
+                body = msgspec.msgpack.encode([*self._good, *self._fresh])
+                rundir.write_new(self.path, _first_line(body) + b"\n" + body)
         except OSError as error:
             log.warning("%s is not written: %s", self.path, error.strerror)
-        finally:
-            if old is not None:
-                old.close()
-        self._places, self._good, self._fresh = {}, [], []
+        self._kept, self._good, self._fresh = {}, [], []
 
 
-def restore(world: World, kept: Kept, folder: str, now: float) -> Run:
-    """Let the world find an ended run as its folder told of it."""
-    run = world.found(_shared(kept.spec), kept.orders)
-    told = asdict(kept.progress)
-    run.progress = Progress(**{**told, "spark": tuple(told["spark"])})
-    run.kinds, run.estimated, run.last_words = kept.kinds, (-1, kept.gpu), kept.last_words
-    run.whole = partial(whole, folder)
-    world.seen(run.id, Seen([_once(line) for line in kept.lifecycle]), now)
-    run.kinds = None
+def _first_line(body: bytes) -> bytes:
+    return f"{head()} {sha256(body).hexdigest()}".encode()
+
+
+def _part(source: object, record: Any) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in record.__struct_fields__}
+
+
+def _short(kept: Kept) -> list[object]:
+    """Give what is written of a record: its spec less what is as usual there, which is most of it."""
+    told, usual = _part(kept.told, Told), _usual()
+    told["brief"] = {name: value for name, value in asdict(kept.told.brief).items() if value != usual[name]}
+    return [kept.sign, [*told.values()], kept.kinds]
+
+
+@cache
+def _usual() -> Mapping[str, object]:
+    return {
+        one.name: one.default if one.default_factory is msgspec.NODEFAULT else one.default_factory()
+        for one in msgspec.structs.fields(Spec)
+    }
+
+
+def restore(world: World, kept: Kept, folder: str) -> Run:
+    """Let the world know an ended run as its folder told of it."""
+    told = asdict(kept.told)
+    far = asdict(told["progress"])
+    far["spark"] = tuple(far["spark"])
+    told["progress"] = Progress(**far)
+    run = Run(**told, whole=partial(whole, folder))
+    _share(run.brief)
+    world.known(run, kept.kinds)
     return run
 
 
-def _shared(spec: Spec) -> Spec:
-    """Give a spec whose texts are those of the specs before it, where they are the same."""
-    texts = {name: sys.intern(getattr(spec, name)) for name in ALIKE}
-    return replace(spec, command=_commands.setdefault(spec.command, spec.command), **texts)
-
-
-def _once(line: dict[str, object]) -> dict[str, object]:
-    return {name: sys.intern(value) if isinstance(value, str) else value for name, value in line.items()}
+def _share(spec: Spec) -> None:
+    """Let the texts of a spec that nobody else has yet be those of the specs before it, where they are the same."""
+    for name in ALIKE:
+        if text := getattr(spec, name):
+            force_setattr(spec, name, sys.intern(text))
+    force_setattr(spec, "command", _commands.setdefault(spec.command, spec.command))
 
 
 def lighten(run: Run, folder: str) -> None:

@@ -49,7 +49,9 @@ class Durations:
             return
         self.count += 1
         for key, work, _ in of or kinds(spec, gpu):
-            self.known.setdefault(key, deque(maxlen=KEPT)).append((work, seconds))
+            if key not in self.known:
+                self.known[key] = deque(maxlen=KEPT)
+            self.known[key].append((work, seconds))
 
     def predict(self, of: Sequence[Kind], share: float = 1.0) -> Estimate | None:
         """Say how long a run of these kinds will take, or None where none like it has ended well.

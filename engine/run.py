@@ -137,6 +137,13 @@ class Run:
         return _time(self.started) or None
 
     @property
+    def took(self) -> float:
+        """Seconds of work that it took to end well; 0 for any other run."""
+        if self.state != "ok" or (begun := self.started_at) is None:
+            return 0.0
+        return self.since - begun - self.pauses[1]
+
+    @property
     def until(self) -> float | None:
         """When it is thought to end, unix seconds: by its own rate, else by what runs like it took, or by its limit.
 

@@ -80,13 +80,24 @@ class World:
         run = Run(spec, priority=spec.priority, tags=spec.tags, note=spec.note, since=spec.submitted)
         for line in orders:
             run.take_order(line)
-        self.runs[spec.id] = run
-        base = ids.base(spec.id)
-        known = self.attempts.get(base, ())
-        if spec.id not in known:
-            self.attempts[spec.id if base == spec.id else base] = (*known, spec.id)
+        self._enter(run)
         self.file(run)
         return run
+
+    def known(self, run: Run, of: Sequence[Kind]) -> None:
+        """Take in an ended run as its folder told of it before. of: the kinds of one that ended well."""
+        self._enter(run)
+        self.states[run.brief.id] = run.state
+        if of:
+            self.durations.add(run.brief, run.took, CPU not in run.devices, of)
+
+    def _enter(self, run: Run) -> None:
+        run_id = run.brief.id
+        self.runs[run_id] = run
+        base = ids.base(run_id)
+        known = self.attempts.get(base, ())
+        if run_id not in known:
+            self.attempts[run_id if base == run_id else base] = (*known, run_id)
 
     def seen(self, run_id: str, seen: Seen, now: float) -> bool:
         """Take in a look at a folder; tells whether the run's state changed."""
@@ -94,9 +105,8 @@ class World:
         before = run.state, run.reason
         run.derive(seen, now, self.boot, self.boot_id)
         self.file(run)
-        if run.state == "ok" != before[0] and run.started_at is not None:
+        if before[0] != "ok" and (took := run.took) > 0:
             gpu = CPU not in run.devices
-            took = run.since - run.started_at - run.pauses[1]
             self.durations.add(run.brief, took, gpu, self._kinds(run, gpu))
         return (run.state, run.reason) != before
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +14,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from engine import rundir
+from engine import ended, restart, rundir
 from engine.daemon import Daemon
 from engine.errors import WorkspaceError
 from engine.provenance import Git
 from engine.records import RunRow, Spec, encode
 from engine.retry import Policy
+from engine.run import Run
 from engine.workspace import Workspace
+from tests.conftest import wait_for
 from tests.engine.test_hostile import lines as any_lines
 
 BEGUN = {"t": 10.0, "event": "started", "pid": 1 << 22, "supervisor": 1 << 22, "devices": ["cpu"]}
@@ -71,7 +76,7 @@ def start(workspace: Workspace, look: Callable[[Daemon, list[str]], object] = la
 
     async def up() -> dict[str, RunRow]:
         daemon = Daemon(workspace, 2)
-        read = daemon.load()
+        read = restart.load(daemon)
         daemon.attempts.ready = True
         rows = {row.id: row for row in daemon.readings.all_rows()}
         look(daemon, sorted(read))
@@ -79,6 +84,15 @@ def start(workspace: Workspace, look: Callable[[Daemon, list[str]], object] = la
         return rows
 
     return asyncio.run(up())
+
+
+def mind(daemon: Daemon) -> str:
+    """All that an engine knows of its runs, as text: a number that is none is not equal to itself."""
+    world = daemon.world
+    known = [one.name for one in dataclasses.fields(Run) if one.name not in ended.LIVING]
+    runs = {run.id: [(name, getattr(run, name)) for name in known] for run in world.runs.values()}
+    found = world.states, world.attempts, sorted(world.waiting), sorted(world.live), world.durations
+    return "\n".join(map(repr, (*runs.items(), *found)))
 
 
 def from_folders(workspace: Workspace) -> dict[str, RunRow]:
@@ -91,9 +105,13 @@ def test_rows_from_the_shelf_are_those_of_the_folders(workspace: Workspace):
     first = from_folders(workspace)
     assert {row.state for row in first.values()} == {"ok", "failed", "stopped", "lost", "queued"}
     told: list[object] = []
+    minds: list[str] = []
+    (workspace.private / "ended.cache").unlink()
+    start(workspace, lambda daemon, _: minds.append(mind(daemon)))
 
     def look(daemon: Daemon, read: list[str]) -> None:
         assert read == UNKEPT, "only what has told no end is read"
+        assert mind(daemon) == minds[0]
         told.append(daemon.world.runs["toto-0001"].spec)
         told.append(daemon.world.durations.count)
         told.append(str(daemon.readings.detail("toto-0003").cause))
@@ -181,9 +199,49 @@ def test_needed_finds_a_run_whose_spec_is_not_at_hand(workspace: Workspace):
     assert found == ["toto-0001", "toto-0002", None]
 
 
+def test_an_engine_that_is_killed_while_it_writes_leaves_what_was_there(workspace: Workspace):
+    bag(workspace)
+    first = from_folders(workspace)
+    again = "import sys; from pathlib import Path; from tests.engine.test_ended import write_forever; "
+    for _ in range(3):
+        writer = subprocess.Popen([sys.executable, "-c", f"{again}write_forever(Path(sys.argv[1]))", workspace.root])
+        beside = workspace.private / f"ended.cache.{writer.pid}.new"
+        wait_for(lambda beside=beside: beside.exists())
+        writer.kill()
+        writer.wait()
+        read: list[str] = []
+        assert start(workspace, lambda _, ids, read=read: read.extend(ids)) == first
+        assert read == UNKEPT
+        assert not beside.exists(), "what it left is cleared away"
+
+
+def write_forever(root: Path) -> None:
+    """Be an engine that comes up again and again and has news each time."""
+    workspace = Workspace(root)
+    while True:
+        start(workspace, lambda daemon, _: daemon.shelf.put(*news(daemon)))
+
+
+def news(daemon: Daemon) -> tuple[Run, list[bytes]]:
+    run = daemon.world.runs["toto-0001"]
+    return run, ended.sign(str(daemon.workspace.run(run.id)))
+
+
+@pytest.mark.parametrize("module", ended.READERS)
+def test_what_another_program_kept_is_not_believed(workspace: Workspace, module: str, monkeypatch: pytest.MonkeyPatch):
+    bag(workspace)
+    first = from_folders(workspace)
+    other = workspace.root / "other.py"
+    other.write_bytes(Path(str(sys.modules[f"engine.{module}"].__file__)).read_bytes() + b"# otherwise\n")
+    monkeypatch.setattr(sys.modules[f"engine.{module}"], "__file__", str(other))
+    read: list[str] = []
+    assert start(workspace, lambda _, ids: read.extend(ids)) == first
+    assert len(read) == len(first)
+
+
 @settings(max_examples=25)
 @given(any_lines, any_lines, any_lines)
-def test_lines_of_any_type_make_the_same_row_twice(orders, lifecycle, told):
+def test_lines_of_any_type_are_known_the_same_without_their_folder(orders, lifecycle, told):
     with tempfile.TemporaryDirectory() as home:
         workspace = Workspace(Path(home))
         workspace.prepare()
@@ -193,5 +251,7 @@ def test_lines_of_any_type_make_the_same_row_twice(orders, lifecycle, told):
             1,
             {rundir.ORDERS: orders, rundir.LIFECYCLE: ended, rundir.METRICS: told, rundir.EVENTS: told},
         )
-        first = start(workspace)
-        assert start(workspace) == first
+        minds: list[str] = []
+        first = start(workspace, lambda daemon, _: minds.append(mind(daemon)))
+        assert start(workspace, lambda daemon, _: minds.append(mind(daemon))) == first
+        assert minds[0] == minds[1]
