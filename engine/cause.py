@@ -48,6 +48,11 @@ SIGNALS = {
     "SIGXFSZ": "it wrote a file longer than it may",
     "SIGXCPU": "it used more CPU time than it may",
 }
+BY_SHELLS = frozenset({
+    Signals.SIGHUP, Signals.SIGINT, Signals.SIGABRT, Signals.SIGBUS, Signals.SIGFPE, Signals.SIGKILL, Signals.SIGSEGV,
+    Signals.SIGTERM,
+})  # fmt: skip
+"""Signals that an exit code of 128 and their number tells of: a shell's, of its child, or a program's that ends so."""
 _STEP = re.compile(r"\bstep (\d+)")
 _TRAINER_CODES = {4: "device memory", 5: "nan"}
 """Exit codes of our own trainers (trainers.errors) that name a kind."""
@@ -106,7 +111,7 @@ def _stopped(ending: Ending) -> Cause:
         return _cause(kind, past(kind), why=clean(line.get("why")))
     by = exited.get("by")
     by = by if isinstance(by, dict) else {}
-    who = clean(by.get("command")) or "a process that is gone"
+    who = " ".join(clean(by.get("command")).split()) or "a process that is gone"
     pid = whole(by.get("pid"))
     named = f" by {who} (pid {pid})" if pid else ""
     text = f"{'killed' if kind == 'kill' else 'stopped'} without an order: its supervisor was signalled{named}"
@@ -161,7 +166,15 @@ def _silent(ending: Ending) -> Cause:
     if code is None:
         return _cause("unknown", "ended after its supervisor was killed; its exit code is unknown")
     words = clean(exited.get("last")) or ending.last_words
-    return _cause("exit code", f"exit code {code}{f': {words}' if words else ''}", code=code)
+    told = f"exit code {code}{f': {words}' if words else ''}"
+    if (step := ending.progress.bad_loss) is not None:
+        return _cause("nan", f"its loss is no number since step {step}; {told}", step=step, code=code)
+    number = code - 128
+    if number in BY_SHELLS:
+        text = f"exit code {code}: it, or a process that it waited for, was ended by signal {number} ({_name(number)})"
+        text += f", not by the engine{f'; its last words: {words}' if words else ''}"
+        return _cause("signal", text, code=code, signal=number, name=_name(number))
+    return _cause("exit code", told, code=code)
 
 
 def past(kind: str) -> str:

@@ -68,7 +68,7 @@ def sender(pid: int, uid: int) -> Facts:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read(400).split(b"\0")
-        found["command"] = b" ".join(words).decode(errors="replace").strip()[:120]
+        found["command"] = " ".join(b" ".join(words).decode(errors="replace").split())[:120]
     except OSError:
         pass
     return found

@@ -55,6 +55,8 @@ class Progress:
     epoch: float | None = None
     epochs: float | None = None
     loss: float | None = None
+    bad_loss: int | None = None
+    """The step since which every loss that it logged is no number."""
     metric: float | None = None
     naive: float | None = None
     skill: float | None = None
@@ -87,6 +89,9 @@ class Progress:
             if isinstance(self.spark, tuple):  # a settled run has told more
                 self.spark = deque(self.spark, maxlen=SPARK)
             self.spark.append(loss)
+            self.bad_loss = None
+        elif self.bad_loss is None and any(name in line and line[name] is None for name in LOSSES):
+            self.bad_loss = whole(line.get("step"))
         if (epoch := number(line.get("epoch"))) is not None:
             self.epoch = epoch
         if (windows := number(line.get("windows_per_s"))) is not None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from engine.records import EngineStatus
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+USERS = 24
+"""Characters of a line that the users of a GPU get, whatever else must go; they wrap."""
 END_PATIENCE = 60.0
 """Seconds that an engine may take to end."""
 
@@ -122,7 +124,7 @@ def gpus(as_json: Json = False) -> None:
         talk.json_out(sample)
         return
     if sample.devices:
-        talk.out(table.render(_columns(), sample.devices, limit=table.width(), colour=talk.colour()))
+        talk.table(_columns(), sample.devices)
     else:
         talk.say(f"no GPU: {sample.why_none or 'none was found'}. Runs use CPU slots.")
     for warning in sample.warnings:
@@ -138,11 +140,11 @@ def _columns() -> tuple[table.Column, ...]:
         column("BUSY", lambda d: words.per_cent(d.utilisation), right=True),
         column("MEMORY", lambda d: words.bar(_share(d), 10)),
         column("USED", lambda d: f"{words.size(d.memory_used)} of {words.size(d.memory_total)}"),
-        column("POWER", lambda d: "n/a" if d.power is None else f"{d.power:.0f} W", right=True),
-        column("TEMP", lambda d: "n/a" if d.temperature is None else f"{d.temperature} °C", right=True),
-        column("USED BY", _users, shrink=True),
-        column("TROUBLE", lambda d: d.error or "", shrink=True),
-        column("UUID", lambda d: d.uuid, shrink=True),
+        column("POWER", lambda d: "n/a" if d.power is None else f"{d.power:.0f} W", right=True, spare=1),
+        column("TEMP", lambda d: "n/a" if d.temperature is None else f"{d.temperature} °C", right=True, spare=2),
+        column("USED BY", _users, shrink=True, wrap=True, least=USERS),
+        column("TROUBLE", lambda d: d.error or "", shrink=True, wrap=True, least=USERS),
+        column("UUID", lambda d: d.uuid, shrink=True, spare=3),
     )
 
 

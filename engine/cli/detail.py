@@ -30,6 +30,7 @@ def text(detail: RunDetail) -> str:
 
 SIZES = ("requested", "free", "total", "allocated", "nvml_free", "nvml_total", "nvml_others")
 """Facts of a cause that are bytes."""
+SECONDS = ("limit", "hang", "silent")
 FACTS = {
     "nvml_free": "free (NVML)",
     "nvml_total": "total (NVML)",
@@ -47,30 +48,37 @@ def card(detail: RunDetail) -> str:
     for name, value in cause.facts.items():
         if name == "booted" and isinstance(value, int | float):
             shown = words.moment(float(value))
+        elif name in SECONDS and isinstance(value, int | float):
+            shown = when.span(value)
         else:
             shown = words.size(value) if name in SIZES and isinstance(value, int) else str(value)
         facts.append((FACTS.get(name, name), shown))
     told = table.pairs(facts)
     for line in detail.metrics:
-        numbers = " ".join(f"{name} {_number(value)}" for name, value in line.items() if name != "t")
+        ordered = sorted((item for item in line.items() if item[0] != "t"), key=lambda item: item[0] != "step")
+        numbers = " ".join(f"{name} {_number(value)}" for name, value in ordered)
         told += f"last numbers: {numbers[:300]}\n"
     return "".join(f"  {line}\n" for line in (*told.splitlines(), *(f"| {line}" for line in detail.log)))
 
 
 def _number(value: object) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    """NaN and infinities are kept as null."""
+    return "nan" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _state(row: RunRow) -> list[tuple[str, str]]:
     ran = words.span(row.ended - row.started) if row.ended and row.started else ""
     how = f"exit code {row.exit_code}" if row.exit_code else f"signal {row.signal}" if row.signal else ""
+    how = "" if how and how in row.reason else how
     step = f"{row.step}" + (f" of {row.steps}" if row.steps else "") if row.step is not None else ""
-    rate = f", {row.steps_per_s:.3g} it/s" if row.steps_per_s else ""
+    pace = row.steps_per_s or 0.0
+    rate = f", {pace:,.0f} it/s" if pace >= 1000 else f", {pace:.3g} it/s" if pace else ""
+    state = "" if row.reason.startswith(row.state) else row.state
     left = f", {words.span(row.eta)} left" if row.eta is not None else ""
     return [
         ("run", row.id),
         ("name", row.name),
-        ("state", ", ".join(part for part in (row.state, row.phase, row.reason, how) if part)),
+        ("state", ", ".join(part for part in (state, row.phase, row.reason, how) if part)),
         ("place", str(row.place) if row.place else ""),
         ("priority", str(row.priority) if row.priority else ""),
         ("after", ", ".join(row.after)),
@@ -178,7 +186,7 @@ def _origin(spec: Spec, row: RunRow) -> list[tuple[str, str]]:
     return [
         ("command", shlex.join(spec.command)),
         ("in", spec.cwd),
-        ("code", f"{code}{_frozen(spec)}"),
+        ("code", f"{code}{_frozen(spec)}".removeprefix(", ")),
         ("not in its code", _left_out(spec)),
         ("data", used),
         ("on finish", spec.on_finish),
@@ -222,6 +230,10 @@ def _used(events: Sequence[Mapping[str, object]]) -> str:
     return ""
 
 
+ELSEWHERE = ("t", "event", "order", "metrics", "host", "boot", "start_time", "said", "last", "kernel")
+"""What a line says that stands in another part, or tells people nothing."""
+
+
 def _happened(detail: RunDetail) -> str:
     """Orders, lifecycle and events in the order of their times."""
     lines = []
@@ -233,7 +245,7 @@ def _happened(detail: RunDetail) -> str:
         rest = " ".join(
             f"{name}={_value(value)}"
             for name, value in entry.items()
-            if name not in ("t", "event", "order", "metrics", "host") and value not in (None, "", [])
+            if name not in ELSEWHERE and value not in (None, "", [], {})
         )
         what = f"order {kind}" if "order" in entry else kind
         lines.append((float(t), f"  {words.moment(float(t))}  {what}  {rest}".rstrip()))

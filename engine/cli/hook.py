@@ -58,7 +58,7 @@ def ls(as_json: Json = False) -> None:
             column("LIMIT", lambda h: words.span(h.limit), right=True),
             column("COMMAND", lambda h: h.command, shrink=True),
         )
-        talk.out(table.render(columns, found, limit=table.width(), colour=talk.colour()))
+        talk.table(columns, found)
     else:
         talk.say("no hooks: `engine hook add COMMAND` adds one.")
 

@@ -36,7 +36,7 @@ def du(
         total = sum(one.total for one in (*found, *others))
         rows += [one for one in others if one.total]
         talk.say(f"{words.size(total)} in {len(found)} runs and what belongs to them.")
-    talk.out(table.render(_columns(), rows, limit=table.width(), colour=talk.colour()))
+    talk.table(_columns(), rows)
 
 
 def _columns() -> tuple[table.Column, ...]:

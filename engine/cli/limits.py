@@ -44,7 +44,7 @@ def limit(
     elif group:
         talk.say(f"{text}.")
     elif status.limits:
-        talk.out(table.render(_columns(status), sorted(status.limits), limit=table.width(), colour=talk.colour()))
+        talk.table(_columns(status), sorted(status.limits))
     else:
         talk.say("nothing is limited: `engine limit family:kronos 2` lets two of a family run at a time.")
 

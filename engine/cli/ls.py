@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from engine.query_rows import Query
 
+WHAT = 24
+"""Characters of a line that what a run is, or why it waits, gets before other columns."""
 RECENT = 20
 """Ended runs that are listed unless --all or --limit says otherwise."""
 STATES = tuple(sorted(WAITING | LIVE | ENDED))
@@ -108,7 +110,7 @@ def show(asked: Asked) -> None:
     if asked.json:
         talk.json_out(shown)
     elif shown:
-        talk.out(table.render(columns(time.time()), shown, limit=table.width(), colour=talk.colour()))
+        talk.table(columns(time.time()), shown)
     if reply.queue_paused is not None:
         at = when.clock(reply.queue_paused, time.time())
         talk.say(f"the queue is paused since {at}; `engine resume` lets it go on.")
@@ -204,14 +206,14 @@ def columns(now: float) -> tuple[table.Column, ...]:
         column("STATE", lambda r: r.state, style=lambda r: COLOURS.get(r.state, ""), keep=True),
         column("NAME", lambda r: r.name, shrink=True),
         column("ON", lambda r: ",".join(r.labels) if r.state in LIVE else ""),
-        column("DONE", done, right=True),
-        column("LOSS", lambda r: words.number(r.loss), right=True),
+        column("DONE", done, right=True, spare=1),
+        column("LOSS", lambda r: words.number(r.loss), right=True, spare=3),
         column("MAE%", lambda r: words.number(r.best if r.best is not None else r.metric), right=True),
         column("SKILL", lambda r: "" if r.skill is None else f"{r.skill:+.3f}", right=True),
         column("ETA", lambda r: eta(r, now), right=True),
-        column("TIME", lambda r: taken(r, now), right=True),
-        column("TAGS", lambda r: ",".join(r.tags), shrink=True),
-        column("WHAT", told, shrink=True),
+        column("TIME", lambda r: taken(r, now), right=True, spare=2),
+        column("TAGS", lambda r: ",".join(r.tags), shrink=True, spare=4),
+        column("WHAT", told, shrink=True, least=WHAT),
     )
 
 

@@ -58,4 +58,4 @@ def config(
         column("RANGE", lambda r: r.range),
         column("HELP", lambda r: r.help, shrink=True),
     )
-    talk.out(table.render(columns, rows(found), limit=table.width(), colour=talk.colour()))
+    talk.table(columns, rows(found))

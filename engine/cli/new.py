@@ -205,8 +205,8 @@ def _told(client: Client, row: RunRow, follow: bool, as_json: bool) -> None:
         if row.state in ENDED:
             talk.say(f"not needed: {row.id} is the same and ended well at {words.moment(row.ended)}.")
         elif not as_json:
-            why = f": {row.reason}" if row.reason else ""
-            talk.say(f"{row.id} is {row.state}{why}. `engine follow {row.id}` watches it.")
+            why = f"{row.state}: {row.reason}" if not row.reason.startswith(row.state) else row.reason
+            talk.say(f"{row.id} is {why if row.reason else row.state}. `engine follow {row.id}` watches it.")
         return
     from engine.cli import follow as following
 

@@ -10,6 +10,8 @@ from engine import when
 from engine.cli import gantt, table, talk, words
 from engine.records import LIVE, WAITING, GetPlan, Plan, PlanReply, Turn
 
+WHY = 30
+"""Characters of a line that a reason gets, whatever else must go; it wraps."""
 LISTED = 12
 """Runs without a start that are told of below the chart."""
 
@@ -32,7 +34,7 @@ def queue(
         talk.out(gantt.chart(found, table.width() or 100, colour=talk.colour()))
         talk.out(_unplaced(waiting))
     elif waiting and not plan:
-        talk.out(table.render(_columns(found.now), waiting, limit=table.width(), colour=talk.colour()))
+        talk.table(_columns(found.now), waiting)
     talk.say(summary(found))
 
 
@@ -55,12 +57,12 @@ def _columns(now: float) -> tuple[table.Column, ...]:
         column("", lambda t: str(t.place or ""), right=True),
         column("RUN", lambda t: t.run, keep=True),
         column("NAME", lambda t: t.name, shrink=True),
-        column("NEEDS", _needs),
+        column("NEEDS", _needs, spare=1),
         column("STARTS", lambda t: _at(t.start, now), right=True, keep=True),
         column("TAKES", lambda t: f"~{words.span(t.takes)}" if t.takes is not None else "?", right=True, keep=True),
         column("ENDS", lambda t: _at(t.end, now), right=True, keep=True),
-        column("FROM", lambda t: t.how.removeprefix("from "), shrink=True),
-        column("WHY", lambda t: t.reason, shrink=True),
+        column("FROM", lambda t: t.how.removeprefix("from "), shrink=True, spare=2),
+        column("WHY", lambda t: t.reason, shrink=True, wrap=True, least=WHY),
     )
 
 

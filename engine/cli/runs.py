@@ -51,14 +51,14 @@ def ls(
 
 def show(run: Annotated[str, typer.Argument(help="A run.")], as_json: Json = False) -> None:
     """Tell everything about a run: what it was asked to be, what was used, how it went, its files."""
-    from engine.cli import detail
+    from engine.cli import detail, table
     from engine.records import RunDetail, ShowRun
 
     found = talk.ask(ShowRun(run), RunDetail)
     if as_json:
         talk.json_out(found)
     else:
-        talk.out(detail.text(found))
+        talk.out(table.wrapped(detail.text(found), table.width()))
 
 
 def logs(

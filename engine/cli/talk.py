@@ -11,6 +11,7 @@ from engine.workspace import Workspace, find
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.cli.table import Column
     from engine.client import Client
     from engine.records import Reply, Request
 
@@ -36,6 +37,16 @@ def out(text: str) -> None:
     """Write data, whole lines, at once; nothing in a rehearsal, where it would be of what did not happen."""
     if not _rehearsal:
         _write(text)
+
+
+def table(columns: Sequence[Column], rows: Sequence[Any]) -> None:
+    """Write rows as a table that fits the terminal, and say which columns it had no room for."""
+    from engine.cli.table import render, width
+
+    left_out: list[str] = []
+    out(render(columns, rows, limit=width(), colour=colour(), left_out=left_out))
+    if left_out:
+        say(f"{', '.join(left_out)} left out, for want of room; a wider terminal or --json has more.")
 
 
 def _write(text: str) -> None:

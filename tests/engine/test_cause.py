@@ -108,11 +108,22 @@ def test_real_programs_and_their_ends(box: Box, tmp_path: Path):
         (box.submit(str(denied)), "permission", f"can't start {denied}: Permission denied"),
         (box.submit("sh", "-c", "echo odd; exit 9"), "exit code", "exit code 9: odd"),
     )  # fmt: skip
-    runs = {row.id: (kind, text) for row, kind, text in ends}
+    unsaid = "from engine import runlog; runlog.log(7, loss=.5); runlog.log(8, loss=float('nan')); raise SystemExit(1)"
+    mended = "from engine import runlog; runlog.log(8, loss=float('nan')); runlog.log(9, loss=.5); raise SystemExit(1)"
+    unsaid_ends = (
+        (box.python(unsaid), "nan", "its loss is no number since step 8; exit code 1"),
+        (box.python(mended), "exit code", "exit code 1"),
+        (box.submit("sh", "-c", "sh -c 'echo bye; kill -9 $$'"), "signal",
+         "exit code 137: it, or a process that it waited for, was ended by signal 9 (SIGKILL), not by the engine; its"),
+    )  # fmt: skip
+    runs = {row.id: (kind, text) for row, kind, text in (*ends, *unsaid_ends)}
     for run_id, (kind, text) in runs.items():
         row = box.ended(run_id)
         assert (row.state, row.cause) == ("failed", kind), row.reason
         assert row.reason.startswith(text)
+    silent = detail.text(box.call(ShowRun(next(row.id for row, kind, _ in unsaid_ends if kind == "nan"))))
+    assert "last numbers: step 8 loss nan\n" in silent
+    assert silent.count("exit code 1") == 2, "in the state and in the card, once each"
     before = {run_id: box.row(run_id).reason for run_id in runs}
     box.crash()
     assert {run_id: box.row(run_id).reason for run_id in runs} == before
@@ -121,6 +132,7 @@ def test_real_programs_and_their_ends(box: Box, tmp_path: Path):
     assert shown.cause.facts["module"] == "flash_attn_9"
     assert shown.log[-1] == "ModuleNotFoundError: No module named 'flash_attn_9'"
     card = detail.text(shown)
+    assert not any(word in card for word in ("said=", "boot=", "start_time=", "by={}")), card
     assert "why it ended" in card
     assert "flash_attn_9" in card.split("why it ended")[1]
 

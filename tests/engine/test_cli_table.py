@@ -31,6 +31,39 @@ def test_long_cells_are_cut_visibly_at_a_terminal_only():
     assert cut.endswith("…\n")
 
 
+def test_what_matters_keeps_its_room_and_what_does_not_is_named():
+    columns = (
+        table.Column("NAME", lambda row: row[0], keep=True),
+        table.Column("SIZE", lambda row: row[1], right=True, spare=1),
+        table.Column("TAG", lambda row: row[1], spare=2),
+        table.Column("WHY", lambda row: row[2], shrink=True, least=20),
+    )
+    rows = [("one", "1234567890", "y" * 50)]
+    gone: list[str] = []
+    assert "SIZE" in table.render(columns, rows, limit=40, left_out=gone)
+    assert gone == ["TAG"]
+    text = table.render(columns, rows, limit=30, left_out=(gone := []))
+    assert (gone, max(map(len, text.splitlines()))) == (["SIZE", "TAG"], 30)
+    assert table.render(columns, rows, left_out=(gone := [])).endswith("y" * 50 + "\n")
+    assert gone == []
+
+
+def test_a_reason_wraps_below_itself_rather_than_being_cut():
+    why = table.Column("WHY", lambda row: row[2], shrink=True, wrap=True)
+    text = table.render((COLUMNS[0], why), [("one", "", "needs 62 GiB while 24 are free"), ("two", "", "")], limit=18)
+    assert text == ("NAME  WHY\none   needs 62 GiB\n      while 24 are\n      free\ntwo\n")
+
+
+def test_long_lines_go_on_below_their_own_text_and_paths_stay_whole():
+    text = "cause   out of device memory: asked for 2 GiB\nfolder  /a/very/long/path/that/is/wider\n  | a line of words\n"
+    assert table.wrapped(text, 24) == (
+        "cause   out of device\n        memory: asked\n        for 2 GiB\n"
+        "folder\n        /a/very/long/path/that/is/wider\n  | a line of words\n"
+    )
+    assert table.wrapped("  | one two three four\n", 14) == "  | one two\n  | three four\n"
+    assert table.wrapped(text, None) == text
+
+
 def test_line_breaks_cannot_break_a_table():
     assert len(table.render(COLUMNS, [("a\nb", "1", "c\td")]).splitlines()) == 2
 
