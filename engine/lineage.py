@@ -8,7 +8,8 @@ from array import array
 from collections.abc import Sequence
 
 from engine import ids
-from engine.series import GAP, Axis, Curve, Series, decimate
+from engine.series import GAP, Axis, Curve, Series
+from engine.thinning import decimate
 
 
 def attempts(run_id: str) -> tuple[str, ...]:
@@ -24,8 +25,9 @@ class Lineage:
     one are left out. On the time axis the attempts follow one another without the pause between them.
     """
 
-    def __init__(self, folders: Sequence[str | os.PathLike[str]]) -> None:
-        self.parts = [Series(folder) for folder in folders]
+    def __init__(self, folders: Sequence[str | os.PathLike[str]], most: int | None = None) -> None:
+        """most: points that are kept of a curve of one attempt, see Series."""
+        self.parts = [Series(folder, most) for folder in folders]
 
     @property
     def behind(self) -> bool:
@@ -54,6 +56,9 @@ class Lineage:
             curve = part.curve(name)
             if curve is None:
                 continue
+            if len(self.parts) == 1 and x != "time":  # as nearly all runs are: nothing to put together
+                xs, ys = _along(curve, x)[:], curve.value[:]
+                return (xs, ys) if width is None else decimate(xs, ys, width)
             kept = ~(np.array(curve.step) >= end) if end < math.inf else slice(None)
             found_x.append(np.array(_along(curve, x))[kept] - start)
             found_y.append(np.array(curve.value)[kept])

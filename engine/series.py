@@ -14,11 +14,12 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from engine.rundir import ADOPTED, MAX_LINE, METRICS
+from engine.thinning import decimate, shortened
 
 Row = dict[str, float | None]
 Axis = Literal["step", "epoch", "time", "clock"]
@@ -27,6 +28,8 @@ NAME_LIMIT = 200
 STEP_LIMIT = float(1 << 53)
 """A step beyond is no longer a whole number when read as a float."""
 GAP = math.nan
+LEAST_KEPT = 64
+"""Points of a curve; of fewer nothing can be thinned out."""
 LOOK_AHEAD = 64 << 20
 """Bytes that are searched at a time for the end of a line that is too long; what is behind counts as another line."""
 AT_ONCE = 128 << 10
@@ -164,16 +167,38 @@ class Curve:
     value: array[float]
     t: array[float]
     epoch: array[float]
+    old: int = 0
+    """How many points at its start were thinned out, and how often."""
+    times: int = 0
 
     @classmethod
     def empty(cls) -> Curve:
         return cls(array("d"), array("d"), array("d"), array("d"))
 
+    def hold(self, most: int) -> None:
+        """Keep about half of `most` points: all parts of a long curve alike, and each with its extremes."""
+        columns = [self.step, self.value, self.t, self.epoch]
+        before, new = [column[: self.old] for column in columns], [column[self.old :] for column in columns]
+        for _ in range(self.times):
+            new = shortened(new, by=1)
+        columns = [old + more for old, more in zip(before, new, strict=True)]
+        while len(columns[1]) > most // 2:
+            columns = shortened(columns, by=1)
+            self.times += 1
+        self.old = len(columns[1])
+        self.step, self.value, self.t, self.epoch = columns
+
 
 class Series:
-    """All curves of one run, 32 bytes a point. One thread at a time; the folder may vanish or not be there yet."""
+    """All curves of one run, 32 bytes a point. One thread at a time; the folder may vanish or not be there yet.
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    most: points that are kept of a curve; of a longer one those that stand out, see engine.thinning.kept().
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], most: int | None = None) -> None:
+        if most is not None and most < LEAST_KEPT:
+            raise ValueError(f"most = {most}: expected at least {LEAST_KEPT}")
+        self.most = most
         self.path = Path(folder) / METRICS
         self.adopted = Path(folder) / ADOPTED
         """Of a program that writes no metrics of ours."""
@@ -239,6 +264,8 @@ class Series:
                 curve.value.append(GAP if value is None else value)
                 curve.t.append(GAP if t is None else t)
                 curve.epoch.append(GAP if epoch is None else epoch)
+                if self.most is not None and len(curve.value) >= self.most:
+                    curve.hold(self.most)
 
     def curve(self, name: str) -> Curve | None:
         """All points of a metric, or None when it was never logged."""
@@ -272,61 +299,3 @@ class Series:
         """The value logged last; NaN when it was null or there is none."""
         curve = self._curves.get(name)
         return curve.value[-1] if curve is not None and curve.value else GAP
-
-
-def decimate(xs: Sequence[float], ys: Sequence[float], columns: int) -> tuple[Sequence[float], Sequence[float]]:
-    """Thin a curve out to its first, least, greatest and last point in each of `columns` equal stretches of x.
-
-    Keeps the order and every column's extremes; a NaN (a gap) stays where it is a column's first or last point. A
-    curve of no more than four points a column is given back as it is; in a longer one, points whose x is not finite
-    are left out. Raises ValueError for columns < 1 or two different lengths.
-    """
-    if columns < 1:
-        raise ValueError(f"columns = {columns}: expected at least 1")
-    if len(xs) != len(ys):
-        raise ValueError(f"{len(xs)} x and {len(ys)} y: expected as many of each")
-    if len(xs) <= 4 * columns:
-        return xs, ys
-    import numpy as np  # 0.1 s, and only long curves need it
-
-    x, y = np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)
-    seen = np.flatnonzero(np.isfinite(x))
-    if not len(seen):
-        return array("d"), array("d")
-    x, y = x[seen], y[seen]
-    low, high = x.min(), x.max()
-    with np.errstate(over="ignore"):
-        part = (x / 2 - low / 2) / (high / 2 - low / 2) if high > low else np.zeros(len(x))
-    column = np.minimum((np.nan_to_num(part) * columns).astype(np.int64), columns - 1)
-    if (np.diff(column) >= 0).all():
-        keep = _extremes(column, y)
-        return array("d", x[keep].tobytes()), array("d", y[keep].tobytes())
-    at, fine = np.arange(len(x)), np.isfinite(y)
-    keep = np.zeros(len(x), dtype=bool)
-    by_place = np.lexsort((at, column))
-    starts = np.flatnonzero(np.diff(column[by_place], prepend=-1))
-    ends = np.append(starts[1:], len(x)) - 1
-    keep[by_place[starts]] = keep[by_place[ends]] = True
-    by_value = np.lexsort((at, y, ~fine, column))  # the finite ones first in each column
-    counts = np.add.reduceat(fine[by_value].astype(np.int64), starts)
-    some = counts > 0
-    keep[by_value[starts[some]]] = keep[by_value[(starts + counts - 1)[some]]] = True
-    return array("d", x[keep].tobytes()), array("d", y[keep].tobytes())
-
-
-def _extremes(column: Any, y: Any) -> Any:
-    """What decimate keeps of points that lie in the order of their columns, as nearly all do: 3x as fast as sorting."""
-    import numpy as np
-
-    starts = np.flatnonzero(np.diff(column, prepend=-1))
-    counts = np.diff(np.append(starts, len(y)))
-    fine = np.isfinite(y)
-    keep = np.zeros(len(y), dtype=bool)
-    keep[starts] = keep[starts + counts - 1] = True
-    for extreme, nothing, last in ((np.minimum, np.inf, False), (np.maximum, -np.inf, True)):
-        value = extreme.reduceat(np.where(fine, y, nothing), starts)
-        at = np.flatnonzero(fine & (y == np.repeat(value, counts)))
-        # Of equal ones the first least and the last greatest, as sorting by value and then by place would leave them.
-        of = column[at]
-        keep[at[np.flatnonzero(np.diff(of, append=of[-1:] + 1) if last else np.diff(of, prepend=-1))]] = True
-    return keep

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui.reader import Points
+from tui.reader import KEPT, Points
 from tui.series import mean
 from tui.widgets.chart import Curve, Picture
 
@@ -47,7 +47,7 @@ class Overlay:
 
         with self._lock:
             self._open = {
-                run: self._open.get(run) or Lineage([self._folder / one for one in attempts(run)]) for run in runs
+                run: self._open.get(run) or Lineage([self._folder / one for one in attempts(run)], KEPT) for run in runs
             }
             news = [self._refreshed(one) for one in self._open.values()]
             last = self._last

@@ -17,6 +17,10 @@ SETTLED = 0.08
 """Seconds for which a wish for another run must stay before its folder is read: a cursor on its way down a list would
 have every run that it passes read, and the keys wait for that."""
 
+KEPT = 1 << 15
+"""Points of a curve that are kept while it is looked at, forty times as many as a screen has columns of dots: a run of
+weeks takes no more memory than one of an hour."""
+
 Points = tuple[Sequence[float], Sequence[float]]
 
 
@@ -97,7 +101,7 @@ class Reader:
         folder = self._runs / wish.run
         fresh = self._done is None or wish != self._done
         if self._done is None or wish.run != self._done.run:
-            self._series = Lineage([self._runs / run for run in attempts(wish.run)])
+            self._series = Lineage([self._runs / run for run in attempts(wish.run)], KEPT)
             self._log = LogTail(folder / "log.txt")
         assert self._log is not None
         try:

@@ -50,9 +50,10 @@ def tokens(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Cal
         steps, seen = steps[good], seen[good]
     elif "points_per_s" in curves and "steps_per_s" in curves:
         steps, points = (np.asarray(one, dtype=np.float64) for one in curves["points_per_s"])
-        rate = np.asarray(curves["steps_per_s"][1], dtype=np.float64)
-        if len(rate) != len(points):
-            return None
+        at, rate = (np.asarray(one, dtype=np.float64) for one in curves["steps_per_s"])
+        if not np.array_equal(at, steps):  # of long curves not the same points are kept
+            known = np.isfinite(rate)
+            rate = np.interp(steps, at[known], rate[known]) if known.any() else np.full(len(steps), np.nan)
         good = np.isfinite(points) & np.isfinite(rate) & (rate > 0)
         steps = steps[good]
         seen = np.cumsum(points[good] / rate[good] * np.diff(steps, prepend=0.0))

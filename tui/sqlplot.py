@@ -6,8 +6,8 @@ import datetime
 import math
 from typing import Any
 
-from engine.series import decimate
 from engine.store_sql import Answer
+from engine.thinning import decimate
 from tui.charts import Curve, Picture
 from tui.sql import is_number, is_time
 

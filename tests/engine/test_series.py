@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import rundir
-from engine.series import LOOK_AHEAD, Series, decimate, parse, pieces
+from engine.series import LOOK_AHEAD, Series, parse, pieces
+from engine.thinning import decimate
 from tests.conftest import ROOT
 from tests.engine.store_folders import T0, Run
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import braille, ticks
-from engine.series import decimate
+from engine.thinning import decimate
 from tui.theme import DARK, Palette, run_roles
 from tui.widgets.chart import Band, Curve, Picture, View, draw
 

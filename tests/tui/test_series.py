@@ -34,5 +34,12 @@ def test_values_seen_follow_from_what_a_second_and_what_a_step_is():
     assert list(tokens(curves)([10, 20])) == [10_000, 30_000]
 
 
+def test_values_seen_follow_where_other_points_are_kept_of_each():
+    curves = {"points_per_s": ([10.0, 20.0], [4000.0, 8000.0]), "steps_per_s": ([5.0, 15.0, 25.0], [4.0, 4.0, 4.0])}
+    assert list(tokens(curves)([10, 20])) == [10_000, 30_000]
+    curves["steps_per_s"] = ([5.0], [math.nan])
+    assert tokens(curves) is None
+
+
 def test_without_either_nobody_can_tell():
     assert tokens({"loss": ([1.0], [2.0])}) is None

@@ -17,6 +17,9 @@ from tui.logs import colored
 from tui.theme import palette_of
 from tui.widgets.strips import strip, width_of
 
+DRAWN = 200
+"""Drawn lines that are kept, 3 kB each: more than any screen shows."""
+
 
 class LogView(ScrollView, can_focus=True):
     """Shows the lines it is given, without wrapping; scrolls both ways."""
@@ -121,7 +124,7 @@ class LogView(ScrollView, can_focus=True):
             return strip(((self._empty if y == 0 else "", "rest"),), palette, width, base)
         if place >= len(self._lines):
             return Strip.blank(width, base)
-        if self._strips_for != (width, palette, base) or len(self._strips) > 4000:
+        if self._strips_for != (width, palette, base) or len(self._strips) >= DRAWN:
             self._strips_for, self._strips = (width, palette, base), {}
         line = self._lines[place]
         drawn = self._strips.get(line)
