@@ -10,6 +10,7 @@ from engine import rundir
 from engine.store import Store
 from tests.tui import recorded, scene
 from tests.tui.pilot import Journey, travel
+from tui.theme import palette_of
 from tui.travel import known_at, world_at
 from tui.widgets.logview import LogView
 from tui.world import World
@@ -37,6 +38,10 @@ def test_charts_devices_and_log_go_back_together_and_to_now_again(workspace):
         assert screen.view_of().at is not None
         assert log.pointed is not None
         assert not log.follows
+        here = log.pointed - log.scroll_offset.y
+        grounds = [{segment.style.bgcolor for segment in log.render_line(y)} for y in (here - 1, here)]
+        assert grounds[1] == {palette_of(log).cursor.bgcolor} != grounds[0], "the line of the moment stands out"
+        await journey.until(lambda: "follows again" in str(log.border_subtitle), "for what the log says of itself")
         told = time.strftime("%H:%M:%S", time.localtime(screen.moment))
         await journey.sees(f"Devices · {told}", "the database is not here yet")
         await journey.press("comma")
@@ -46,6 +51,7 @@ def test_charts_devices_and_log_go_back_together_and_to_now_again(workspace):
         await journey.pilot.pause()
         assert "in the past" not in journey.text()
         assert log.follows
+        await journey.until(lambda: "following" in str(log.border_subtitle), "for the present")
         assert screen.view_of().at is None
         # A crosshair is a moment too, and another run has other moments.
         await journey.press("left", "left")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.geometry import Size
@@ -75,7 +76,9 @@ class LogView(ScrollView, can_focus=True):
 
     def _to_point(self) -> None:
         if self._pointed is not None and self.size.height:  # a log on a tab that is not shown has none
-            self._follows = False
+            if self._follows:
+                self._follows = False
+                self.post_message(self.Follows(self, False))
             self.scroll_to(y=max(0, self._pointed - 2 * self.size.height // 3), animate=False, immediate=True)
 
     @property
@@ -134,4 +137,6 @@ class LogView(ScrollView, can_focus=True):
             drawn = strip(parts, palette, max(width, width_of(parts)) if self._scrolls_x else width, base)
             self._strips[line] = drawn
         drawn = drawn.crop_extend(self.scroll_offset.x, self.scroll_offset.x + width, base)
-        return drawn.apply_style(palette.cursor) if place == self._pointed else drawn
+        if place == self._pointed:  # over what the line brings: each part of it has a ground of its own
+            return Strip(Segment.apply_style(drawn, post_style=palette.cursor), width)
+        return drawn
