@@ -18,6 +18,7 @@ from engine.store_forecasts import Band, forecast
 from engine.store_open import PATIENCE, reading
 from engine.store_runs import BySymbol, by_symbol, known, results, summaries
 from engine.workspace import Workspace
+from tui import faults
 from tui.feed import up_to_date
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def _rank(workspace: Workspace, wish: Wish) -> Ranking:
             metrics, (families, _) = tuple(metrics_of(con)), known(con)
     except NothingToShow:
         return Ranking(wish, behind=behind, empty=True)
-    except EngineError as error:
-        return Ranking(wish, behind=behind, trouble=str(error))
+    except Exception as error:  # the edge of a worker
+        return Ranking(wish, behind=behind, trouble=faults.said(error))
     shown = Ranking(wish, metrics=metrics, families=tuple(families), behind=behind)
     try:
         boards = leaderboards(workspace.database, wish.metric, None, wish.family or None, TOP)
@@ -107,8 +108,8 @@ def _rank(workspace: Workspace, wish: Wish) -> Ranking:
         with reading(workspace.database, PATIENCE) as con:
             promoted = frozenset(one.id for one in summaries(con, runs) if one.promoted)
             symbols = by_symbol(con, runs[:BESIDE])
-    except EngineError as error:
-        return Ranking(wish, metrics=metrics, families=tuple(families), behind=behind, trouble=str(error))
+    except Exception as error:  # the edge of a worker
+        return Ranking(wish, metrics=metrics, families=tuple(families), behind=behind, trouble=faults.said(error))
     return Ranking(
         wish, boards, board, shown.metrics, shown.families, promoted, names(workspace), symbols,
         tuple(runs[:BESIDE]), behind, not board.rows,
@@ -144,8 +145,8 @@ def _look_near(workspace: Workspace, run: str, rival: str, symbols: Sequence[str
             found = results(con, [run])[run]
             band = forecast(con, workspace.runs, run, symbols)
         differ = compare(workspace, [run, rival]).differences if rival else ()
-    except EngineError as error:
-        return Near(run, rival, symbol=symbol, trouble=str(error))
+    except Exception as error:  # the edge of a worker
+        return Near(run, rival, symbol=symbol, trouble=faults.said(error))
     symbol = band.symbol if band is not None else symbol
     kept = tuple(one for one in differ if one.part in ("settings", "code") and one.name not in ("train.seed", "seed"))
     return Near(run, rival, found, kept, symbol, band)
@@ -195,8 +196,8 @@ def _put_beside(workspace: Workspace, runs: Sequence[str]) -> Compared:
     try:
         found = compare(workspace, runs)
         specs = {run: spec_of(workspace, run) for run in found.runs}
-    except EngineError as error:
-        return Compared(tuple(runs), behind=behind, trouble=str(error))
+    except Exception as error:  # the edge of a worker
+        return Compared(tuple(runs), behind=behind, trouble=faults.said(error))
     return Compared(found.runs, found, settings_of(specs), behind)
 
 

@@ -15,11 +15,12 @@ from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
-from engine.errors import EngineError
 from engine.notice import notice
 from engine.records import Reply, Request, RunRow
 from engine.workspace import Workspace
+from tui import faults
 from tui.beat import BEAT, SLOW_BEAT, news
 from tui.feed import Feed, ask
 from tui.inorder import InOrder
@@ -240,12 +241,17 @@ class PaddockApp(InOrder):
         def run() -> None:
             try:
                 reply = work()
-            except EngineError as error:
-                self.back(partial(self.notify, str(error), severity="error", timeout=8))
+            except Exception as error:  # the edge of a worker
+                self.back(partial(self.notify, faults.said(error), severity="error", timeout=8))
             else:
                 self.back(partial(then, reply))
 
-        self.run_worker(run, group="asks", thread=True)
+        self.run_worker(run, group="asks", thread=True, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Tell what a worker could not tell itself: a fault where its answer was taken up, too."""
+        if event.state == WorkerState.ERROR and event.worker.error is not None and self.is_running:
+            self.notify(faults.said(event.worker.error), severity="error", timeout=8)
 
     def back(self, call: Callable[[], object]) -> None:
         """Call something in the app's thread, from a worker; not any more when the app ends."""

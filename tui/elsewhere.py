@@ -16,6 +16,7 @@ from engine import remote
 from engine.errors import EngineError
 from engine.records import RunDetail, ShowRun
 from engine.store_sql import Answer, Stopped
+from tui import faults
 from tui.feed import ask
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def rank(far: Far, wish: Wish) -> Ranking:
         promoted = [row.id for row in board.rows if row.test is not None]  # which only those tell
         beside = tuple(row.id for row in board.rows if not row.is_naive)[:BESIDE]
         symbols = _json(far, "compare", "--json", *beside)["symbols"] if len(beside) > 1 else {}
-    except EngineError as error:
-        return Ranking(wish, trouble=str(error))
+    except Exception as error:  # the edge of a worker
+        return Ranking(wish, trouble=faults.said(error))
     return Ranking(
         wish, boards, board, tuple(metrics), tuple(families), frozenset(promoted), {}, _symbols(symbols), beside,
         empty=not board.rows,
@@ -77,8 +78,8 @@ def look_near(far: Far, run: str, rival: str) -> Near:
         return Near(run, no_forecast=NO_FORECAST)
     try:
         found = _json(far, "compare", "--json", run, rival)
-    except EngineError as error:
-        return Near(run, rival, trouble=str(error))
+    except Exception as error:  # the edge of a worker
+        return Near(run, rival, trouble=faults.said(error))
     results = {one["name"]: one["values"][0] for one in found["metrics"]}
     kept = tuple(
         one
@@ -118,8 +119,8 @@ def put_beside(far: Far, runs: Sequence[str]) -> Compared:
             assert isinstance(reply, RunDetail)
             specs[run] = reply.spec
             _copy_curves(far, run)
-    except EngineError as error:
-        return Compared(tuple(runs), trouble=str(error))
+    except Exception as error:  # the edge of a worker
+        return Compared(tuple(runs), trouble=faults.said(error))
     found = msgspec.convert({**told, "symbols": {}}, Comparison)
     found.symbols.update(_symbols(told["symbols"]))
     return Compared(found.runs, found, settings_of(specs))

@@ -10,6 +10,7 @@ from engine.client import Client, connect
 from engine.errors import EngineDown, EngineError
 from engine.records import Ok, Reply, Request, Sync
 from engine.workspace import Workspace
+from tui import faults
 from tui.world import AWAY, CONNECTED, CONNECTING, Link, World
 
 BACK_OFF = (0.2, 0.5, 1.0, 2.0, 4.0, 5.0)
@@ -45,6 +46,8 @@ class Feed:
                 lost = error
             except (OSError, ValueError) as error:  # a socket path that can't be used, an answer that is none
                 lost = EngineDown(f"The engine can't be reached: {error}")
+            except Exception as error:  # the edge of this thread: tried again, as if the engine were away
+                lost = EngineDown(faults.said(error))
             else:
                 lost = EngineDown("The engine closed the connection.")
             if self._stop.is_set():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tui import faults
 from tui.logs import LogTail
 from tui.series import mean, tokens
 
@@ -66,6 +67,7 @@ class Reader:
         self._drawn: Mapping[str, Points] = {}
         self._seams: tuple[float, ...] = ()
         self._clock: Points = ((), ())
+        self._fault = ""
 
     def look_at(self, wish: Wish) -> None:
         if wish != self._wish:
@@ -85,9 +87,22 @@ class Reader:
                 self._news.clear()
             wish = self._wish
             if wish.run and not self._stopped:
-                reading = self._read(wish)
+                try:
+                    reading = self._read(wish)
+                    self._fault = ""
+                except Exception as error:  # the edge of this thread: tried again
+                    reading = self._failed(wish, error)
                 if reading is not None:
                     self._publish(reading)
+
+    def _failed(self, wish: Wish, error: Exception) -> Reading | None:
+        """Tell a fault once for each run that it happens to."""
+        fault = f"{wish.run} {error!r}"
+        if fault == self._fault:
+            return None
+        self._fault, self._done = fault, wish
+        self._version += 1
+        return Reading(wish, self._version, trouble=faults.said(error))
 
     @property
     def _elsewhere(self) -> bool:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import EngineError, NothingToShow
+from engine.errors import NothingToShow
 from engine.store_forecasts import Band, forecast
 from engine.store_open import reading
 from engine.store_past import samples
 from engine.store_upclose import Saved, Scored, Watched, saved, scored, watched
 from engine.workspace import Workspace
+from tui import faults
 from tui.feed import up_to_date
 from tui.travel import Past
 from tui.world import KEPT_SAMPLES
@@ -82,7 +83,7 @@ def read_past(workspace: Workspace, moment: float) -> Past:
     try:
         with reading(workspace.database) as con:
             return Past(moment, samples(con, moment, KEPT_SAMPLES))
-    except EngineError as error:
+    except Exception as error:  # the edge of a worker
         return Past(moment, trouble=_said(error))
 
 
@@ -107,7 +108,7 @@ def _found(workspace: Workspace, rows: Callable[[DuckDBPyConnection], Iterable[T
     try:
         with reading(workspace.database) as con:
             found = tuple(rows(con))
-    except EngineError as error:
+    except Exception as error:  # the edge of a worker
         return (), _said(error)
     return found, "" if found else behind
 
@@ -117,7 +118,7 @@ def read_forecast(workspace: Workspace, run: str, symbol: str) -> Forecast:
     try:
         with reading(workspace.database) as con:
             return Forecast(run, symbol, forecast(con, workspace.runs, run, [symbol]))
-    except EngineError as error:
+    except Exception as error:  # the edge of a worker
         return Forecast(run, symbol, trouble=_said(error))
 
 
@@ -133,5 +134,5 @@ def read_patch(folder: Path, run: str) -> Patch:
     return Patch(run, data.decode("utf-8", "replace"), more)
 
 
-def _said(error: EngineError) -> str:
-    return "the database is not here yet" if isinstance(error, NothingToShow) else str(error)
+def _said(error: Exception) -> str:
+    return "the database is not here yet" if isinstance(error, NothingToShow) else faults.said(error)

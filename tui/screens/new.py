@@ -12,9 +12,9 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from engine.errors import EngineDown, EngineError
+from engine.errors import EngineDown
 from engine.records import ENDED, RunRow
-from tui import formwork, prospects
+from tui import faults, formwork, prospects
 from tui.folding import folded
 from tui.form import Form
 from tui.keys import FORM, bindings, named, offer
@@ -88,7 +88,7 @@ class NewRunScreen(BaseScreen):
 
     # -- asking trainers and engine, in workers --------------------------------------------------------------------
 
-    @work(thread=True, group="describe")
+    @work(thread=True, group="describe", exit_on_error=False)
     def _describe(self) -> None:
         workspace = self.paddock.workspace
         try:
@@ -96,8 +96,8 @@ class NewRunScreen(BaseScreen):
                 form, gone = formwork.cloned(workspace, self._like)
             else:
                 form, gone = formwork.begun(workspace), ()
-        except EngineError as error:
-            self.paddock.back(partial(self._say, [(f"✗ {error}", "trouble")]))
+        except Exception as error:  # the edge of a worker
+            self.paddock.back(partial(self._say, [(f"✗ {faults.said(error)}", "trouble")]))
         else:
             self.paddock.back(partial(self._begin, form, " ".join(gone)))
 
@@ -130,12 +130,12 @@ class NewRunScreen(BaseScreen):
         if self.ready and form is self.form:
             self._resolve(form)
 
-    @work(thread=True, group="resolve", exclusive=True)
+    @work(thread=True, group="resolve", exclusive=True, exit_on_error=False)
     def _resolve(self, form: Form) -> None:
         try:
             base = formwork.resolved(self.paddock.workspace, form)
-        except EngineError as error:
-            self.paddock.back(partial(self._judged, form, None, str(error)))
+        except Exception as error:  # the edge of a worker
+            self.paddock.back(partial(self._judged, form, None, faults.said(error)))
         else:
             self.paddock.back(partial(self._judged, form, base, ""))
 
@@ -153,14 +153,14 @@ class NewRunScreen(BaseScreen):
         self._say([("✓ ", "good"), (said, "rest"), ("   ", "text"), *offer("form.submit", " queues it")])
         self._foresee(form)
 
-    @work(thread=True, group="foresee", exclusive=True)
+    @work(thread=True, group="foresee", exclusive=True, exit_on_error=False)
     def _foresee(self, form: Form) -> None:
         try:
             found = formwork.foreseen(self.paddock.workspace, form)
         except EngineDown:
             self.paddock.back(partial(self._foresaw, form, None, "no engine runs: nobody can tell when it starts"))
-        except EngineError as error:
-            self.paddock.back(partial(self._foresaw, form, None, f"✗ {error}"))
+        except Exception as error:  # the edge of a worker
+            self.paddock.back(partial(self._foresaw, form, None, f"✗ {faults.said(error)}"))
         else:
             self.paddock.back(partial(self._foresaw, form, found, ""))
 
@@ -272,12 +272,12 @@ class NewRunScreen(BaseScreen):
         self._say([("queueing…", "rest")])
         self._submit(form)
 
-    @work(thread=True, group="submit")
+    @work(thread=True, group="submit", exit_on_error=False)
     def _submit(self, form: Form) -> None:
         try:
             row = formwork.queued(self.paddock.workspace, form)
-        except EngineError as error:
-            self.paddock.back(partial(self._refused, str(error)))
+        except Exception as error:  # the edge of a worker
+            self.paddock.back(partial(self._refused, faults.said(error)))
         else:
             self.paddock.back(partial(self._queued, row))
 

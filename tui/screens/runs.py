@@ -13,10 +13,10 @@ from textual.binding import BindingType
 from textual.widgets import Input
 
 from engine import store_fields
-from engine.errors import BadFilter, EngineError
+from engine.errors import BadFilter
 from engine.ids import base
 from engine.query_fields import Known
-from tui import details
+from tui import details, faults
 from tui.keys import RUNS, bindings, label, offer
 from tui.present import Cell, cell
 from tui.runcolumns import CATALOG, USUAL
@@ -185,11 +185,11 @@ class RunsScreen(SeveralScreen):
                     known, added = store_fields.read(database, more)
                     values |= added
                 back = partial(self._learned, known, values)
-            except EngineError as error:
-                back = partial(self._not_learned, str(error))
+            except Exception as error:  # the edge of a worker
+                back = partial(self._not_learned, faults.said(error))
             self.paddock.back(back)
 
-        self.paddock.run_worker(work, group="fields", thread=True)
+        self.paddock.run_worker(work, group="fields", thread=True, exit_on_error=False)
 
     def _learned(self, known: Known, values: Values) -> None:
         self._reading, self._read_at = False, time.monotonic()
@@ -206,7 +206,7 @@ class RunsScreen(SeveralScreen):
     # -- the filter ----------------------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
-        self.paddock.run_worker(self.list.warm, group="warm", thread=True)
+        self.paddock.run_worker(self.list.warm, group="warm", thread=True, exit_on_error=False)
         self._suggester.learn(self.paddock.world.rows.values(), self.list.known)
         line = self.query_one("#query", FilterLine)
         line.display = True

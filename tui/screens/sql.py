@@ -15,9 +15,9 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import ScreenResume
 
-from engine.errors import BadQuery, EngineError
+from engine.errors import BadQuery
 from engine.records import RunRow
-from tui import elsewhere, shares, sqlwork
+from tui import elsewhere, faults, shares, sqlwork
 from tui import sql as sqls
 from tui.charts import EVERYTHING
 from tui.columns import Column
@@ -173,14 +173,14 @@ class SqlScreen(BaseScreen):
             self._loading = True
             self._read_catalogue()
 
-    @work(thread=True, group="catalogue")
+    @work(thread=True, group="catalogue", exit_on_error=False)
     def _read_catalogue(self) -> None:
         try:
             far = self.paddock.far
             read = sqlwork.read_catalogue(self.paddock.workspace) if far is None else elsewhere.read_catalogue(far)
             found, problem = read, ""
-        except EngineError as error:
-            found, problem = Catalogue(), str(error)
+        except Exception as error:  # the edge of a worker
+            found, problem = Catalogue(), faults.said(error)
         self.paddock.back(partial(self._catalogued, found, problem))
 
     def _catalogued(self, found: Catalogue, problem: str) -> None:
@@ -223,13 +223,13 @@ class SqlScreen(BaseScreen):
         self._say([("running…", "rest")])
         self._ask(self._question, self.paddock.world.link.state == CONNECTED)
 
-    @work(thread=True, group="sql")
+    @work(thread=True, group="sql", exit_on_error=False)
     def _ask(self, question: Asked, newest: bool) -> None:
         behind = up_to_date(self.paddock.workspace) if newest and self.paddock.far is None else ""
         try:
             answer = question.ask()
             columns = sqls.columns(answer)
-        except EngineError as error:
+        except Exception as error:  # the edge of a worker
             self.paddock.back(partial(self._failed, question, error))
         else:
             self.paddock.back(partial(self._answered, question, answer, columns, behind))
@@ -258,7 +258,7 @@ class SqlScreen(BaseScreen):
             said += [(f"   the database may be behind: {behind}", "attention")]
         self._say(said)
 
-    def _failed(self, question: Asked, error: EngineError) -> None:
+    def _failed(self, question: Asked, error: Exception) -> None:
         if not self.ready or question is not self._question:
             return
         self._question = None
@@ -269,7 +269,7 @@ class SqlScreen(BaseScreen):
             self.editor.mark(at)
             self._say([(f"✗ line {line + 1}, column {column + 1}: {error}", "trouble")])
         else:
-            self._say([(f"✗ {error}", "trouble")])
+            self._say([(f"✗ {faults.said(error)}", "trouble")])
 
     def _say(self, line: list[Part]) -> None:
         """In as many lines as it takes, at most three."""
@@ -322,13 +322,13 @@ class SqlScreen(BaseScreen):
         question = AskScreen("Save the query as a view called", detail, wrong_name, placeholder="better_than_naive")
         self.app.push_screen(question, named)
 
-    @work(thread=True, group="files")
+    @work(thread=True, group="files", exit_on_error=False)
     def _do(self, do: Callable[[], list[Part]]) -> None:
         """Have something saved or written, and say how it went."""
         try:
             said = do()
-        except EngineError as error:
-            said = [(f"✗ {error}", "trouble")]
+        except Exception as error:  # the edge of a worker
+            said = [(f"✗ {faults.said(error)}", "trouble")]
         self.paddock.back(partial(self._done, said))
 
     def _done(self, said: list[Part]) -> None:

@@ -12,8 +12,9 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 
 from engine import rundir
-from engine.errors import EngineError, WorkspaceError
+from engine.errors import WorkspaceError
 from engine.records import ENDED
+from tui import faults
 from tui.screens.base import BaseScreen
 from tui.world import World
 
@@ -48,13 +49,13 @@ class WorkScreen(BaseScreen):
         def run() -> None:
             try:
                 answer = job()
-            except EngineError as error:
-                call: Callable[[], object] = partial(self.notify, str(error), severity="error", timeout=8)
+            except Exception as error:  # the edge of a worker
+                call: Callable[[], object] = partial(self.notify, faults.said(error), severity="error", timeout=8)
             else:
                 call = partial(back, answer)
             app.back(call)
 
-        app.run_worker(run, group="asks", thread=True)
+        app.run_worker(run, group="asks", thread=True, exit_on_error=False)
 
     def fresh(self, pane: str, *parts: object) -> bool:
         """Whether any of what a pane is made from is another thing than when this was last asked.

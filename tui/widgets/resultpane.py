@@ -89,7 +89,7 @@ class ResultPane(Vertical):
         self._order_by = place, down
         self._order(self.answer, place, down)
 
-    @work(thread=True, group="sort", exclusive=True)
+    @work(thread=True, group="sort", exclusive=True, exit_on_error=False)
     def _order(self, answer: Answer, place: int, down: bool) -> None:
         rows = sqls.ordered(list(enumerate(answer.rows)), place, down=down)
         keys = [str(number) for number, _ in rows]
@@ -116,7 +116,7 @@ class ResultPane(Vertical):
             self._drawn = self._serial
             self._picture(self.answer, self._serial)
 
-    @work(thread=True, group="picture", exclusive=True)
+    @work(thread=True, group="picture", exclusive=True, exit_on_error=False)
     def _picture(self, answer: Answer, serial: int) -> None:
         from tui.sqlplot import picture
 

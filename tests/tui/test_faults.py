@@ -1,0 +1,88 @@
+"""A fault of ours in a worker: one line in the screen, a traceback in the log, and the program goes on."""
+
+from __future__ import annotations
+
+import duckdb
+
+from engine.errors import EngineError
+from engine.store import Store
+from tests.tui import scene, upclose
+from tests.tui.pilot import Journey, travel
+from tui import faults
+from tui.reader import Reader, Reading, Wish
+from tui.screens.run import RunScreen
+from tui.settings import folder
+
+
+def test_what_was_foreseen_is_its_own_line_and_the_rest_has_a_traceback():
+    assert faults.said(EngineError("No run 'x'. Did you mean y?")) == "No run 'x'. Did you mean y?"
+    path = folder() / faults.NAME
+    assert not path.exists()
+    try:
+        {}["gone\naway"]
+    except KeyError as error:
+        said = faults.said(error)
+    assert said == f"A fault of tui: KeyError: 'gone\\naway'. Its traceback is in {path}"
+    assert '{}["gone\\naway"]' in path.read_text()
+    path.write_text("x" * (faults.MOST + 1))
+    faults.said(ValueError("again"))
+    assert path.read_text().endswith("ValueError: again\n\n")
+    assert path.with_suffix(".log.1").stat().st_size == faults.MOST + 1
+
+
+def test_a_log_that_cannot_be_written_is_told(home):
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "state").write_text("a file where the folder would be")
+    assert "can't be written" in faults.said(ValueError("x"))
+
+
+def test_the_reader_tells_a_fault_once_and_reads_on(workspace):
+    told: list[Reading] = []
+    reader = Reader(workspace.runs, told.append)
+    wish = Wish("toto-0001", x="step")
+    first = reader._failed(wish, ValueError("a"))
+    assert first is not None
+    assert "ValueError: a" in first.trouble
+    assert reader._failed(wish, ValueError("a")) is None
+    assert reader._failed(Wish("toto-0002"), ValueError("a")) is not None
+
+
+def test_a_database_of_another_make_is_one_line_in_the_tab(workspace):
+    """Tables that this program does not know, as after an update of another one: what DuckDB says of it."""
+    upclose.evaluated(upclose.trained(workspace, "toto-0211"))
+    Store(workspace).catch_up().check()
+    with duckdb.connect(str(workspace.database)) as con:
+        con.execute("ALTER TABLE checkpoints RENAME TO checkpoints_of_old")
+
+    async def way(journey: Journey) -> None:
+        await journey.known()
+        journey.app.open_run("toto-0211", "checkpoints")
+        await journey.until(lambda: isinstance(journey.app.screen, RunScreen))
+        await journey.sees("A fault of tui:")
+        await journey.press("1")
+        await journey.until(lambda: journey.app.screen is journey.dashboard, "to go on")
+
+    with scene.box(workspace):
+        app = travel(workspace, way, (200, 50))
+    assert app.return_code in (None, 0)
+    assert "does not exist" in (folder() / faults.NAME).read_text()
+
+
+def test_a_worker_and_who_takes_up_its_answer_may_fail(workspace):
+    async def way(journey: Journey) -> None:
+        await journey.known()
+        journey.app.in_worker(lambda: int("y"), lambda _: None)
+        await journey.sees("A fault of tui: ValueError")
+        journey.app.clear_notifications()
+        journey.app.in_worker(list, int)
+        await journey.sees("A fault of tui: TypeError")
+        journey.app.clear_notifications()
+        await journey.press("5")
+        await journey.until(lambda: journey.app.current_mode == "best" and journey.app.screen.ready)
+        journey.app.screen.work("near", lambda: {}["no such thing"], lambda _: None)
+        await journey.sees("A fault of tui: KeyError")
+        await journey.press("1")
+        await journey.until(lambda: journey.app.screen is journey.dashboard, "to go on")
+
+    with scene.box(workspace):
+        travel(workspace, way)
