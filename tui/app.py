@@ -249,7 +249,10 @@ class PaddockApp(InOrder):
         self.run_worker(run, group="asks", thread=True, exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Tell what a worker could not tell itself: a fault where its answer was taken up, too."""
+        """Tell what a worker could not tell itself: a fault where its answer was taken up, too.
+
+        Textual tells who started it, and nobody else: screens and panes hand it on.
+        """
         if event.state == WorkerState.ERROR and event.worker.error is not None and self.is_running:
             self.notify(faults.said(event.worker.error), severity="error", timeout=8)
 

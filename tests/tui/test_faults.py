@@ -11,6 +11,7 @@ from tests.tui.pilot import Journey, travel
 from tui import faults
 from tui.reader import Reader, Reading, Wish
 from tui.screens.run import RunScreen
+from tui.screens.sql import SqlScreen
 from tui.settings import folder
 
 
@@ -70,19 +71,29 @@ def test_a_database_of_another_make_is_one_line_in_the_tab(workspace):
 
 def test_a_worker_and_who_takes_up_its_answer_may_fail(workspace):
     async def way(journey: Journey) -> None:
+        async def told(what: str) -> None:
+            said = f"A fault of tui: {what}"
+            notices = journey.app._notifications
+            await journey.until(lambda: any(one.message.startswith(said) for one in notices), f"for {said}", 20)
+
         await journey.known()
         journey.app.in_worker(lambda: int("y"), lambda _: None)
-        await journey.sees("A fault of tui: ValueError")
-        journey.app.clear_notifications()
-        journey.app.in_worker(list, int)
-        await journey.sees("A fault of tui: TypeError")
-        journey.app.clear_notifications()
+        await told("ValueError")
+        journey.app.in_worker(list, lambda found: found["no"])
+        await told("TypeError")
         await journey.press("5")
         await journey.until(lambda: journey.app.current_mode == "best" and journey.app.screen.ready)
         journey.app.screen.work("near", lambda: {}["no such thing"], lambda _: None)
-        await journey.sees("A fault of tui: KeyError")
-        await journey.press("1")
-        await journey.until(lambda: journey.app.screen is journey.dashboard, "to go on")
+        await told("KeyError")
+        await journey.press("7")
+        screen = await journey.until(lambda: isinstance(journey.app.screen, SqlScreen) and journey.app.screen)
+        await journey.until(lambda: screen.ready)
+        screen.given._order(None, 0, down=False)
+        await told("AttributeError: 'NoneType' object has no attribute 'rows'")
+        screen._do(lambda: 5)
+        await told("TypeError: 'int' object is not iterable")
+        await journey.press("escape", "escape")
+        await journey.until(lambda: journey.app.current_mode == "dashboard", "to go on")
 
     with scene.box(workspace):
         travel(workspace, way)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from textual.events import ScreenResume
 from textual.geometry import Region
 from textual.strip import Strip
+from textual.worker import Worker
 
 from engine.records import ENDED, LIVE, WAITING, Order, OrderKind, Request, Retry, RunRow
 from tui import status
@@ -66,6 +67,9 @@ class BaseScreen(Looking):
         event.refresh_styles = False  # they are kept right while it is out of sight; to work them out anew takes 10 ms
         if self.ready:
             self.show(self.paddock.world)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        self.paddock.on_worker_state_changed(event)
 
     def tick(self) -> None:
         """Once a second: what changes with the clock."""

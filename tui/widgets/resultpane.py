@@ -9,6 +9,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
+from textual.worker import Worker
 
 from tui import sql as sqls
 from tui.charts import Picture
@@ -54,6 +55,9 @@ class ResultPane(Vertical):
         self.plot.add_class("pane")
         self.table.border_title = " Result "
         self.plot.display = False
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        cast("PaddockApp", self.app).on_worker_state_changed(event)
 
     @property
     def table(self) -> Table[tuple[int, Row]]:
