@@ -10,12 +10,22 @@ from engine.run import Run
 from engine.schedule import Holder, Slot, Want
 
 
-def want(run: Run, peaks: Peaks) -> Want:
-    """Give what a run asks for. One that may share does only with a known memory, and only one GPU."""
-    follows_from = peaks.count, run.expected, run.tags, run.brief.limit
-    if run.want is None or run.want_of != follows_from:  # asked for a thousand runs in each round
-        run.want, run.want_of = _want(run, peaks), follows_from
-    return run.want
+def wants(runs: Iterable[Run], peaks: Peaks) -> list[Want]:
+    """Give what runs ask for. One that may share does only with a known memory, and only one GPU."""
+    found, count = [], peaks.count
+    for run in runs:  # a thousand in each round, so nothing is made to compare
+        known, of = run.want, run.want_of
+        if (
+            known is None
+            or of[0] != count
+            or of[1] is not run.expected
+            or of[2] is not run.tags
+            or (of[3] is not run.brief)
+        ):
+            known = run.want = _want(run, peaks)
+            run.want_of = count, run.expected, run.tags, run.brief
+        found.append(known)
+    return found
 
 
 def _want(run: Run, peaks: Peaks) -> Want:

@@ -42,7 +42,7 @@ READERS = ("cause", "ended", "estimate", "folders", "live", "records", "run", "r
 """Modules that make of the same files what is kept: with another one of them nothing that was kept is believed."""
 LIVING = {
     "place", "spawning", "adopting", "memory", "device_memory", "on_devices", "peak", "unseen",
-    "prediction", "predicted", "want", "want_of", "expected", "kinds", "estimated", "whole", "sequel",
+    "prediction", "predicted", "turn", "want", "want_of", "expected", "kinds", "estimated", "whole", "sequel",
 }  # fmt: skip
 """Fields of a run that are not read from its folder, or not asked for once it has ended."""
 log = logging.getLogger("engine")

@@ -11,7 +11,7 @@ from heapq import nlargest
 
 from msgspec.structs import replace
 
-from engine import autopsy, rundir
+from engine import autopsy, rows, rundir
 from engine.folders import EVENTS_RECENT
 from engine.keeper import StoreStatus
 from engine.records import ENDED, EngineStatus, ListRuns, Rows, RunDetail, RunRow, Spec
@@ -36,7 +36,7 @@ class Readings:
         if run_id in self.stale or run_id not in self.rows:
             run = self.world.runs[run_id]
             later = self._later(run_id)
-            row = run.row(self.names, told(run.brief))
+            row = rows.row(run, self.names, told(run.brief))
             self.rows[run_id] = replace(row, later=later) if later else row
             self.stale.discard(run_id)
         return self.rows[run_id]

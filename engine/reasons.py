@@ -6,6 +6,7 @@ A thousand runs may wait for the same few devices: what is the same for all of t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from engine.places import GIB, Place
 from engine.when import clock
@@ -13,9 +14,15 @@ from engine.when import clock
 FEW = 3
 
 
+@lru_cache(maxsize=1 << 12)  # a thousand runs may each need another amount, the same in every round
 def gib(count: float) -> str:
     """Bytes as GiB with three digits, none of them a trailing zero: 6.1 GiB, 62 GiB."""
     return f"{count / GIB:.3g} GiB"
+
+
+@lru_cache(maxsize=1 << 12)
+def given(memory: int) -> str:
+    return f"given {gib(memory)}"
 
 
 def few(parts: Sequence[str]) -> str:
@@ -53,6 +60,7 @@ class Busy:
         self.first = first
         self.now = now
         self._known: dict[tuple[object, ...], str] = {}
+        self._full = -1, ""
         self._most: tuple[int, tuple[int, str] | None] = (-1, None)
 
     def __call__(self, need: int, memory: int | None, fit: Sequence[Place], kept: Sequence[Place]) -> str:
@@ -69,6 +77,14 @@ class Busy:
         if found is None:
             found = self._known[key] = self._say(need, fit, kept, enough, short)
         return f"needs {gib(memory)} while {found}" if short is not None and memory is not None else found
+
+    def full(self, memory: int) -> str:
+        """Say why a run that may share can't have one device, where so much memory is free on none."""
+        if self._full[0] != len(self.first):
+            short = self._roomiest()
+            said = self._say(1, (), (), False, short)
+            self._full = len(self.first), said if short is None else f" while {said}"
+        return f"needs {gib(memory)}{self._full[1]}" if self._full[1].startswith(" while ") else self._full[1]
 
     def _say(
         self, need: int, fit: Sequence[Place], kept: Sequence[Place], enough: bool, short: tuple[int, str] | None

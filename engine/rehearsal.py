@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from engine import bring, folders
+from engine import bring, folders, rows
 from engine.lifeline import wanted
 from engine.plan import plan
 from engine.readings import told
@@ -46,6 +46,7 @@ def copy_world(world: World) -> World:
     made.waiting, made.live, made.limits = set(world.waiting), set(world.live), dict(world.limits)
     made.attempts = dict(world.attempts)
     made.states, made.moved, made.bound, made.line = dict(world.states), set(), set(world.bound), []
+    made.stirred = True
     return made
 
 
@@ -175,7 +176,7 @@ class Rehearsal:
                 self.told.append(f"{run.id} would start on {on}")
 
     def row(self, run: Run) -> RunRow:
-        return run.row(self.daemon.readings.names, told(run.brief))
+        return rows.row(run, self.daemon.readings.names, told(run.brief))
 
 
 def _said(name: str, value: object) -> str:

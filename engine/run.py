@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from engine import cause as causes
-from engine import ids, rundir, when
+from engine import rundir, when
 from engine.cause import Cause, Ending
 from engine.estimate import Estimate, Kind
 from engine.live import Progress, clean, number, whole
 from engine.memory import Prediction
-from engine.records import ENDED, LIVE, WAITING, RunRow, Spec
+from engine.records import LIVE, WAITING, Spec
 
 if TYPE_CHECKING:
     from engine.schedule import Want
@@ -93,6 +93,8 @@ class Run:
     """What it is thought to need on one device, from the peaks that were known at its last turn."""
     predicted: int = -1
     """How many peaks that were."""
+    turn: tuple[int, float, int, int] | None = None
+    """Where it stands in the queue (`turns.place`), once that was asked for."""
     want: Want | None = None
     """What it asked the scheduler for at its last turn."""
     want_of: tuple[object, ...] = ()
@@ -187,10 +189,10 @@ class Run:
             case "move":
                 rank, priority = number(line.get("rank")), whole(line.get("priority"))
                 if rank is not None and priority is not None:
-                    self.rank, self.priority = rank, priority
+                    self.rank, self.priority, self.turn = rank, priority, None
             case "priority":
                 if (priority := whole(value)) is not None:
-                    self.priority = priority
+                    self.priority, self.turn = priority, None
             case "begin" | "limit":
                 seconds = number(value)
                 if value is None or (seconds is not None and seconds > 0):
@@ -276,75 +278,6 @@ class Run:
         if state not in WAITING:
             self.reason = reason
             self.place = None
-
-    def row(self, labels: Mapping[str, str], what: str) -> RunRow:
-        """Give the run as lists show it. labels: how people call each device."""
-        spec, progress, exited = self.brief, self.progress, self.exited or {}
-        ended = self.since if self.state in ENDED else None
-        started = _time(self.started) or None
-        return RunRow(
-            id=spec.id,
-            family=spec.family,
-            state=self.state,
-            since=self.since or spec.submitted,
-            name=spec.name,
-            submitted=spec.submitted,
-            started=started,
-            ended=ended,
-            priority=self.priority,
-            place=self.place,
-            reason=f"{self.reason}; {self.sequel}" if self.sequel and self.state in ENDED else self.reason,
-            cause=self.cause.kind if self.cause else "",
-            what=what,
-            tags=self.tags,
-            note=self.note,
-            gpus=spec.gpus,
-            after=spec.after,
-            after_any=spec.after_any,
-            begin=spec.begin,
-            limit=spec.limit,
-            hang=spec.hang or (progress.promised if self.state in LIVE else None),
-            promised=spec.hang is None and progress.promised is not None,
-            paused=self.pauses[1],
-            devices=self.devices,
-            labels=tuple(labels.get(device, device[:12]) for device in self.devices),
-            pid=self.pid,
-            phase=progress.phase if self.state in LIVE else "",
-            step=progress.step,
-            steps=progress.steps,
-            epoch=progress.epoch,
-            epochs=progress.epochs,
-            loss=progress.loss,
-            metric=progress.metric,
-            best=progress.best,
-            naive=progress.naive,
-            skill=progress.skill,
-            steps_per_s=progress.steps_per_s,
-            windows_per_s=progress.windows_per_s,
-            eta=progress.eta if self.state == "running" else None,
-            until=self.until,
-            takes=self.expected.seconds if self.expected and self.state not in ENDED else None,
-            attempt=ids.number(spec.id)[1] or 1,
-            tries=1 + spec.retry.oom + spec.retry.times if spec.retry else 0,
-            because=spec.because,
-            share=spec.share,
-            gpu_memory=spec.gpu_memory,
-            claim=self.claim,
-            predicted=self.prediction.bytes if self.prediction else None,
-            predicted_from=self.prediction.runs if self.prediction else 0,
-            device_memory=self.device_memory,
-            memory=whole(exited.get("max_rss_bytes")) or self.memory,
-            spark=tuple(progress.spark),
-            warning=progress.warning,
-            exit_code=whole(exited.get("code")),
-            signal=whole(exited.get("signal")),
-            resume_from=spec.resume_from,
-            checkpoint=progress.checkpoint,
-            archived=self.archived,
-            imported=spec.imported,
-            dirty=bool(spec.git and spec.git.dirty),
-            commit=(spec.git.commit or "")[:9] if spec.git else "",
-        )
 
 
 def _time(line: Line | None) -> float:

@@ -41,6 +41,11 @@ class Want:
     """Seconds after which it is ended in any case."""
     groups: tuple[str, ...] = ()
     """What limits may count it under: "family:toto", "tag:nightly"."""
+    kind: tuple[object, ...] = field(init=False, compare=False, repr=False)
+    """What two runs have in common that are refused for the same reason."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", (self.gpus, self.memory, self.given, self.share))
 
     def ends(self, now: float) -> float | None:
         """When it has surely ended if it starts now; None where nobody knows."""
@@ -95,9 +100,13 @@ class _Round:
         self.unkept = [place for place in self.places if not place.slot.stranger]
         self.cpu_slots = cpu_slots
         self.cpu = [*cpu_busy]
+        self.cpu_full = ""
+        """Why no more can have a CPU slot, once that is so."""
         self.now = now
         self.limits = limits
         self.group = {name: [*running.get(name, ())] for name in limits}
+        self.keeps = False
+        """Some device is kept for a run that can't have it yet."""
         self.made = Decision()
         self.on_gpus: list[str] = []
         self.busy = reasons.Busy(self.places, self.on_gpus, now)
@@ -106,40 +115,61 @@ class _Round:
         """Why a run was refused that fits nowhere; it holds for all that ask the same, until another starts."""
 
     def serve(self, wants: Sequence[Want]) -> Decision:
+        told, unkept, one = self.made.reasons, self.unkept, min(1, len(self.places))
+        limited = bool(self.limits)
         for want in wants:
-            if self.limits and want.groups and (over := next(filter(self._is_full, want.groups), "")):
-                self.made.reasons[want.id] = reasons.limited(over, self.limits[over], self.group[over])
+            if limited and want.groups and (over := next(filter(self._is_full, want.groups), "")):
+                told[want.id] = reasons.limited(over, self.limits[over], self.group[over])
                 continue
-            need = want.gpus if want.gpus is not None else min(1, len(self.places))
-            reason = self._on_cpu(want) if need == 0 else self._on_gpus(want, need)
+            need = want.gpus if want.gpus is not None else one
+            if need == 0:
+                reason = self._on_cpu(want)
+            elif want.share and want.memory is not None:
+                reason = self._beside(want, want.memory)
+            elif need <= len(unkept):  # for it a device may have to be kept
+                reason = self._on_gpus(want, need)
+            else:
+                reason = self.refused.get(want.kind) or self._on_gpus(want, need)
             if reason:
-                self.made.reasons[want.id] = reason
+                told[want.id] = reason
         return self.made
+
+    def _beside(self, want: Want, claim: int) -> str:
+        """Serve one that shares. Where nothing is idle the answer is mostly at hand: a thousand may ask in a round."""
+        if not self.idle:
+            if claim > self.most_room:
+                if not self.unkept and claim <= max(self.totals[-1:], default=0):
+                    return self.busy.full(claim)
+            elif not self.keeps:
+                room = [place for place in self.shared if claim <= place.room]
+                self._share(want, claim, want.ends(self.now), min(room, key=_tightest) if len(room) > 1 else room[0])
+                return ""
+        return self._on_gpus(want, 1)
 
     def _is_full(self, name: str) -> bool:
         return name in self.limits and len(self.group[name]) >= self.limits[name]
 
     def _start(self, want: Want, devices: tuple[str, ...]) -> None:
         self.made.starts.append((want.id, devices))
-        for name in want.groups:
-            if name in self.group:
-                self.group[name].append(want.id)
+        if self.group:
+            for name in want.groups:
+                if name in self.group:
+                    self.group[name].append(want.id)
 
     def _on_cpu(self, want: Want) -> str:
         if len(self.cpu) >= self.cpu_slots:
-            return reasons.cpu(self.cpu_slots, self.cpu)
+            self.cpu_full = self.cpu_full or reasons.cpu(self.cpu_slots, self.cpu)
+            return self.cpu_full
         self._start(want, (CPU,))
         self.cpu.append(want.id)
         return ""
 
     def _on_gpus(self, want: Want, need: int) -> str:
-        kind = (need, want.memory, want.given, want.share)
-        if not self.unkept and (known := self.refused.get(kind)) is not None:
-            return known
         if need > len(self.places):
             return reasons.too_many(need, len(self.places))
         given = want.memory if want.given else None
-        if given is not None and (large := len(self.totals) - bisect_left(self.totals, given)) < need:
+        if given is not None and given > self.totals[-need]:
+            large = len(self.totals) - bisect_left(self.totals, given)
             return reasons.too_large(need, given, large, [place.total for place in self.places])
         claim = want.memory if want.share else None
         # a prediction alone never keeps a run from an idle device: it may be wrong
@@ -149,31 +179,40 @@ class _Round:
         kept: list[Place] = []
         if fit:
             ends = want.ends(self.now)
-            chosen = [place for place in fit if place.open_to(ends)]
+            chosen = [place for place in fit if place.open_to(ends)] if self.keeps else fit
             if len(chosen) >= need:
                 self._give(want, claim, ends, chosen, need)
                 return ""
             kept = [place for place in fit if place not in chosen]
         reason = self.busy(need, claim if claim is not None else given, fit, kept)
         if not fit:
-            self.refused[kind] = reason
+            self.refused[want.kind] = reason
         if need <= len(self.unkept):
             self._keep(want.id, given, need)
         return reason
 
     def _give(self, want: Want, claim: int | None, ends: float | None, chosen: list[Place], need: int) -> None:
         if claim is not None:  # beside others only where nothing is idle, and then where it is tightest
-            chosen = sorted(chosen, key=lambda place: (not place.idle, place.room))
-        for place in chosen[:need]:
-            if place.idle:
-                self.idle.remove(place)
-                if claim is not None:
-                    self.shared.append(place)
-            place.give(claim, ends)
-        self.most_room = max((place.room for place in self.shared), default=0)
+            self._share(want, claim, ends, min(chosen, key=_tightest))
+            return
+        taken = chosen[:need]  # a copy: what is idle changes below
+        for place in taken:
+            self.idle.remove(place)
+            place.give(None, ends)
+        self._start_on_gpus(want, tuple([place.slot.uuid for place in taken]))
+
+    def _share(self, want: Want, claim: int, ends: float | None, place: Place) -> None:
+        if place.idle:
+            self.idle.remove(place)
+            self.shared.append(place)
+        place.give(claim, ends)
+        self.most_room = max([place.room for place in self.shared])
+        self._start_on_gpus(want, (place.slot.uuid,))
+
+    def _start_on_gpus(self, want: Want, devices: tuple[str, ...]) -> None:
         self.refused.clear()
         self.on_gpus.append(want.id)
-        self._start(want, tuple(place.slot.uuid for place in chosen[:need]))
+        self._start(want, devices)
 
     def _keep(self, run: str, given: int | None, need: int) -> None:
         """Keep the devices that it will have first for a run that must wait.
@@ -189,9 +228,14 @@ class _Round:
         waits = [place.until for place in chosen]
         known = [until for until in waits if until is not None]
         starts = max(known) if len(known) == len(waits) else None
+        self.keeps = True
         for place in chosen:
             place.kept_for, place.kept_until = run, starts
             self.unkept.remove(place)
+
+
+def _tightest(place: Place) -> tuple[bool, int]:
+    return not place.idle, place.room
 
 
 def _now(place: Place, given: int) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
-from engine import claims, ids, limits, reasons, turns, when
-from engine.errors import BadDependency, UnknownRun, UsageError, did_you_mean
+from engine import claims, ids, limits, naming, reasons, turns, when
+from engine.errors import BadDependency, UnknownRun, UsageError
 from engine.estimate import Durations, Kind, kinds, share_left
 from engine.memory import Peaks
 from engine.records import ENDED, LIVE, WAITING, Order, QueueOrder, Spec
@@ -21,8 +22,7 @@ from engine.schedule import CPU, Slot, Want, decide
 MAX_PRIORITY = 1000
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """Append a start order and spawn a supervisor."""
 
     run: str
@@ -32,8 +32,7 @@ class Start:
     why: str = "its turn"
 
 
-@dataclass(frozen=True)
-class Adopt:
+class Adopt(NamedTuple):
     """Spawn a supervisor for a run that lost its own."""
 
     run: str
@@ -62,6 +61,8 @@ class World:
         """Those that wait and may have to wait for other runs, or for a time."""
         self.line: list[Run] = []
         """The queue as it was in the last round: nearly in order."""
+        self.stirred = False
+        """Other runs may wait now."""
         self.moved: set[str] = set()
         """Runs whose place or reason the last rounds changed; whoever tells of them empties it."""
         self.durations = Durations()
@@ -92,7 +93,7 @@ class World:
             self.durations.add(run.brief, run.took, CPU not in run.devices, of)
 
     def _enter(self, run: Run) -> None:
-        run_id = run.brief.id
+        run_id, self.stirred = run.brief.id, True
         self.runs[run_id] = run
         base = ids.base(run_id)
         known = self.attempts.get(base, ())
@@ -128,6 +129,7 @@ class World:
     def file(self, run: Run) -> None:
         """Put a run among those that wait or live, as its state is."""
         self.states[run.id] = run.state
+        self.stirred = self.stirred or (run.id in self.waiting) != (run.state in WAITING)
         self.waiting.discard(run.id)
         self.live.discard(run.id)
         self.bound.discard(run.id)
@@ -141,28 +143,8 @@ class World:
     # -- wishes ---------------------------------------------------------------------------------------------------
 
     def find(self, word: str) -> Run:
-        """Find a run by its id, its number, or a beginning that fits one only. Raises UnknownRun."""
-        if word in self.runs:
-            return self.runs[word]
-        if number := re.fullmatch(r"(\d{1,9})(?:\.(\d{1,4}))?", word):
-            wanted = int(number[1]), int(number[2] or 1)
-            fits = [run_id for run_id in self.runs if ids.number(run_id) == wanted]
-        else:
-            fits = [run_id for run_id in self.runs if run_id.startswith(word)]
-            fits = fits or self._named(word)
-        if len(fits) == 1:
-            return self.runs[fits[0]]
-        if fits:
-            some = ", ".join(sorted(fits)[:5]) + (", ..." if len(fits) > 5 else "")
-            raise UnknownRun(f"{word!r} fits {len(fits)} runs: {some}. Type more of the id.")
-        raise UnknownRun(f"No run {word!r}.{did_you_mean(word, self.runs)} `engine ls --all` shows them all.")
-
-    def _named(self, name: str) -> list[str]:
-        """Give the runs of a name; attempts of one run are one run, and the last of them is meant."""
-        last: dict[str, str] = {}
-        for run_id in sorted((run.id for run in self.runs.values() if run.brief.name == name), key=ids.number):
-            last[ids.base(run_id)] = run_id
-        return [*last.values()]
+        """Find a run by its id, its number, its name, or a beginning that fits one only. Raises UnknownRun."""
+        return naming.find(self.runs, word)
 
     def new_id(self, family: str) -> str:
         """Give the next id: the number is unique in the workspace, whatever the family."""
@@ -269,33 +251,35 @@ class World:
             if run.state == "orphaned" and run.exited is None and abs(now - run.adopting) > START_PATIENCE:
                 run.adopting = now
                 actions.append(Adopt(run.id))
-        wants: list[Want] = []
+        ready: list[Run] = []
         said: dict[str, str] = {}
         queue = self.queue()
-        circles = turns.circles(self.runs, self.waiting, self.bound) if self.bound else {}
+        bound = self.bound
+        circles = turns.circles(self.runs, self.waiting, bound) if bound else {}
         paused = f"the queue is paused since {when.clock(self.paused, now)}" if self.paused is not None else ""
-        ends, gpus = self.durations.count, bool(slots)
+        on_cpu, on_any = (self.durations.count, False), (self.durations.count, bool(slots))
         for place, run in enumerate(queue, 1):
+            asked = run.brief
             if run.place != place:
                 run.place = place
-                self.moved.add(run.id)
-            gpu = gpus and run.brief.gpus != 0
-            if run.estimated != (ends, gpu):
-                self.expect(run, gpu)
+                self.moved.add(asked.id)
+            if run.estimated != (known := on_cpu if asked.gpus == 0 else on_any):
+                self.expect(run, known[1])
             if run.state == "held":
-                said[run.id] = f"held by you since {when.clock(run.held_at, now)}"
-            elif circle := circles.get(run.id):
-                said[run.id] = f"waits in a circle: {' -> '.join(circle)}; stop one of them"
-            elif run.id in self.bound and (why := turns.waits_for(run, now, self.runs, self.last_attempt)):
-                said[run.id] = why
+                said[asked.id] = f"held by you since {when.clock(run.held_at, now)}"
+            elif circles and (circle := circles.get(asked.id)):
+                said[asked.id] = f"waits in a circle: {' -> '.join(circle)}; stop one of them"
+            elif bound and asked.id in bound and (why := turns.waits_for(run, now, self.runs, self.last_attempt)):
+                said[asked.id] = why
             elif paused:
-                said[run.id] = paused
+                said[asked.id] = paused
             else:
-                wants.append(claims.want(run, self.peaks))
-        if wants:  # else nothing can start, and a hundred live runs need not be put on their devices each second
+                ready.append(run)
+        if ready:  # else nothing can start, and a hundred live runs need not be put on their devices each second
             cpu_busy = [run.id for run in live if CPU in run.devices]
             free = claims.occupied(slots, live, self.elsewhere)
             running = claims.running(live, self.limits)
+            wants = claims.wants(ready, self.peaks)
             made = decide(wants, free, self.cpu_slots, cpu_busy, now=now, limits=self.limits, running=running)
             by_id = {want.id: want for want in wants} if made.starts else {}
             actions += [self._start(by_id[run_id], devices) for run_id, devices in made.starts]
@@ -315,17 +299,19 @@ class World:
         if not want.share or want.memory is None or devices == (CPU,):
             return Start(want.id, devices)
         prediction = self.runs[want.id].prediction
-        how = f"{prediction}" if prediction and not want.given else f"given {reasons.gib(want.memory)}"
+        how = f"{prediction}" if prediction and not want.given else reasons.given(want.memory)
         return Start(want.id, devices, want.memory, f"its turn; may share its GPU, {how}")
 
     def queue(self) -> list[Run]:
         """Give the runs that wait, in the order of the queue."""
-        known = [run for run in self.line if run.id in self.waiting and self.runs[run.id] is run]
-        if len(known) < len(self.waiting):
-            known += [self.runs[run_id] for run_id in self.waiting - {run.id for run in known}]
-        known.sort(key=turns.place)  # hardly any work where they are in order
-        self.line = known
-        return [*known]
+        if self.stirred or len(self.line) != len(self.waiting):
+            self.line = [self.runs[run_id] for run_id in self.waiting]
+            self.stirred = False
+        for run in self.line:
+            if run.turn is None:
+                run.turn = turns.place(run)
+        self.line.sort(key=_turn)  # hardly any work where they are in order
+        return [*self.line]
 
     def lineage(self, run_id: str) -> list[str]:
         """Give the attempts at a run that there are, the first first."""
@@ -339,6 +325,9 @@ class World:
         while (later := self.runs.get(f"{base}.{number}")) is not None:
             run, number = later, number + 1
         return run
+
+
+_turn = attrgetter("turn")
 
 
 def _seconds(wish: Order) -> float | None:

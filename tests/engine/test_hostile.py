@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import rundir
+from engine import rows, rundir
 from engine.records import ENDED, Rows, Spec, Submit, decode_reply, encode
 from engine.run import Run, Seen
 from engine.tail import Tail
@@ -50,7 +50,7 @@ def test_lines_of_any_type_make_a_row_that_can_be_told(told, supervisor, trainer
         run.progress.metrics(line)
         run.progress.event(line)
     run.derive(Seen(rundir.parse(written), supervisor, trainer), 1e9, 0.0)
-    row = run.row({}, "")
+    row = rows.row(run, {}, "")
     sent = encode(Rows((row,)))
     assert decode_reply(sent).rows[0].id == "exec-0001"
     assert len(sent) < 20_000

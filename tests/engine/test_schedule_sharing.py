@@ -23,6 +23,21 @@ def small(name: str, memory: float, **more: object) -> Want:
     return replace(Want(name, 1, memory=int(memory * GIB), share=True), **more)
 
 
+def test_sharing_where_there_is_no_gpu_is_told():
+    assert decide([small("x", 10)], [], 1, []).reasons == {"x": "needs 1 GPU, this box has 0"}
+
+
+def test_of_many_that_share_each_has_its_own_reason_and_a_smaller_one_goes_ahead():
+    wants = [small(f"r{n}", 20 + n) for n in range(9)] + [small("given", 99, given=True), small("little", 5)]
+    made = decide(wants, [gpu("GPU0", free=80, total=80), gpu("GPU1", free=80, total=80, stranger="used by x")], 1, [])
+    assert [run for run, _ in made.starts] == ["r0", "r1", "r2"]
+    first = "r0, r1, r2 go first"
+    assert made.reasons["r3"] == f"needs 23 GiB while 13 GiB are free on GPU0, GPU1 is used by x, {first}"
+    assert made.reasons["r8"] == f"needs 28 GiB while 13 GiB are free on GPU0, GPU1 is used by x, {first}"
+    assert made.reasons["given"] == "needs 99 GiB, the largest GPU here has 80 GiB"
+    assert "kept for r3" in made.reasons["little"]
+
+
 def test_two_that_share_get_one_gpu_and_the_third_is_told_what_is_missing():
     made = decide([small("x", 10), small("y", 10), small("z", 10)], [gpu("GPU0")], 1, [])
     assert made.starts == [("x", ("GPU0",)), ("y", ("GPU0",))]
