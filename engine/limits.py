@@ -9,7 +9,13 @@ from engine.errors import UsageError
 
 MOST = 1000
 KINDS = "family:NAME or tag:NAME"
+TAG = "one word of 1 to 60 letters, digits and . _ - # @ + /"
 _WORD = re.compile(r"[\w.#@+/-]{1,60}")
+
+
+def is_tag(text: str) -> bool:
+    """Whether a run may be given this tag: what no limit, query or table could take for something else."""
+    return _WORD.fullmatch(text) is not None
 
 
 def order(group: str, most: int | None, known: Mapping[str, int]) -> dict[str, object]:
@@ -17,8 +23,8 @@ def order(group: str, most: int | None, known: Mapping[str, int]) -> dict[str, o
     kind, _, name = group.partition(":")
     if kind not in ("family", "tag") or not name:
         raise UsageError(f"No group {group!r}: a limit is for {KINDS}, such as family:kronos.")
-    if _WORD.fullmatch(name) is None:
-        raise UsageError(f"{kind} {name!r}: one word of letters, digits and . _ - # @ + / is expected.")
+    if not is_tag(name):
+        raise UsageError(f"{kind} {name!r}: {TAG} is expected.")
     if most is None and group not in known:
         some = f" Limited are: {', '.join(sorted(known))}." if known else " Nothing is limited."
         raise UsageError(f"There is no limit for {group}.{some}")

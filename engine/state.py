@@ -204,8 +204,8 @@ class World:
                 line["value"] = wish.value
                 line["priority"], line["rank"] = turns.moved(self.queue(), run, wish.value)
             case "tag" | "untag":
-                if not re.fullmatch(r"[\w.#@+/-]{1,60}", wish.value):
-                    raise UsageError(f"Tag {wish.value!r}: a tag is one word of letters, digits and . _ - # @ + /.")
+                if wish.order == "tag" and not limits.is_tag(wish.value):
+                    raise UsageError(f"Tag {wish.value!r}: a tag is {limits.TAG}.")
                 line["value"] = wish.value
             case "archive" | "unarchive":
                 if run.state not in ENDED:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import limits
 from engine.errors import BadField, DataError, EngineError, UsageError
 from engine.records import Queued, RunRow, Spec, Submit
 
@@ -28,7 +29,7 @@ DATA_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", ".pq", ".json", ".jsonl",
 """What the trainers read; only looked for here, so that a run without any data is refused before it is queued."""
 MARKER = "SYNTHETIC.json"
 GET_DATA = "Bring some with `engine data import FOLDER`, or make sample data with `engine data synth`."
-NAME_LIMIT, TAG_LIMIT, NOTE_LIMIT = 200, 100, 10_000
+NAME_LIMIT, NOTE_LIMIT = 200, 10_000
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,12 @@ def check(wishes: Wishes) -> Wishes:
     for what, value, limit in (("--name", wishes.name, NAME_LIMIT), ("--note", wishes.note, NOTE_LIMIT)):
         if len(value) > limit:
             raise UsageError(f"{what} has {len(value)} characters; {limit} is the most.")
+    if not wishes.name.isprintable():
+        raise UsageError(f"--name {wishes.name!r}: a name is one line of characters that can be shown.")
     tags = tuple(dict.fromkeys(tag.strip() for tag in wishes.tags))
     for tag in tags:
-        if not tag or len(tag) > TAG_LIMIT or "\n" in tag:
-            raise UsageError(f"--tag {tag!r}: a tag is one line of 1 to {TAG_LIMIT} characters.")
+        if not limits.is_tag(tag):
+            raise UsageError(f"--tag {tag!r}: a tag is {limits.TAG}.")
     if wishes.gpus is not None and wishes.gpus < 0:
         raise UsageError(f"--gpus {wishes.gpus} is out of range: 0 (a CPU slot) or more.")
     if wishes.share and wishes.gpus not in (None, 1):

@@ -33,6 +33,8 @@ def limit(
     if not group:
         talk.rehearse(False)  # a list changes nothing
     wanted = None if most == "none" else _number(most)
+    if group.startswith("family:") and wanted is not None:
+        _check_family(group.removeprefix("family:"))
     text = ""
     with talk.engine() as client:
         if group:
@@ -47,6 +49,14 @@ def limit(
         talk.table(_columns(status), sorted(status.limits))
     else:
         talk.say("nothing is limited: `engine limit family:kronos 2` lets two of a family run at a time.")
+
+
+def _check_family(name: str) -> None:
+    """Refuse a family that no run can have; a tag may come later."""
+    from engine import families
+
+    if name and name != "exec":
+        families.find(talk.workspace().root, name)
 
 
 def _columns(status: EngineStatus) -> tuple[table.Column, ...]:
