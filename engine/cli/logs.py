@@ -16,12 +16,15 @@ POLL = 0.1
 ASK_EVERY = 0.5
 """Seconds between two questions to the engine whether the run has ended."""
 BLOCK = 1 << 16
+READ_WHOLE = b'{"event":"adopted"}\n'
+"""The mark that the engine puts behind the numbers of a foreign source."""
 
 
-def show(word: str, follow: bool, lines: int | None, metrics: bool = False) -> int:
+def show(word: str, follow: bool, lines: int | None, metrics: bool = False, as_json: bool = False) -> int:
     """Print the log, or its last lines; with follow go on to the run's end and give the exit code of its outcome.
 
-    metrics: the file of numbers instead, its own or the one that the engine made of foreign sources.
+    metrics: the file of numbers instead, its own or the one that the engine made of foreign sources. as_json: one
+    object with all of it.
     """
     with talk.engine() as client:
 
@@ -36,17 +39,21 @@ def show(word: str, follow: bool, lines: int | None, metrics: bool = False) -> i
         if not follow:
             if not path.exists():
                 raise NothingToShow(f"{row.id} is {row.state} and has written nothing yet.")
-            _copy(path, _start(path, lines))
+            if as_json:
+                told = _lines(path, _start(path, lines), metrics)
+                talk.json_out({"run": row.id, "state": row.state, "lines": told})
+            else:
+                _copy(path, _start(path, lines), metrics)
             return 0
         at = _start(path, lines) if path.exists() else 0
-        at = _copy(path, at)
+        at = _copy(path, at, metrics)
         asked = time.monotonic()
         while row.state not in ENDED:
             time.sleep(POLL)
-            at = _copy(path, at)
+            at = _copy(path, at, metrics)
             if time.monotonic() - asked >= ASK_EVERY:
                 row, asked = ask(row.id).row, time.monotonic()
-        _copy(path, at)
+        _copy(path, at, metrics)
     _told(row)
     return OUTCOMES.get(row.state, 1)
 
@@ -79,19 +86,37 @@ def _start(path: Path, lines: int | None) -> int:
         return at + cut + 1
 
 
-def _copy(path: Path, at: int) -> int:
-    """Write what the file has from a place on; the new place. A file that is not there yet has nothing."""
+def _lines(path: Path, at: int, numbers: bool) -> list[object]:
+    """The lines of a log as texts, or of a file of numbers as objects; what is damaged is passed over."""
+    with path.open("rb") as file:
+        file.seek(at)
+        data = file.read()
+    if numbers:
+        return [line for line in rundir.parse(data) if line.get("event") != "adopted"]
+    return [*data.decode(errors="replace").splitlines()]
+
+
+def _copy(path: Path, at: int, numbers: bool = False) -> int:
+    """Write what the file has from a place on; the new place. A file that is not there yet has nothing.
+
+    numbers: leave out the engine's own mark behind them, that all of a foreign source was read.
+    """
     try:
         file = path.open("rb")
     except FileNotFoundError:
         return at
     with file:
         file.seek(at)
-        while block := file.read(BLOCK):
+        while block := file.readline(BLOCK) if numbers else file.read(BLOCK):
+            at += len(block)
+            if numbers and block == READ_WHOLE:
+                continue
             try:
                 sys.stdout.buffer.write(block)
-                sys.stdout.buffer.flush()
             except BrokenPipeError:
                 talk.quiet_end()
-            at += len(block)
+    try:
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        talk.quiet_end()
     return at

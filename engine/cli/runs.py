@@ -68,6 +68,7 @@ def logs(
     ] = False,
     lines: Annotated[int | None, typer.Option("--lines", "-n", help="Only the last so many lines.")] = None,
     metrics: Annotated[bool, typer.Option("--metrics", help="Its numbers as JSON lines instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON: run, state and the lines.")] = False,
 ) -> None:
     """Print what a run wrote to stdout and stderr, or with --metrics its numbers, one JSON object a line."""
     from engine.cli import logs as reading
@@ -75,7 +76,9 @@ def logs(
 
     if lines is not None and lines < 0:
         raise UsageError(f"--lines {lines} is out of range: 0 or more.")
-    raise typer.Exit(reading.show(run, follow, lines, metrics))
+    if as_json and follow:
+        raise UsageError("--json gives what there is now; -f goes with --metrics, which gives a JSON object a line.")
+    raise typer.Exit(reading.show(run, follow, lines, metrics, as_json))
 
 
 def follow(runs: Runs = None, bell: Bell = False, as_json: Json = False) -> None:

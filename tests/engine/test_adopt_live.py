@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,6 +49,12 @@ def test_numbers_of_a_program_that_does_not_know_us(box: Box, foreign: str):
     for name in ("loss", "val_loss"):
         assert [line["step"] for line in whole if name in line] == [*range(1, 31)]
     assert box.row(foreign).step == 30
+    command = [sys.executable, "-m", "engine", "logs", foreign, "--metrics"]
+    env = {**os.environ, "ENGINE_HOME": str(box.workspace.root)}
+    told = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    assert [json.loads(line) for line in told.splitlines()] == whole[:-1], "all but the engine's own mark"
+    told = subprocess.run([*command, "--json"], env=env, capture_output=True, text=True, check=True).stdout
+    assert json.loads(told)["lines"] == whole[:-1]
     series = Series(folder)
     series.refresh()
     assert list(series.points("val_loss")[1]) == [2 / n for n in range(1, 31)]

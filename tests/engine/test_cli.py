@@ -175,6 +175,8 @@ def test_logs_whole_last_lines_and_follow(cli: Cli, box: Box):
     assert cli("logs", run_id, "-n", "2").out == "5\ntail"
     assert cli("logs", run_id, "-n", "0").out == ""
     assert cli("logs", run_id, "-n", "99").out == "1\n2\n3\n4\n5\ntail"
+    assert cli("logs", run_id, "-n", "2", "--json").json == {"run": run_id, "state": "ok", "lines": ["5", "tail"]}
+    assert cli("logs", run_id, "-f", "--json").code == 2
     followed = cli("logs", "-f", run_id)
     assert (followed.code, followed.out) == (0, "1\n2\n3\n4\n5\ntail")
     assert f"{run_id} ended: ok" in followed.err
