@@ -139,7 +139,10 @@ def _start(workspace: Workspace) -> Client | None:
     """
     workspace.prepare()
     env = {name: value for name, value in os.environ.items() if name != "ENGINE_RUN"}
-    log = os.open(workspace.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        log = os.open(workspace.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise workspace.unusable(error) from None
     begin = os.fstat(log).st_size
     command = [sys.executable, "-m", "engine.daemon", "--home", str(workspace.root)]
     files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), *((os.POSIX_SPAWN_DUP2, log, fd) for fd in (1, 2))]

@@ -183,8 +183,12 @@ def _engine(workspace: Workspace, name: str) -> Check:
     status = reply.status
     text = f"pid {status.pid}, version {status.version}, {sum(status.counts.values())} runs"
     if status.store_error:
-        return Check(name, False, f"{text}; the database: {status.store_error}", REBUILD)
+        return Check(name, False, f"{text}; the database: {status.store_error}", _mend(status.store_error))
     return Check(name, True, text)
+
+
+def _mend(trouble: str) -> str:
+    return "free some space" if "the disk is full" in trouble else REBUILD
 
 
 def _database(workspace: Workspace, name: str) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -234,5 +235,6 @@ def _save(cache: Path, described: _Described) -> None:
     try:
         beside.write_bytes(msgspec.json.encode(described))
         beside.rename(cache)
-    except OSError:  # no engine was here yet, or the disk is full: the cache only saves time
-        beside.unlink(missing_ok=True)
+    except OSError:  # no engine was here yet, or the disk is full or read-only: the cache only saves time
+        with contextlib.suppress(OSError):
+            beside.unlink()

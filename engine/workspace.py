@@ -94,7 +94,7 @@ class Workspace:
         try:
             writable.check(self.private / "engine.sock", parents=True)
         except OSError as error:
-            raise self._unusable(error) from None
+            raise self.unusable(error) from None
 
     def prepare(self) -> None:
         """Make runs/ and the private folder. Raises WorkspaceError, in one line, if that can't be done."""
@@ -105,9 +105,10 @@ class Workspace:
             if self.private.stat().st_mode & 0o077:
                 self.private.chmod(0o700)
         except OSError as error:
-            raise self._unusable(error) from None
+            raise self.unusable(error) from None
 
-    def _unusable(self, error: OSError) -> WorkspaceError:
+    def unusable(self, error: OSError) -> WorkspaceError:
+        """The error to raise where the system refused something that the workspace needs."""
         return WorkspaceError(
             f"The workspace {self.root} can't be used: {error.strerror}. "
             "Make it writable, free some space, or set ENGINE_HOME to another folder."

@@ -178,11 +178,15 @@ def _times(begin: str, limit: str, hang: str) -> dict[str, Any]:
     }
 
 
+OPTIONS = {"oom": "--retry-oom", "times": "--retry", "wait": "--retry-wait"}
+"""What the fields of retry are called where they are options."""
+
+
 def _more(
     share: bool, gpu_memory: str, oom: int | None, times: int | None, wait: str, sets: dict[str, str]
 ) -> dict[str, Any]:
     """What the options about devices and further attempts ask. sets: what `--set retry.*` asks, by field."""
-    from engine.errors import BadField
+    from engine.errors import BadField, UsageError
     from engine.retry import policy
     from engine.sizes import size
 
@@ -191,7 +195,14 @@ def _more(
     if twice := next((name for name in given if name in sets), None):
         raise BadField(f"retry.{twice} is given twice: {given[twice]} and {sets[twice]}. Leave one out.")
     memory = size(gpu_memory, "--gpu-memory") if gpu_memory else None
-    return {"share": share, "gpu_memory": memory, "retry": policy({**given, **sets})}
+    try:
+        asked = policy({**given, **sets})
+    except UsageError as error:
+        text = str(error)
+        for name in OPTIONS.keys() - sets:
+            text = text.replace(f"retry.{name}", OPTIONS[name])
+        raise type(error)(text) from None
+    return {"share": share, "gpu_memory": memory, "retry": asked}
 
 
 def _told(client: Client, row: RunRow, follow: bool, as_json: bool) -> None:

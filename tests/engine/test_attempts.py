@@ -219,7 +219,7 @@ sys.exit(attempt != 3)
     row = json.loads(capsys.readouterr().out)
     assert (row["id"], row["attempt"], row["tries"], row["because"]) == ("exec-0001.3", 3, 3, "oom")
     assert cli(["exec", "--retry-wait", "5m", "--", "true"]) == 2
-    assert "retry.wait without retry.times" in capsys.readouterr().err
+    assert "--retry-wait without --retry:" in capsys.readouterr().err
     assert cli(["exec", "--share", "--gpus", "2", "--", "true"]) == 2
     assert "--share with --gpus 2" in capsys.readouterr().err
     assert cli(["exec", "--gpu-memory", "6", "--", "true"]) == 2

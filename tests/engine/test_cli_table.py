@@ -55,7 +55,9 @@ def test_a_reason_wraps_below_itself_rather_than_being_cut():
 
 
 def test_long_lines_go_on_below_their_own_text_and_paths_stay_whole():
-    text = "cause   out of device memory: asked for 2 GiB\nfolder  /a/very/long/path/that/is/wider\n  | a line of words\n"
+    text = (
+        "cause   out of device memory: asked for 2 GiB\nfolder  /a/very/long/path/that/is/wider\n  | a line of words\n"
+    )
     assert table.wrapped(text, 24) == (
         "cause   out of device\n        memory: asked\n        for 2 GiB\n"
         "folder\n        /a/very/long/path/that/is/wider\n  | a line of words\n"

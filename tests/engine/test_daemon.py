@@ -323,6 +323,10 @@ def test_a_workspace_that_cannot_be_written_says_so(workspace: Workspace, monkey
     workspace.runs.write_text("a file where a folder should be")
     with pytest.raises(WorkspaceError, match="can't be used"):
         connect(workspace)
+    workspace.runs.unlink()
+    workspace.log.mkdir(parents=True)
+    with pytest.raises(WorkspaceError, match=r"can't be used: Is a directory\. Make it writable"):
+        connect(workspace)
     long = Workspace(workspace.root / ("x" * 120))
     with pytest.raises(WorkspaceError, match="set ENGINE_SOCKET"):
         connect(long)

@@ -180,3 +180,8 @@ def test_when_a_field_has_a_meaning_is_said() -> None:
         "",
         "",
     ]
+
+
+def test_a_place_that_takes_no_file_costs_the_cache_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("not a folder")
+    assert "toto" in families.describe(tmp_path)
