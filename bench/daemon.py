@@ -36,7 +36,8 @@ from statistics import median
 from bench.clock import timed
 from engine import rundir
 from engine.client import connect
-from engine.records import Down, GetStatus, ListRuns, Spec, Submit, Sync, encode
+from engine.messages import Down, GetStatus, ListRuns, Submit, Sync
+from engine.records import Spec, encode
 from engine.run import Seen
 from engine.schedule import Slot
 from engine.state import World

@@ -31,7 +31,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from engine.client import Client, connect
-from engine.records import Down, Spec, Submit
+from engine.messages import Down, Submit
+from engine.records import Spec
 from engine.workspace import Workspace
 
 SLOTS = 2

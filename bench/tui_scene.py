@@ -14,7 +14,8 @@ from pathlib import Path
 
 from bench.daemon import finished
 from engine.client import connect
-from engine.records import Down, ListRuns, Spec, Submit
+from engine.messages import Down, ListRuns, Submit
+from engine.records import Spec
 from engine.workspace import Workspace
 from tests.engine.nvml_stub.fixture import GIB, StubGpu, build, write_state
 

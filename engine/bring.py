@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from engine import folders, ids, rundir
 from engine.errors import EngineError, UsageError, WorkspaceError
-from engine.records import Bring, ListRuns, Ok, Queued, Rows, RunRow, Spec
+from engine.messages import Bring, ListRuns, Ok, Queued, Rows
+from engine.records import RunRow, Spec
 
 if TYPE_CHECKING:
     from engine.client import Client

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from engine.errors import EngineDown, EngineError, by_name
-from engine.records import (
+from engine.messages import (
     Bring,
     Changed,
     Down,
@@ -28,8 +28,8 @@ from engine.records import (
     Submit,
     Watch,
     decode_reply,
-    encode,
 )
+from engine.records import encode
 from engine.workspace import Workspace
 
 READING = 300.0

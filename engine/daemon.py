@@ -33,8 +33,9 @@ from engine.hooking import Hooking
 from engine.keeper import Keeper
 from engine.lifeline import Lifelines
 from engine.memories import Memories
+from engine.messages import Note, Order
 from engine.readings import Readings
-from engine.records import ENDED, EngineStatus, Note, Order
+from engine.records import ENDED, EngineStatus
 from engine.run import Run
 from engine.sampler import Sampler, labels, slots
 from engine.schedule import CPU

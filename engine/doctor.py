@@ -165,7 +165,7 @@ def _engine(workspace: Workspace, name: str) -> Check:
     from engine import rundir
     from engine.client import connect
     from engine.errors import EngineDown
-    from engine.records import GetStatus, StatusReply
+    from engine.messages import GetStatus, StatusReply
 
     try:
         if not workspace.socket.exists():

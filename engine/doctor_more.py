@@ -101,8 +101,8 @@ def versions(workspace: Workspace, name: str) -> Check:
     from engine import families
     from engine.client import connect
     from engine.errors import EngineError
+    from engine.messages import GetStatus, StatusReply
     from engine.readings import own_version
-    from engine.records import GetStatus, StatusReply
 
     mine, here = own_version(), Path(__file__).resolve().parent.parent
     text = f"paddock {mine} at {here}"

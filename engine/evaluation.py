@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NothingToShow, UsageError
-from engine.records import RunDetail, RunRow, ShowRun, Spec
+from engine.messages import RunDetail, ShowRun
+from engine.records import RunRow, Spec
 from engine.submit import Wishes, check, check_data, provenance_of, send
 
 if TYPE_CHECKING:

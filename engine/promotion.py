@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from engine import export as exporting
 from engine.export import BEST, Export, How
-from engine.records import Note, Order
+from engine.messages import Note, Order
 
 if TYPE_CHECKING:
     from engine.client import Client

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from engine.client import Client, connect
 from engine.errors import UsageError
-from engine.records import LIVE, Queued, RunRow, Turn
+from engine.messages import Queued
+from engine.records import LIVE, RunRow, Turn
 from engine.submit import Wishes
 from engine.workspace import Workspace
 

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from engine import autopsy, rows, rundir
 from engine.folders import EVENTS_RECENT
 from engine.keeper import StoreStatus
-from engine.records import ENDED, EngineStatus, ListRuns, Rows, RunDetail, RunRow, Spec
+from engine.messages import ListRuns, Rows, RunDetail
+from engine.records import ENDED, EngineStatus, RunRow, Spec
 from engine.schedule import CPU
 from engine.state import World
 from engine.workspace import Workspace

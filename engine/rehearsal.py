@@ -9,24 +9,10 @@ from typing import TYPE_CHECKING
 
 from engine import bring, folders, rows
 from engine.lifeline import wanted
+from engine.messages import Bring, Down, Ok, Order, Queued, QueueOrder, Rehearsed, Retry, Submit
 from engine.plan import plan
 from engine.readings import told
-from engine.records import (
-    ENDED,
-    LIVE,
-    Bring,
-    Down,
-    Ok,
-    Order,
-    Queued,
-    QueueOrder,
-    Rehearsed,
-    Retry,
-    RunRow,
-    Spec,
-    Submit,
-    Turn,
-)
+from engine.records import ENDED, LIVE, RunRow, Spec, Turn
 from engine.run import Run, Seen
 from engine.sampler import slots
 from engine.state import Start, World

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from engine import ids
 from engine.errors import UsageError
-from engine.records import Spec, Submit
+from engine.messages import Submit
+from engine.records import Spec
 from engine.store_board import seeds_of
 from engine.store_open import PATIENCE, reading
 

@@ -16,14 +16,12 @@ import msgspec
 from engine.bring import take_in
 from engine.devices import Sample
 from engine.errors import EngineError, StoreError, UsageError
-from engine.plan import plan
-from engine.records import (
+from engine.messages import (
     VERSION,
     Bring,
     Changed,
     Down,
     DryRun,
-    EngineStatus,
     Failed,
     GetPlan,
     GetSample,
@@ -42,7 +40,6 @@ from engine.records import (
     Request,
     Retry,
     Rows,
-    RunRow,
     SampleReply,
     ShowRun,
     Snapshot,
@@ -51,8 +48,9 @@ from engine.records import (
     Sync,
     Watch,
     decode_request,
-    encode,
 )
+from engine.plan import plan
+from engine.records import EngineStatus, RunRow, encode
 from engine.rehearsal import Rehearsal, copy_world
 from engine.sampler import slots
 

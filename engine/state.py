@@ -6,7 +6,6 @@ daemon turns files, sockets and timers into the former and the latter into effec
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
@@ -15,7 +14,8 @@ from engine import claims, ids, limits, naming, reasons, turns, when
 from engine.errors import BadDependency, UnknownRun, UsageError
 from engine.estimate import Durations, Kind, kinds, share_left
 from engine.memory import Peaks
-from engine.records import ENDED, LIVE, WAITING, Order, QueueOrder, Spec
+from engine.messages import Order, QueueOrder
+from engine.records import ENDED, LIVE, WAITING, Spec
 from engine.run import START_PATIENCE, Line, Run, Seen
 from engine.schedule import CPU, Slot, Want, decide
 

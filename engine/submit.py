@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from engine import limits
 from engine.errors import BadField, DataError, EngineError, UsageError
-from engine.records import Queued, RunRow, Spec, Submit
+from engine.messages import Queued, Submit
+from engine.records import RunRow, Spec
 
 if TYPE_CHECKING:
     from engine.adopt import Adopt

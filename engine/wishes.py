@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from engine import ids, limits, needed, turns
 from engine.errors import UsageError
 from engine.hands import Hands
-from engine.records import ENDED, Order, Queued, QueueOrder, Retry, RunRow, Spec, Submit
+from engine.messages import Order, Queued, QueueOrder, Retry, Submit
+from engine.records import ENDED, RunRow, Spec
 from engine.run import Run
 from engine.state import MAX_PRIORITY, World
 

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from engine import rundir
 from engine.client import Client, connect
 from engine.errors import EngineDown
-from engine.records import ENDED, Down, GetStatus, ListRuns, RunRow, ShowRun, Spec, Submit
+from engine.messages import Down, GetStatus, ListRuns, ShowRun, Submit
+from engine.records import ENDED, RunRow, Spec
 from engine.workspace import Workspace
 
 # A busy machine is no fault of the code: examples are counted, not timed.

@@ -17,8 +17,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
+from engine.messages import Reply, Request
 from engine.notice import notice
-from engine.records import Reply, Request, RunRow
+from engine.records import RunRow
 from engine.workspace import Workspace
 from tui import faults
 from tui.beat import BEAT, SLOW_BEAT, news

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.records import ENDED, LIVE, WAITING, Order, OrderKind, Request, Retry, RunRow
+from engine.messages import Order, OrderKind, Request, Retry
+from engine.records import ENDED, LIVE, WAITING, RunRow
 from tui.keys import named
 
 WHY = "asked in the TUI"

@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from engine.records import ENDED, WAITING, RunDetail, RunRow
+from engine.messages import RunDetail
+from engine.records import ENDED, WAITING, RunRow
 from tui import present
 from tui.logs import clean
 from tui.present import NONE, Cell, Part

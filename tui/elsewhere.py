@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import remote
 from engine.errors import EngineError
-from engine.records import RunDetail, ShowRun
+from engine.messages import RunDetail, ShowRun
 from engine.store_sql import Answer, Stopped
 from tui import faults
 from tui.feed import ask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.records import RunDetail
+from engine.messages import RunDetail
 from tui import present
 from tui.logs import colored
 from tui.present import Part

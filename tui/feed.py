@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from engine.client import Client, connect
 from engine.errors import EngineDown, EngineError
-from engine.records import Ok, Reply, Request, Sync
+from engine.messages import Ok, Reply, Request, Sync
 from engine.workspace import Workspace
 from tui import faults
 from tui.world import AWAY, CONNECTED, CONNECTING, Link, World

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, UsageError
-from engine.records import RunDetail, RunRow, ShowRun
+from engine.messages import RunDetail, ShowRun
+from engine.records import RunRow
 from engine.workspace import Workspace
 from tui import form as forms
 from tui.feed import ask

@@ -9,7 +9,8 @@ from typing import Any
 
 from engine import ids
 from engine.devices import Sample
-from engine.records import ENDED, LIVE, WAITING, Changed, EngineStatus, RunRow, Snapshot
+from engine.messages import Changed, Snapshot
+from engine.records import ENDED, LIVE, WAITING, EngineStatus, RunRow
 
 KEPT_SAMPLES = 120
 GROUPS = {"running": LIVE, "queue": WAITING, "finished": ENDED}

@@ -11,7 +11,7 @@ from engine.cli import lazy, talk
 
 if TYPE_CHECKING:
     from engine.differ import Difference
-    from engine.records import RunDetail
+    from engine.messages import RunDetail
     from engine.rerun import Rerun
 
 WIDTH = 60
@@ -51,7 +51,7 @@ def rerun(
     With --seeds all but the seed: the leaderboard then tells the spread over them.
     """
     from engine.errors import EngineError, UsageError
-    from engine.records import Queued, Submit
+    from engine.messages import Queued, Submit
     from engine.rerun import prepare
 
     detail = _detail(run)
@@ -81,7 +81,7 @@ def rerun(
 
 def _replicate(detail: RunDetail, made: Rerun, count: int, hold: bool, as_json: bool) -> None:
     from engine.cli.database import up_to_date
-    from engine.records import Queued
+    from engine.messages import Queued
     from engine.replicate import further_seeds, replicas
 
     up_to_date()
@@ -108,7 +108,7 @@ def patch_of(detail: RunDetail) -> str:
 
 
 def _detail(run: str) -> RunDetail:
-    from engine.records import RunDetail, ShowRun
+    from engine.messages import RunDetail, ShowRun
 
     return talk.ask(ShowRun(run), RunDetail)
 

@@ -27,7 +27,7 @@ END_PATIENCE = 60.0
 def up(as_json: Json = False) -> None:
     """Start the engine of this workspace, if it does not run yet; it takes up again what runs and waits."""
     from engine.errors import EngineDown
-    from engine.records import GetStatus, StatusReply
+    from engine.messages import GetStatus, StatusReply
 
     if talk.rehearsing():
         workspace = talk.workspace()
@@ -56,7 +56,7 @@ def down(
 ) -> None:
     """End the engine. Training goes on without it, and the next start takes it up again."""
     from engine.errors import EngineDown
-    from engine.records import Down, Ok
+    from engine.messages import Down, Ok
 
     try:
         client = talk.engine(start=stop_runs)  # without an engine, runs may go on all the same
@@ -86,7 +86,7 @@ def _until_ended() -> None:
 
 def status(as_json: Json = False) -> None:
     """Tell how the engine, its runs and its database are. Exit code 4 where no engine runs; none is started."""
-    from engine.records import GetStatus, StatusReply
+    from engine.messages import GetStatus, StatusReply
 
     told = talk.ask(GetStatus(), StatusReply, start=False).status
     if as_json:
@@ -117,7 +117,7 @@ def _counts(status: EngineStatus) -> str:
 
 def gpus(as_json: Json = False) -> None:
     """Show the GPUs, who uses them, and the machine, as the engine last saw them."""
-    from engine.records import GetSample, SampleReply
+    from engine.messages import GetSample, SampleReply
 
     sample = talk.ask(GetSample(), SampleReply).sample
     if as_json:

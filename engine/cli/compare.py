@@ -66,7 +66,7 @@ def _code(runs: list[str]) -> None:
 
 def whole_ids(words: list[str]) -> list[str]:
     """Whole ids of what a person typed, in that order, each once."""
-    from engine.records import RunDetail, ShowRun
+    from engine.messages import RunDetail, ShowRun
 
     with talk.engine() as client:
         found = [talk.expect(client.call(ShowRun(word)), RunDetail).row.id for word in words]

@@ -81,7 +81,7 @@ def _rehearsed(answer: Answer, out: Path | None) -> None:
 def up_to_date() -> None:
     """Have the engine write what is new. If somebody holds the file that is said, not an error: a question can wait."""
     from engine.errors import StoreError
-    from engine.records import Ok, Sync
+    from engine.messages import Ok, Sync
 
     try:
         told = talk.ask(Sync(), Ok).text
@@ -95,10 +95,10 @@ def up_to_date() -> None:
 @lazy.mutation
 def rebuild() -> None:
     """Make runs.duckdb anew from the run folders, which hold everything it does."""
-    from engine.records import Ok, Rebuild
+    from engine.messages import Ok, Rebuild
 
     if talk.rehearsing():
-        from engine.records import ListRuns, Rows, Sync
+        from engine.messages import ListRuns, Rows, Sync
 
         talk.ask(Sync(), Ok)  # raises what keeps the database from being written
         count = len(talk.ask(ListRuns(), Rows).rows)

@@ -14,7 +14,8 @@ from engine.cli import talk
 from engine.errors import EngineError
 from engine.export import exported
 from engine.fingerprint import MARKER
-from engine.records import ENDED, ListRuns, Rows, RunDetail, ShowRun
+from engine.messages import ListRuns, Rows, RunDetail, ShowRun
+from engine.records import ENDED
 from engine.select import leaderboard
 from engine.submit import Wishes, has_data, submit_family
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from engine import when
 from engine.cli import table, words
-from engine.records import WAITING, RunDetail, RunRow, Spec
+from engine.messages import RunDetail
+from engine.records import WAITING, RunRow, Spec
 
 
 def text(detail: RunDetail) -> str:

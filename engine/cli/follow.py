@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from engine.cli import talk, words
 from engine.client import connect
 from engine.errors import TimedOut
+from engine.messages import Changed, Snapshot
 from engine.notice import notice
-from engine.records import ENDED, WAITING, Changed, RunRow, Snapshot
+from engine.records import ENDED, WAITING, RunRow
 
 OUTCOMES = {"ok": 0, "failed": 1, "stopped": 8, "lost": 8}
 """Exit code of a followed run by its end."""

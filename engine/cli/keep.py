@@ -23,7 +23,7 @@ def du(
     as_json: Json = False,
 ) -> None:
     """Show what each run takes on the disk, largest last, and what else the workspace does."""
-    from engine.records import RunDetail, ShowRun
+    from engine.messages import RunDetail, ShowRun
     from engine.usage import usage
 
     ids = [talk.ask(ShowRun(run), RunDetail).row.id for run in runs] if runs else None
@@ -71,7 +71,7 @@ def gc(
     """
     from engine.errors import UsageError
     from engine.gc import carry_out, plan
-    from engine.records import ListRuns, Order, Queued, Rows
+    from engine.messages import ListRuns, Order, Queued, Rows
 
     if best < 1:
         raise UsageError(f"--keep-best {best} is out of range: 1 or more.")
@@ -122,7 +122,8 @@ def pack(
     """Write a run into one file, with checksums and without what looks like a secret; `engine unpack` takes it in."""
     from engine import packing
     from engine.errors import UsageError
-    from engine.records import ENDED, RunDetail, ShowRun
+    from engine.messages import RunDetail, ShowRun
+    from engine.records import ENDED
 
     row = talk.ask(ShowRun(run), RunDetail).row
     if row.state not in ENDED:

@@ -26,7 +26,7 @@ def limit(
 
     What runs already goes on. A run of several groups must fit into each.
     """
-    from engine.records import GetStatus, Ok, QueueOrder, StatusReply
+    from engine.messages import GetStatus, Ok, QueueOrder, StatusReply
 
     if group and not most:
         raise UsageError(f"How many runs of {group}? A number, or `none` for no limit.")

@@ -10,7 +10,8 @@ from engine import rundir
 from engine.cli import talk
 from engine.cli.follow import OUTCOMES
 from engine.errors import NothingToShow
-from engine.records import ENDED, RunDetail, RunRow, ShowRun
+from engine.messages import RunDetail, ShowRun
+from engine.records import ENDED, RunRow
 
 POLL = 0.1
 ASK_EVERY = 0.5

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine import when
 from engine.cli import table, talk, words
-from engine.records import ENDED, LIVE, WAITING, ListRuns, Rows, RunRow
+from engine.messages import ListRuns, Rows
+from engine.records import ENDED, LIVE, WAITING, RunRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,8 @@ from engine.cli import lazy, talk, words
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.records import OrderKind, RunRow
+    from engine.messages import OrderKind
+    from engine.records import RunRow
 
 Run = Annotated[str, typer.Argument(help="A run.")]
 Runs = Annotated[list[str], typer.Argument(help="Runs.", metavar="RUN...")]
@@ -87,7 +88,7 @@ def change(
 
 
 def _orders(run: str, orders: Mapping[OrderKind, str], why: str, as_json: bool) -> None:
-    from engine.records import Order, Queued
+    from engine.messages import Order, Queued
 
     with talk.engine() as client:
         [run_id] = _find(client, [run])
@@ -140,7 +141,7 @@ def resume(
 
 
 def _order_queue(kind: Literal["pause", "resume"], why: str, as_json: bool) -> None:
-    from engine.records import GetStatus, Ok, QueueOrder, StatusReply
+    from engine.messages import GetStatus, Ok, QueueOrder, StatusReply
 
     with talk.engine() as client:
         text = talk.expect(client.call(QueueOrder(order=kind, why=why)), Ok).text
@@ -202,7 +203,7 @@ def retry(
 
     What still waits for the run waits for the new attempt; --cascade brings back what was stopped before it started.
     """
-    from engine.records import Queued, Retry
+    from engine.messages import Queued, Retry
 
     environment = {name: value for name, value in os.environ.items() if name != "ENGINE_RUN"}
     with talk.engine() as client:
@@ -222,7 +223,7 @@ def _order(
     kind: OrderKind, runs: Sequence[str], values: Sequence[str] = ("",), why: str = "", as_json: bool = False
 ) -> None:
     """Give each run the order once per value; all runs are looked up first, so that a typo changes nothing."""
-    from engine.records import Order, Queued
+    from engine.messages import Order, Queued
 
     rows: dict[str, RunRow] = {}
     with talk.engine() as client:
@@ -239,7 +240,7 @@ def _order(
 
 def _find(client: object, runs: Sequence[str]) -> list[str]:
     from engine.client import Client
-    from engine.records import RunDetail, ShowRun
+    from engine.messages import RunDetail, ShowRun
 
     assert isinstance(client, Client)
     found = [talk.expect(client.call(ShowRun(word)), RunDetail).row.id for word in runs]

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from engine import promotion
 from engine.cli import talk, words
 from engine.export import BEST, Export, How
-from engine.records import RunDetail, ShowRun
+from engine.messages import RunDetail, ShowRun
 
 
 def promote(run: str = BEST, **how: Unpack[How]) -> Export:

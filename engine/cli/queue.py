@@ -8,7 +8,8 @@ import typer
 
 from engine import when
 from engine.cli import gantt, table, talk, words
-from engine.records import LIVE, WAITING, GetPlan, Plan, PlanReply, Turn
+from engine.messages import GetPlan, PlanReply
+from engine.records import LIVE, WAITING, Plan, Turn
 
 WHY = 30
 """Characters of a line that a reason gets, whatever else must go; it wraps."""

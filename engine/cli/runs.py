@@ -52,7 +52,7 @@ def ls(
 def show(run: Annotated[str, typer.Argument(help="A run.")], as_json: Json = False) -> None:
     """Tell everything about a run: what it was asked to be, what was used, how it went, its files."""
     from engine.cli import detail, table
-    from engine.records import RunDetail, ShowRun
+    from engine.messages import RunDetail, ShowRun
 
     found = talk.ask(ShowRun(run), RunDetail)
     if as_json:
@@ -112,7 +112,8 @@ def wait(
 
 def _ids(runs: list[str] | None) -> list[str]:
     """Whole ids of what a person named, or of all that have not ended."""
-    from engine.records import ENDED, ListRuns, Rows, RunDetail, ShowRun
+    from engine.messages import ListRuns, Rows, RunDetail, ShowRun
+    from engine.records import ENDED
 
     with talk.engine() as client:
         if runs:

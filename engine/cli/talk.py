@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from engine.cli.table import Column
     from engine.client import Client
-    from engine.records import Reply, Request
+    from engine.messages import Reply, Request
 
 R = TypeVar("R")
 

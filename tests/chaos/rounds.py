@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from engine import rundir
 from engine.errors import EngineError
-from engine.records import ENDED, ListRuns, Order, Retry, Spec, Submit
+from engine.messages import ListRuns, Order, Retry, Submit
+from engine.records import ENDED, Spec
 from tests.chaos import truth
 from tests.chaos.place import HERE, PYTHON, Place, holder, kill, reap
 

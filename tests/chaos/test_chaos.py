@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.records import ENDED, ListRuns, Spec, Submit
+from engine.messages import ListRuns, Submit
+from engine.records import ENDED, Spec
 from tests.chaos import truth
 from tests.chaos.place import HERE, Place
 from tests.chaos.rounds import Round

@@ -9,7 +9,8 @@ from pathlib import Path
 import duckdb
 
 from engine import rundir
-from engine.records import ENDED, ListRuns, RunRow, Sync
+from engine.messages import ListRuns, Sync
+from engine.records import ENDED, RunRow
 from engine.store import Store
 from engine.workspace import Workspace
 from tests.chaos.place import Place, kill

@@ -12,7 +12,7 @@ import pytest
 
 from engine import rundir
 from engine.adopt import Adopt
-from engine.records import Sync
+from engine.messages import Sync
 from engine.series import Series
 from engine.store import reading
 from engine.submit import Wishes, submit_command

@@ -13,7 +13,8 @@ from engine import attempts, memory, rundir
 from engine.cause import Cause
 from engine.cli.main import run as cli
 from engine.errors import BadField, UsageError
-from engine.records import Retry, Spec, Submit
+from engine.messages import Retry, Submit
+from engine.records import Spec
 from engine.retry import Policy, policy, split
 from engine.run import Run
 from engine.sizes import size

@@ -17,7 +17,7 @@ from engine.autopsy import log_end, sample_before
 from engine.cause import KINDS, Cause, Ending, end, judge
 from engine.cli import detail
 from engine.live import Progress
-from engine.records import Order, ShowRun
+from engine.messages import Order, ShowRun
 from engine.run import Seen
 from engine.state import World
 from tests.conftest import Box, wait_for

@@ -17,7 +17,7 @@ import pexpect
 import pytest
 
 from engine.cli import main, talk
-from engine.records import Ok, Sync
+from engine.messages import Ok, Sync
 from tests.conftest import Box, alive, wait_for
 
 ENGINE = [sys.executable, "-m", "engine.cli.main"]

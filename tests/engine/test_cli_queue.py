@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from engine import rundir
-from engine.records import ShowRun
+from engine.messages import ShowRun
 from tests.conftest import Box, alive, stopped, wait_for
 from tests.engine.test_cli import BLOCK, Cli, cli, queue
 

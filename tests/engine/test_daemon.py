@@ -15,7 +15,8 @@ import pytest
 from engine import rundir
 from engine.client import connect
 from engine.errors import BadDependency, EngineDown, UnknownRun, UsageError, WorkspaceError
-from engine.records import Changed, Down, GetStatus, Order, Retry, ShowRun, Snapshot, Watch, encode
+from engine.messages import Changed, Down, GetStatus, Order, Retry, ShowRun, Snapshot, Watch
+from engine.records import encode
 from engine.workspace import Workspace
 from tests.conftest import Box, alive, wait_for
 
@@ -360,7 +361,7 @@ def test_a_submit_that_makes_no_sense_is_refused_and_queues_nothing(box: Box):
 
 
 def test_requests_of_a_newer_client_are_refused_clearly(box: Box):
-    from engine.records import Hello
+    from engine.messages import Hello
 
     with pytest.raises(UsageError, match="older than this program"):
         box.call(Hello(version=99))

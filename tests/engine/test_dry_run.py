@@ -13,7 +13,7 @@ import typer
 from engine import hooks, packing, store_own
 from engine.cli import lazy, main
 from engine.export import export
-from engine.records import Order, Sync
+from engine.messages import Order, Sync
 from engine.workspace import Workspace
 from tests.conftest import Box, alive, stopped, wait_for
 from tests.engine.store_folders import finished

@@ -14,8 +14,8 @@ from engine import freeze
 from engine.cli import main
 from engine.errors import EngineError, UsageError
 from engine.freezing import for_command, for_trainers
+from engine.messages import Order, ShowRun
 from engine.provenance import Code, git_state
-from engine.records import Order, ShowRun
 from engine.submit import Wishes, submit_command, submit_family
 from engine.workspace import Workspace
 from tests.conftest import Box

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import rundir
-from engine.records import GetSample, ListRuns
+from engine.messages import GetSample, ListRuns
 from tests.conftest import Box, wait_for
 from tests.engine.nvml_stub import fixture as stub
 from tests.engine.nvml_stub.fixture import GIB, StubGpu

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine import memories, memory, rundir
-from engine.records import GetSample, Spec
+from engine.messages import GetSample
+from engine.records import Spec
 from engine.run import Seen
 from engine.state import World
 from engine.visible import bound

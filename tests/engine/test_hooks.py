@@ -12,7 +12,7 @@ import pytest
 
 from engine import hooks, rundir
 from engine.errors import UsageError, WorkspaceError
-from engine.records import GetStatus, Order
+from engine.messages import GetStatus, Order
 from tests.conftest import Box, alive, wait_for
 from tests.engine.test_cli import BLOCK, Cli, cli, queue
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import rows, rundir
-from engine.records import ENDED, Rows, Spec, Submit, decode_reply, encode
+from engine.messages import Rows, Submit, decode_reply
+from engine.records import ENDED, Spec, encode
 from engine.run import Run, Seen
 from engine.tail import Tail
 from tests.conftest import Box, wait_for

@@ -11,7 +11,7 @@ from engine import rundir
 from engine.cli import main
 from engine.errors import DataError
 from engine.imports import find
-from engine.records import ShowRun, Sync
+from engine.messages import ShowRun, Sync
 from engine.select import leaderboard
 from engine.series import Series
 from engine.store import reading

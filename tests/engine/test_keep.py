@@ -11,7 +11,7 @@ import pytest
 
 from engine import freeze, gc, rundir
 from engine.cli import main
-from engine.records import Order, Sync
+from engine.messages import Order, Sync
 from engine.select import leaderboard
 from engine.store import reading
 from engine.usage import usage

@@ -9,7 +9,7 @@ import pytest
 from engine import limits
 from engine.cli.main import run as cli
 from engine.errors import UsageError
-from engine.records import DryRun, GetStatus, QueueOrder
+from engine.messages import DryRun, GetStatus, QueueOrder
 from tests.conftest import Box
 
 SLEEP = "import time; time.sleep(60)"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.cli.main import run as cli
 from engine.lineage import Lineage, attempts
-from engine.records import Retry
+from engine.messages import Retry
 from tests.conftest import Box
 
 

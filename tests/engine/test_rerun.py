@@ -12,8 +12,9 @@ from engine import freeze
 from engine.cli import main
 from engine.differ import differences, sections
 from engine.fingerprint import DataPrint, fingerprint
+from engine.messages import ShowRun, Submit
 from engine.provenance import Git, git_state
-from engine.records import ShowRun, Spec, Submit
+from engine.records import Spec
 from engine.rerun import prepare
 from engine.submit import Wishes, submit_command
 from engine.workspace import Workspace

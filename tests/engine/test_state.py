@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import BadDependency, UnknownRun, UsageError
-from engine.records import ENDED, LIVE, WAITING, Order, Spec
+from engine.messages import Order
+from engine.records import ENDED, LIVE, WAITING, Spec
 from engine.run import START_PATIENCE, START_TRIES, Seen
 from engine.state import Adopt, Start, World
 

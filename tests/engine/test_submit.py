@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import BadField, DataError, UnknownFamily, UsageError
-from engine.records import ShowRun
+from engine.messages import ShowRun
 from engine.submit import Wishes, check, check_data, has_data, parse_sets, submit_command, submit_family
 from tests.conftest import CHARACTERS, Box
 

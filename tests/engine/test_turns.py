@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from engine import turns
 from engine.errors import BadDependency, UsageError
-from engine.records import Order, Spec
+from engine.messages import Order
+from engine.records import Spec
 from engine.run import Seen
 from engine.state import Start, World
 

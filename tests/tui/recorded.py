@@ -1,4 +1,4 @@
-"""A small server on a real socket that tells what a scene says; it speaks engine.records and keeps what it is asked.
+"""A small server on a real socket that tells what a scene says; it speaks engine.messages and keeps what it is asked.
 
 It stands for an engine on a box that the tests do not run on: two GPUs, hours of training, a stranger's process.
 """
@@ -19,31 +19,26 @@ import msgspec
 from engine.devices import DeviceSample, ProcessSample, Sample
 from engine.errors import UnknownRun
 from engine.host import HostSample
-from engine.records import (
+from engine.messages import (
     Changed,
-    EngineStatus,
     Failed,
     GetPlan,
     GetStatus,
     Ok,
     Order,
-    Plan,
     PlanReply,
     Queued,
     Reply,
     Request,
     Retry,
     RunDetail,
-    RunRow,
     ShowRun,
     Snapshot,
-    Spec,
     StatusReply,
-    Turn,
     Watch,
     decode_request,
-    encode,
 )
+from engine.records import EngineStatus, Plan, RunRow, Spec, Turn, encode
 from engine.workspace import Workspace
 
 GIB = 1 << 30

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.records import Changed, EngineStatus, Snapshot
+from engine.messages import Changed, Snapshot
+from engine.records import EngineStatus
 from tests.tui import recorded
 from tui.beat import NUMBERS, news
 from tui.world import AWAY, CONNECTED, Link, World

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine.records import Order
+from engine.messages import Order
 from engine.select import Board, BoardRow
 from tests.conftest import Box
 from tests.engine.store_folders import finished

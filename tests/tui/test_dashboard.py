@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from engine.cause import Cause
-from engine.records import Order, QueueOrder, RunRow, Snapshot
+from engine.messages import Order, QueueOrder, Snapshot
+from engine.records import RunRow
 from tests.tui import recorded
 from tests.tui.pilot import travel
 from tests.tui.recorded import RecordedEngine

@@ -7,7 +7,8 @@ import time
 import msgspec
 import pytest
 
-from engine.records import Order, Retry, RunRow
+from engine.messages import Order, Retry
+from engine.records import RunRow
 from tests.tui import recorded
 from tests.tui.pilot import SIZES, travel
 from tests.tui.recorded import RecordedEngine

@@ -6,7 +6,8 @@ import json
 import threading
 from pathlib import Path
 
-from engine.records import RunRow, Snapshot
+from engine.messages import Snapshot
+from engine.records import RunRow
 from tests.conftest import wait_for
 from tests.tui import recorded
 from tests.tui.test_plain_parts import STATUS

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.records import Changed, EngineStatus, RunRow, Snapshot
+from engine.messages import Changed, Snapshot
+from engine.records import EngineStatus, RunRow
 from tests.tui import recorded
 from tui import devices, keys, logs, places, status
 from tui.columns import FINISHED, QUEUE, RUNNING, fit

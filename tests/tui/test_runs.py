@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from engine.messages import Order, Retry
 from engine.query_fields import Known, Stored
-from engine.records import Order, Retry, RunRow
+from engine.records import RunRow
 from engine.store import Store
 from tests.engine.store_folders import finished
 from tests.tui import recorded

@@ -13,7 +13,7 @@ import time
 import pexpect
 import pytest
 
-from engine.records import GetStatus, Order, QueueOrder
+from engine.messages import GetStatus, Order, QueueOrder
 from tests.conftest import alive, wait_for
 from tui.settings import Settings
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.records import Changed, RunRow, Snapshot
+from engine.messages import Changed, Snapshot
+from engine.records import RunRow
 from tests.tui import recorded
 from tests.tui.test_plain_parts import STATUS
 from tui.world import SORTED, World

@@ -11,7 +11,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.worker import Worker
 
-from engine.records import ENDED, LIVE, WAITING, Order, OrderKind, Request, Retry, RunRow
+from engine.messages import Order, OrderKind, Request, Retry
+from engine.records import ENDED, LIVE, WAITING, RunRow
 from tui import status
 from tui.charts import EVERYTHING
 from tui.keys import named

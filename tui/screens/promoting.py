@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, UsageError
+from engine.messages import Queued, RunDetail, ShowRun
 from engine.pointer import Pointer, pointer, pointers
-from engine.records import Queued, RunDetail, ShowRun
 from engine.select import BoardRow
 from tui import why
 from tui.answers import Ranking, row_of
@@ -20,7 +20,7 @@ from tui.screens.work import WorkScreen
 
 if TYPE_CHECKING:
     from engine.export import Export, Ready
-    from engine.records import Submit
+    from engine.messages import Submit
     from engine.rerun import Rerun
 
 SEEDS = (1, 2, 4, 8)

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import time
 
-from engine.records import (
-    ENDED,
-    LIVE,
-    WAITING,
-    GetPlan,
-    Order,
-    Plan,
-    PlanReply,
-    QueueOrder,
-    Reply,
-    RunDetail,
-    ShowRun,
-)
+from engine.messages import GetPlan, Order, PlanReply, QueueOrder, Reply, RunDetail, ShowRun
+from engine.records import ENDED, LIVE, WAITING, Plan
 from tui import outlook
 from tui.ending import ending
 from tui.keys import label

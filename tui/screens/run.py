@@ -13,7 +13,8 @@ from textual.binding import BindingType
 from textual.containers import Grid, Horizontal, VerticalScroll
 from textual.widgets import ContentSwitcher
 
-from engine.records import ENDED, RunDetail, RunRow, ShowRun
+from engine.messages import RunDetail, ShowRun
+from engine.records import ENDED, RunRow
 from tui import details, pictures
 from tui.charts import EVERYTHING, Picture
 from tui.columns import Column

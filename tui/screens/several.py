@@ -10,7 +10,8 @@ from textual import on
 from textual.widgets import Input
 
 from engine.errors import UsageError
-from engine.records import Order, RunDetail, RunRow, ShowRun
+from engine.messages import Order, RunDetail, ShowRun
+from engine.records import RunRow
 from tui import bulk
 from tui.bulk import Bulk
 from tui.feed import ask, ask_all
