@@ -213,7 +213,8 @@ class Daemon:
     def settled(self, run: Run) -> None:
         """What follows from an end: its next attempt, its hooks."""
         self.attempts.consider(run)
-        self.followers.pop(run.id, None)
+        if (follower := self.followers.pop(run.id, None)) is not None:
+            follower.close()
         self.lifelines.forget(run.id)
         self.hooking.finished(run)
 

@@ -123,7 +123,7 @@ class Follower:
         self.metrics = Tail(folder / rundir.METRICS, last=RECENT)
         self.events = Tail(folder / rundir.EVENTS, last=EVENTS_RECENT)
         self._lifecycle = Tail(folder / rundir.LIFECYCLE)
-        self._lock = str(folder / rundir.SUPERVISOR_LOCK)  # joined once: each live run is looked at every second
+        self._lock = rundir.Probe(str(folder / rundir.SUPERVISOR_LOCK))
         self._size = -1
         """Of the lifecycle, as it was before the last look."""
 
@@ -134,7 +134,11 @@ class Follower:
 
     def goes_on(self) -> bool:
         """Tell whether nothing was told of the run since the last look and its supervisor is there to tell of it."""
-        return self._lifecycle.size() == self._size and rundir.held(self._lock)
+        return self._lifecycle.size() == self._size and self._lock.held()
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        self._lock.close()
 
     def read(self) -> tuple[list[rundir.Line], list[rundir.Line]]:
         """Give the new lines of metrics and of events."""

@@ -19,8 +19,8 @@ SHARE = 0.01
 """Part of a core that these may take: where one costs more, they become rarer."""
 SOON = 0.5
 """The same when a run has ended: its end is written at once, but two hundred short runs do not make as many bursts."""
-MOST = 10.0
-"""Seconds between two at most, whatever they cost."""
+MOST = 30.0
+"""Seconds between two at most, whatever they cost; who reads asks for what is new first."""
 LAST = 3.0
 """Seconds for what is not written yet when the engine goes down."""
 RETRY = 1.0

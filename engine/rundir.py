@@ -171,6 +171,34 @@ def held(path: str | os.PathLike[str]) -> bool:
         os.close(fd)
 
 
+class Probe:
+    """The same question asked again and again: once somebody held it the file stays open, and asking is one call.
+
+    It is the file that was there at first: should another take its place, whoever holds this one still lives.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    def held(self) -> bool:
+        try:
+            if self._fd is None:
+                self._fd = open_plain(self.path)
+            fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        self.close()  # and with it our own lock
+        return False
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
 def take(path: str | os.PathLike[str], *, patience: float = 1.0, inherit: bool = False) -> int | None:
     """Take the lock for as long as the returned descriptor (or a copy of it) is open; None if somebody has it.
 

@@ -19,7 +19,7 @@ IDLE_EVERY = 10.0
 """Seconds between recorded samples while nothing of ours runs."""
 PROCESSES_EVERY = 2.0
 """Seconds between looks at the machine's processes, at least; on one with thousands of them it is more."""
-SHARE = 0.004
+SHARE = 0.003
 """Part of a core that these may take."""
 _encode = msgspec.json.Encoder().encode
 Memory = dict[str, int]

@@ -107,7 +107,9 @@ time.sleep(60)
 
 def test_a_lock_is_seen_held_until_its_holder_dies(tmp_path: Path):
     path = tmp_path / "x.lock"
+    probe = rundir.Probe(str(path))
     assert not rundir.held(path)
+    assert not probe.held()
     assert not path.exists()
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
@@ -115,11 +117,19 @@ def test_a_lock_is_seen_held_until_its_holder_dies(tmp_path: Path):
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     assert rundir.held(path)
+    assert probe.held()
+    assert probe.held(), "the file stays open"
     assert rundir.take(path, patience=0.01) is None
     holder.kill()
     holder.wait()
     holder.stdout.close()
     wait_for(lambda: not rundir.held(path))
+    assert not probe.held()
+    fd = rundir.take(path, patience=0.01)
+    assert fd is not None, "a probe keeps nobody out"
+    assert probe.held()
+    os.close(fd)
+    probe.close()
 
 
 def test_probes_never_keep_a_taker_out(tmp_path: Path):
