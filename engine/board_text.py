@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
-from engine.select import Board, BoardRow
+from engine.board import Board, BoardRow
 
 
 class Part(NamedTuple):

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from engine import rundir
+from engine.board import direction_of
 from engine.differ import Difference, differences, terminal
 from engine.errors import EngineError, UnknownRun, UsageError
 from engine.paired import Paired
 from engine.records import Spec, decode_spec
-from engine.select import direction_of
 from engine.store_forecasts import against
 from engine.store_open import PATIENCE, reading
 from engine.store_runs import BySymbol, Curves, by_symbol, curves, results

@@ -14,9 +14,10 @@ from typing import Any, TypedDict
 import msgspec
 
 from engine import rundir, whole
+from engine.board import METRIC, Board, Direction
 from engine.errors import EngineError, NothingToShow, UnknownRun, did_you_mean
 from engine.pointer import pointer, read_object
-from engine.select import METRIC, Board, Direction, leaderboard
+from engine.select import leaderboard
 from engine.workspace import Workspace
 
 BEST = "best"

@@ -159,7 +159,7 @@ def _best(folder: Path, count: int) -> set[str]:
         elif line.get("event") == "checkpoint" and isinstance(metrics, dict):
             value = number(metrics.get(metric))
             scores |= {} if value is None else {name: value}
-    from engine.select import direction_of
+    from engine.board import direction_of
 
     sign = 1.0 if direction_of(metric) == "min" else -1.0
     ranked = sorted(scores, key=lambda name: sign * scores[name])

@@ -1,4 +1,4 @@
-"""What clients and the engine say to each other: every request and reply. JSON, one a line (`engine.records.encode`).
+"""What clients and the engine say to each other: every request and reply, JSON, one a line (`engine.records.encode`).
 
 All are frozen, tagged msgspec Structs; unknown keys are ignored when reading, so formats only grow.
 """

@@ -9,10 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.board import METRIC, Board
 from engine.compare import spec_of
 from engine.errors import NothingToShow, UnknownFamily, UsageError, did_you_mean
 from engine.records import Spec
-from engine.select import METRIC, Board, leaderboards
+from engine.select import leaderboards
 from engine.store_forecasts import Band, bands
 from engine.store_open import PATIENCE, reading
 from engine.store_runs import (

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine import rundir
+from engine.board import NAIVE, Board, dm_words, span
 from engine.board_text import parts as columns
 from engine.board_text import said
 from engine.compare_page import spark, symbols_table
@@ -17,7 +18,6 @@ from engine.differ import shown
 from engine.page import Code, Heading, Part, Picture, Table, Text
 from engine.records import Spec
 from engine.report import ENDS, Report
-from engine.select import NAIVE, Board, dm_words, span
 from engine.store_runs import Summary
 
 PANELS = 6

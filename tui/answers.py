@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.board import METRIC, NAIVE, Board, BoardRow
 from engine.errors import EngineError, NothingToShow
 from engine.records import Spec
-from engine.select import METRIC, NAIVE, Board, BoardRow, leaderboards
+from engine.select import leaderboards
 from engine.store_board import metrics_of
 from engine.store_forecasts import Band, forecast
 from engine.store_open import PATIENCE, reading

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.select import Board
+from engine.board import Board
 
 
 def of_board(board: Board, family: str) -> str:

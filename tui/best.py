@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.board import Board, BoardRow, direction_of
 from engine.paired import SIGNIFICANT
-from engine.select import Board, BoardRow, direction_of
 from tui import present
 from tui.columns import Column
 from tui.keys import label

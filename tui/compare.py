@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.board import direction_of
 from engine.compare import Comparison
 from engine.differ import short, terminal
-from engine.select import direction_of
 from tui import present
 from tui.answers import Compared
 from tui.columns import Column

@@ -47,7 +47,7 @@ def rank(far: Far, wish: Wish) -> Ranking:
     """As answers.rank; what the other machine refuses stands in Ranking.trouble."""
     import msgspec
 
-    from engine.select import Board
+    from engine.board import Board
     from tui.answers import BESIDE, TOP, Ranking
 
     family = ("--family", wish.family) if wish.family else ()

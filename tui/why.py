@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from engine.board import Board, BoardRow
 from engine.differ import short
 from engine.paired import SIGNIFICANT
-from engine.select import Board, BoardRow
 from tui import present
 from tui.best import value
 from tui.keys import offer

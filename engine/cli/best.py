@@ -11,7 +11,7 @@ from engine.cli import talk
 from engine.cli.database import up_to_date
 
 if TYPE_CHECKING:
-    from engine.select import Board, Direction
+    from engine.board import Board, Direction
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 

@@ -80,7 +80,7 @@ def render(report: dict[str, Any], row: RunRow, model: str) -> str:
     """The report as text: pooled beside the baselines, then every symbol, the worst skill last."""
     from tabulate import tabulate
 
-    from engine.select import dm_words
+    from engine.board import dm_words
 
     pooled = {name.removeprefix("holdout_"): value for name, value in report["metrics"].items()}
     naive = {key: pooled.get(f"naive_{key}") for key, _ in SHOWN}

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import rundir
+from engine.board import Board, direction_of, dm_words
 from engine.board_text import render
 from engine.errors import NothingToShow, UnknownFamily, UsageError
-from engine.select import Board, direction_of, dm_words, leaderboard, leaderboards
+from engine.select import leaderboard, leaderboards
 from engine.store import Store
 from tests.engine.store_folders import T0, Run, finished
 

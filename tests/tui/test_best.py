@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from engine.board import Board, BoardRow
 from engine.messages import Order
-from engine.select import Board, BoardRow
 from tests.conftest import Box
 from tests.engine.store_folders import finished
 from tests.tui.pilot import SIZES, travel

@@ -284,7 +284,7 @@ class BestScreen(Promoting):
     # -- what is ranked --------------------------------------------------------------------------------------------
 
     def action_metric(self) -> None:
-        from engine.select import direction_of
+        from engine.board import direction_of
 
         found = self.found
         if found is None or not found.metrics:

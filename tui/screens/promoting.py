@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.board import BoardRow
 from engine.errors import EngineError, UsageError
 from engine.messages import Queued, RunDetail, ShowRun
 from engine.pointer import Pointer, pointer, pointers
-from engine.select import BoardRow
 from tui import why
 from tui.answers import Ranking, row_of
 from tui.keys import label
