@@ -20,7 +20,9 @@ ALLOWED = {
 }
 TRAINERS_MAY = {"engine", "engine.runlog"}
 DUCKDB = "engine/store"
-STDLIB_ONLY = ("engine/rundir.py", "engine/supervisor.py")
+STDLIB_ONLY = tuple(
+    f"engine/{name}.py" for name in ("rundir", "supervisor", "group", "lastline", "silence", "kernel", "lastwords")
+)
 HEAVY = {"torch", "pandas", "duckdb", "textual", "git", "rich", "pyarrow", "numpy", "psutil", "pynvml", "asyncio"}
 
 
