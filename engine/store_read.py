@@ -7,7 +7,6 @@ has for it. A file that is another one than was read, or shrank, makes its run b
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,11 +15,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.rundir import ADOPTED, EVENTS, LIFECYCLE, MAX_LINE, METRICS, ORDERS, SPEC
-from engine.series import open_plain, pieces
+from engine.rundir import ADOPTED, EVENTS, LIFECYCLE, METRICS, ORDERS, SPEC
+from engine.series import pieces
 from engine.store_facts import OUTCOME_SQL, Facts, Line, read_event, read_lifecycle, read_order, read_spec
+from engine.store_marks import Changed, Mark, Marks, Passed, Take, objects, tail_of
 from engine.store_points import Points
-from engine.store_rows import INTEGER, Rows, moment, number, text, whole
+from engine.store_rows import INTEGER, Rows, number, text, whole
+from engine.store_samples import sampler
 from engine.store_scan import CLOSED, HOST, LINES, SPLITS, Files, News, Sign
 from engine.store_schema import OF_HOST, OF_RUN, STANDS
 
@@ -29,37 +30,12 @@ if TYPE_CHECKING:
 
 BUDGET = 64 << 20
 """Bytes read in one transaction, a megabyte more or less."""
-TAIL = 64
 UNCOMMITTED = 1 << 50
 """The rowid from which DuckDB 2 numbers the rows of an open transaction (its MAX_ROW_ID is 3.6e16)."""
-WHOLE_LIMIT = 16 << 20
-"""Bytes; a spec or evaluation that is larger is none of ours."""
-Passed = Callable[[int], None]
-"""Told how many lines were passed over, now or when what was gathered is written."""
-Take = Callable[[bytes, Passed], None]
-_decode = msgspec.json.Decoder().decode
-
-
-class Changed(Exception):
-    """A file is not the one that was read before."""
 
 
 class Vanished(Exception):
     """The folder is gone, or is no run any more."""
-
-
-@dataclass
-class Mark:
-    """How far a file was read: a row of `files`."""
-
-    file_id: int
-    path: str
-    run_id: int | None
-    inode: int
-    size: int = 0
-    mtime: int = 0
-    tail: int = 0
-    passed: int = 0
 
 
 @dataclass
@@ -71,24 +47,6 @@ class Done:
     """Runs that have ended."""
 
 
-def objects(data: bytes) -> tuple[list[Line], int]:
-    """Read finished lines that are JSON objects; gives them, and how many lines were none."""
-    found: list[Line] = []
-    passed = 0
-    for raw in data.split(b"\n")[:-1]:
-        if not raw:
-            continue
-        try:
-            line = _decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            line = None
-        if isinstance(line, dict) and len(raw) <= MAX_LINE:
-            found.append(line)
-        else:
-            passed += 1
-    return found, passed
-
-
 class Ingest:
     """One transaction's worth of reading. Takes what it has dealt with out of news.todo and news.gone."""
 
@@ -98,11 +56,10 @@ class Ingest:
         self.budget = BUDGET
         self.rows = Rows(con)
         self.done = Done()
-        self.marks: dict[str, Mark] = {}
-        self.moved: dict[str, Mark] = {}
+        self.marks = Marks(con, runs)
         self.facts = Facts()
         self.ids: dict[str, int] = {}
-        self.next_run = self.next_file = 0
+        self.next_run = 0
         self.points: Points
 
     def ingest(self, news: News) -> Done:
@@ -117,16 +74,16 @@ class Ingest:
             self.ids[name] = run_id
             self.facts.ended |= {run_id} if ended else set()
             self.facts.promoted |= {run_id} if promoted else set()
-        self.next_run = con.execute("SELECT coalesce(max(run_id), 0) + 1 FROM runs").fetchall()[0][0]
         # fetchall: after fetchone DuckDB 2.0 holds the result open and refuses what needs the connection next.
-        self.next_file = con.execute("SELECT coalesce(max(file_id), 0) + 1 FROM files").fetchall()[0][0]
+        self.next_run = con.execute("SELECT coalesce(max(run_id), 0) + 1 FROM runs").fetchall()[0][0]
+        self.marks.begin()
         metric_ids = {name: metric_id for metric_id, name in con.execute("FROM metric_names").fetchall()}
         self.points = Points(con, metric_ids)
         try:
             for name in news.gone if news.present is None else (self.ids.keys() - news.present) | news.gone:
                 self._forget_run(name)
             news.gone.clear()
-            self._load_marks(list(news.todo))
+            self.marks.load([self.ids[name] for name in news.todo if name in self.ids])
             for name in list(news.todo):
                 if self.done.bytes >= self.budget:
                     break
@@ -145,41 +102,9 @@ class Ingest:
 
     # -- files ---------------------------------------------------------------------------------------------------
 
-    def _load_marks(self, names: list[str]) -> None:
-        ids = [self.ids[name] for name in names if name in self.ids]
-        found = self.con.execute(
-            "SELECT file_id, path, run_id, inode, size, mtime, tail, passed FROM files "
-            "WHERE run_id IS NULL OR run_id IN (SELECT unnest(?::INTEGER[]))",
-            [ids],
-        ).fetchall()
-        self.marks = {row[1]: Mark(*row) for row in found}
-
-    def _mark(self, path: str, run_id: int | None, inode: int) -> Mark:
-        mark = self.marks.get(path)
-        if mark is None:
-            mark = self.marks[path] = Mark(self.next_file, path, run_id, inode)
-            self.next_file += 1
-        self.moved[path] = mark
-        return mark
-
-    def _open(self, path: str, stack: ExitStack) -> int | None:
-        """Open a file of lines for reading on. Raises Changed if it is not the one that was read."""
-        fd = open_plain(self.runs / path)
-        mark = self.marks.get(path)
-        if fd is None:
-            if mark is not None:
-                raise Changed(path)
-            return None
-        stack.callback(os.close, fd)
-        if mark is not None:
-            found = os.fstat(fd)
-            if found.st_ino != mark.inode or found.st_size < mark.size or _tail(fd, mark.size) != mark.tail:
-                raise Changed(path)
-        return fd
-
     def _read(self, path: str, fd: int, run_id: int | None, take: Take) -> bool:
         """Hand on the new lines of a file; False when the budget ran out."""
-        mark = self._mark(path, run_id, os.fstat(fd).st_ino)
+        mark = self.marks.of(path, run_id, os.fstat(fd).st_ino)
 
         def passed(count: int) -> None:
             mark.passed += count
@@ -195,7 +120,7 @@ class Ingest:
                 self.rows.flush()
             if self.done.bytes >= self.budget:
                 break
-        mark.tail = _tail(fd, mark.size)
+        mark.tail = tail_of(fd, mark.size)
         return mark.size >= os.fstat(fd).st_size or self.done.bytes < self.budget
 
     # -- runs ----------------------------------------------------------------------------------------------------
@@ -215,10 +140,9 @@ class Ingest:
     def _read_run(self, name: str, files: Files) -> bool:
         with ExitStack() as stack:
             # All files are looked at before anything of the run is gathered: a run is read anew as a whole.
-            opened = {file: self._open(f"{name}/{file}", stack) for file in LINES}
+            opened = {file: self.marks.open(f"{name}/{file}", stack) for file in LINES}
             spec = files.get(SPEC)
-            mark = self.marks.get(f"{name}/{SPEC}")
-            if mark is not None and spec != (mark.inode, mark.size, mark.mtime):
+            if self.marks.differs(f"{name}/{SPEC}", spec):
                 raise Changed(SPEC)
             gone = [split for split in SPLITS if self._split_gone(name, split, files)]
             if name not in self.ids:
@@ -270,13 +194,13 @@ class Ingest:
 
     def _begin(self, name: str, spec: Sign | None) -> None:
         """Write the row of a run from its spec. Raises Vanished when there is none that can be read."""
-        found = self._whole(f"{name}/{SPEC}")
+        found = self.marks.whole(f"{name}/{SPEC}")
         if spec is None or found is None:
             raise Vanished(name)
         run_id, self.next_run = self.next_run, self.next_run + 1
         self.ids[name] = run_id
         read_spec(self.rows, self.facts, run_id, name, found)
-        self._whole_mark(f"{name}/{SPEC}", run_id, spec)
+        self._took_whole(f"{name}/{SPEC}", run_id, spec)
 
     def _forget_run(self, name: str) -> None:
         """Delete everything of a run that was written or gathered."""
@@ -286,49 +210,35 @@ class Ingest:
             for table in OF_RUN:
                 self.con.execute(f'DELETE FROM "{table}" WHERE run_id = ?', [run_id])
             self.facts.forget(run_id)
-        for path in [path for path in self.marks if path.startswith(f"{name}/")]:
-            del self.marks[path]
-            self.moved.pop(path, None)
+        for path in self.marks.below(name):
+            self.marks.drop(path)
 
     # -- files that are written as a whole -----------------------------------------------------------------------
 
-    def _whole(self, path: str) -> Line | None:
-        fd = open_plain(self.runs / path)
-        if fd is None:
-            return None
-        with open(fd, "rb") as file:
-            data = file.read(WHOLE_LIMIT + 1)
-        try:
-            found = _decode(data) if len(data) <= WHOLE_LIMIT else None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        return found if isinstance(found, dict) else None
-
-    def _whole_mark(self, path: str, run_id: int, signed: Sign) -> Mark:
-        mark = self._mark(path, run_id, signed[0])
+    def _took_whole(self, path: str, run_id: int, signed: Sign) -> Mark:
+        mark = self.marks.of(path, run_id, signed[0])
         mark.inode, mark.size, mark.mtime = signed
         self.done.bytes += signed[1]
         return mark
 
     def _split_gone(self, name: str, split: str, files: Files) -> bool:
         path = f"evaluation/{split}.json"
-        return f"{name}/{path}" in self.marks and path not in files
+        return f"{name}/{path}" in self.marks.known and path not in files
 
     def _drop_split(self, name: str, run_id: int, split: str) -> None:
         self._write()
         self.con.execute("DELETE FROM evaluations WHERE run_id = ? AND split = ?", [run_id, split])
         self.con.execute("DELETE FROM files WHERE path = ?", [f"{name}/evaluation/{split}.json"])
-        self.marks.pop(f"{name}/evaluation/{split}.json", None)
+        self.marks.drop(f"{name}/evaluation/{split}.json")
 
     def _evaluation(self, name: str, run_id: int, split: str, signed: Sign) -> None:
         path = f"{name}/evaluation/{split}.json"
-        mark = self.marks.get(path)
-        if mark is not None and signed == (mark.inode, mark.size, mark.mtime):
-            return
-        if mark is not None:
+        if path in self.marks.known:
+            if not self.marks.differs(path, signed):
+                return
             self._drop_split(name, run_id, split)
-        found = self._whole(path)
-        mark = self._whole_mark(path, run_id, signed)
+        found = self.marks.whole(path)
+        mark = self._took_whole(path, run_id, signed)
         if found is None or not isinstance(found.get("metrics"), dict):
             mark.passed += 1
             self.done.passed += 1
@@ -349,44 +259,29 @@ class Ingest:
 
     def _host(self, files: Files) -> bool:
         complete = True
-        for path in [path for path in self.marks if path.startswith(f"{HOST}/")]:
+        for path in self.marks.below(HOST):
             if path.removeprefix(f"{HOST}/") not in files:
                 self._forget_samples(path)
         for file in files:
             path = f"{HOST}/{file}"
             with ExitStack() as stack:
                 try:
-                    fd = self._open(path, stack)
+                    fd = self.marks.open(path, stack)
                 except Changed:
                     self._forget_samples(path)
-                    fd = self._open(path, stack)
+                    fd = self.marks.open(path, stack)
                 if fd is not None:
-                    source = self._mark(path, None, os.fstat(fd).st_ino).file_id
-                    complete = self._read(path, fd, None, self._sampler(source)) and complete
+                    source = self.marks.of(path, None, os.fstat(fd).st_ino).file_id
+                    complete = self._read(path, fd, None, sampler(self.rows, source)) and complete
         return complete
 
     def _forget_samples(self, path: str) -> None:
         self._write()
-        mark = self.marks.pop(path)
-        self.moved.pop(path, None)
+        mark = self.marks.known[path]
+        self.marks.drop(path)
         for table in OF_HOST:
             self.con.execute(f'DELETE FROM "{table}" WHERE source = ?', [mark.file_id])
         self.con.execute("DELETE FROM files WHERE file_id = ?", [mark.file_id])
-
-    def _sampler(self, source: int) -> Take:
-        def take(data: bytes, passed: Passed) -> None:
-            found, count = objects(data)
-            for line in found:
-                t = moment(line.get("t"))
-                if t is None:
-                    count += 1
-                elif "devices" in line or "host" in line:
-                    _sample(self.rows, t, line, source)
-                else:
-                    self.rows.add("notes", t, text(line.get("kind")), _json(line), source)
-            passed(count)
-
-        return take
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -412,47 +307,6 @@ class Ingest:
         for metric_id, name in self.points.fresh:
             self.rows.add("metric_names", metric_id, name)
         self.points.fresh.clear()
-        if self.moved:
-            ids = [mark.file_id for mark in self.moved.values()]
-            self.con.execute("DELETE FROM files WHERE file_id IN (SELECT unnest(?::INTEGER[]))", [ids])
-            for m in self.moved.values():
-                self.rows.add("files", m.file_id, m.path, m.run_id, m.inode, m.size, m.mtime, m.tail, m.passed)
-            self.moved = {}
+        self.marks.write(self.rows)
         self.rows.flush()
         self.facts.write(self.rows)
-
-
-def _sample(rows: Rows, t: int, line: Line, source: int) -> None:
-    devices = line.get("devices")
-    for device in devices if isinstance(devices, list) else []:
-        if not isinstance(device, dict):
-            continue
-        uuid = text(device.get("uuid"))
-        rows.add(
-            "device_samples", t, uuid, whole(device.get("index"), INTEGER), text(device.get("name")),
-            number(device.get("utilisation")), whole(device.get("memory_used")), whole(device.get("memory_total")),
-            number(device.get("power")), number(device.get("temperature")), source,
-        )  # fmt: skip
-        processes = device.get("processes")
-        for process in processes if isinstance(processes, list) else []:
-            if isinstance(process, dict):
-                rows.add(
-                    "process_samples", t, uuid, whole(process.get("pid")), text(process.get("run")),
-                    text(process.get("name")), text(process.get("user")), whole(process.get("memory")), source,
-                )  # fmt: skip
-    host = line.get("host")
-    if isinstance(host, dict):
-        rows.add(
-            "host_samples", t, number(host.get("cpu")), number(host.get("load1")), whole(host.get("memory_used")),
-            whole(host.get("memory_total")), whole(host.get("disk_free")), source,
-        )  # fmt: skip
-
-
-def _json(line: Line) -> str | None:
-    return text(msgspec.json.encode(line).decode("utf-8", "replace"), MAX_LINE)
-
-
-def _tail(fd: int, size: int) -> int:
-    """A checksum of the last bytes that were read: a file that shrank and grew again does not pass for the same."""
-    start = max(0, size - TAIL)
-    return zlib.crc32(os.pread(fd, size - start, start))
