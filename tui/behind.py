@@ -13,7 +13,7 @@ def of_board(board: Board, family: str) -> str:
     where = [
         _is("r.data_fingerprint", board.fingerprint) if board.fingerprint else "coalesce(r.data_fingerprint, '') = ''",
         "NOT coalesce(r.archived, false)",
-        *([f"r.family = {_text(family)}"] if family else []),
+        *([f"r.family = {text(family)}"] if family else []),
     ]
     way = "" if board.direction == "min" else " DESC"
     if board.windows is None:  # no evaluation holds it: the best value logged
@@ -22,7 +22,7 @@ def of_board(board: Board, family: str) -> str:
             f"SELECT r.id, r.family, l.{value} AS {_name(board.metric)}, l.step,",
             "  r.seed, r.\"commit\", r.best_checkpoint",
             "FROM latest l JOIN runs r USING (run_id)",
-            f"WHERE l.metric = {_text(board.metric)}",
+            f"WHERE l.metric = {text(board.metric)}",
             *(f"  AND {one}" for one in where),
             f"ORDER BY l.{value}{way}, r.submitted, r.id",
         ))  # fmt: skip
@@ -32,7 +32,7 @@ def of_board(board: Board, family: str) -> str:
     names = {board.metric: short, "naive": f"naive_{short}"}
     names |= {name: name for name in ("skill", "dm_pvalue") if name != short}
     picked = ", ".join(
-        f"\n  max(value) FILTER (metric = {_text(metric)}) AS {_name(name)}" for name, metric in names.items()
+        f"\n  max(value) FILTER (metric = {text(metric)}) AS {_name(name)}" for name, metric in names.items()
     )
     return "\n".join((
         f"SELECT r.id, r.family, {picked},",
@@ -48,20 +48,20 @@ def of_board(board: Board, family: str) -> str:
 
 def of_runs(runs: Sequence[str]) -> str:
     """The results of runs side by side: a row a metric, a column a run."""
-    columns = ", ".join(f"\n  max(value) FILTER (r.id = {_text(run)}) AS {_name(run)}" for run in runs)
+    columns = ", ".join(f"\n  max(value) FILTER (r.id = {text(run)}) AS {_name(run)}" for run in runs)
     return "\n".join((
         f"SELECT e.split || '_' || e.metric AS metric, {columns}",
         "FROM evaluations e JOIN runs r USING (run_id)",
-        f"WHERE e.symbol = '' AND r.id IN ({', '.join(map(_text, runs))})",
+        f"WHERE e.symbol = '' AND r.id IN ({', '.join(map(text, runs))})",
         "GROUP BY e.split, e.metric ORDER BY list_position(['val', 'test', 'unseen'], e.split), e.metric",
     ))  # fmt: skip
 
 
 def _is(column: str, value: str | int) -> str:
-    return f"{column} = {value if isinstance(value, int) else _text(value)}"
+    return f"{column} = {value if isinstance(value, int) else text(value)}"
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 

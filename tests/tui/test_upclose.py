@@ -7,11 +7,13 @@ import pytest
 from engine.store import Store
 from engine.store_open import reading
 from engine.store_past import samples
+from engine.store_sql import Question
 from engine.store_upclose import saved, scored, watched
 from tests.engine.store_folders import T0
 from tests.tui import upclose
 from tests.tui.pilot import travel
-from tui.screens.run import RunScreen
+from tui import behindrun
+from tui.screens.run import TABS, RunScreen
 from tui.widgets.chart import Chart
 from tui.widgets.logview import LogView
 from tui.widgets.scrubber import Scrubber
@@ -176,3 +178,37 @@ def test_the_machine_is_told_as_it_was(scene):
     assert [(one.run, one.name) for one in device.processes] == [(None, "python"), ("toto-0001", "python")]
     assert found[0].devices[0].processes == ()
     assert found[0].host.memory_used == 9 * upclose.GIB
+
+
+@pytest.mark.parametrize(("tab", "rows"), [("evaluation", 12), ("checkpoints", 3), ("devices", 120), ("config", 5)])
+def test_the_sql_behind_a_tab_has_the_rows_that_it_shows(scene, tab, rows):
+    answer = Question(scene.database, behindrun.of_tab(tab, "toto-0001")).ask()
+    assert len(answer.rows) == rows
+    if tab == "evaluation":
+        with reading(scene.database) as con:
+            assert [row[0] for row in answer.rows] == [one.symbol for one in scored(con, "toto-0001")]
+
+
+def test_the_sql_behind_the_rest_can_be_asked(scene):
+    asked = {tab: Question(scene.database, query).ask() for tab in TABS if (query := behindrun.of_tab(tab, "it's"))}
+    assert set(asked) == {*TABS} - {"log", "code"}
+    assert all(answer.names and not answer.rows for answer in asked.values())
+    ended = [row[0] for row in Question(scene.database, behindrun.of_list("finished")).ask().rows]
+    assert sorted(ended) == ["toto-0001", "toto-0002"]
+    assert all(not Question(scene.database, behindrun.of_list(name)).ask().rows for name in ("running", "queue"))
+
+
+def test_s_on_a_tab_opens_the_sql_behind_it(box, scene):
+    async def way(journey):
+        await at_run(journey, "toto-0001")
+        journey.app.screen.action_go("evaluation")
+        await journey.sees("SYM11")
+        await journey.press("s")
+        await journey.sees("symbol_results", "12 rows ·", "SYM00")
+        await journey.press("escape", "escape")
+        await journey.until(lambda: journey.app.current_mode == "dashboard")
+        journey.app.screen.action_back()
+        await journey.press("1", "s")
+        await journey.sees("WHERE ended IS NOT NULL", "2 rows ·")
+
+    travel(scene, way, (160, 44))

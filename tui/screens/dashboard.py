@@ -14,7 +14,7 @@ from textual.geometry import Size
 from textual.widgets import Input
 
 from engine.records import RunRow
-from tui import devices, outlook
+from tui import behindrun, devices, outlook
 from tui.alerts import alerts
 from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
@@ -233,6 +233,12 @@ class DashboardScreen(Queueing, PastDevices):
             self.wish(self._run)
             if (reading := self.paddock.reading) is not None:
                 self.read(reading)
+
+    def action_sql(self) -> None:
+        """Of the list that has the focus; of the one with the cursor where a chart or the log has it."""
+        here = self.focused.id if isinstance(self.focused, RunTable) else None
+        home = here or next((name for name in TABLES if self.table(name).chosen == self._run), TABLES[0])
+        self.paddock.open_sql(behindrun.of_list(home))
 
     def action_choose(self, run: str) -> None:
         """Put the cursor on a run, in whatever list it is."""

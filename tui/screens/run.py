@@ -15,7 +15,7 @@ from textual.widgets import ContentSwitcher
 
 from engine.messages import RunDetail, ShowRun
 from engine.records import ENDED, RunRow
-from tui import details, pictures
+from tui import behindrun, details, pictures
 from tui.charts import EVERYTHING, Picture
 from tui.columns import Column
 from tui.keys import RUN, ZOOM, bindings, hint
@@ -303,6 +303,13 @@ class RunScreen(Travelling):
 
     def action_log(self) -> None:
         self.action_go("log")
+
+    def action_sql(self) -> None:
+        if query := behindrun.of_tab(self._tab, self.run_id):
+            self.paddock.open_sql(query)
+        else:
+            what = "log.txt" if self._tab == "log" else "code.patch and spec.json"
+            self.notify(f"There is no SQL behind this tab: it shows {what} of the run's folder.", timeout=5)
 
     def action_back(self) -> None:
         if not self.let_go():
