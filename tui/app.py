@@ -25,7 +25,7 @@ from tui import faults
 from tui.beat import BEAT, SLOW_BEAT, news
 from tui.feed import Feed, ask
 from tui.inorder import InOrder
-from tui.keys import EVERYWHERE, KEYS, bindings, use
+from tui.keys import EVERYWHERE, KEYS, LIST, LOG, bindings, use
 from tui.places import FIRST, modes
 from tui.reader import Reader, Reading
 from tui.screens.base import BaseScreen
@@ -322,7 +322,18 @@ class PaddockApp(InOrder):
         from tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen())
+            self.push_screen(HelpScreen(self._places()))
+
+    def _places(self) -> list[str]:
+        """Where keys work just now, the nearest place first: a log or a list that has the focus, the screen, all."""
+        from tui.widgets.logview import LogView
+        from tui.widgets.table import Table
+
+        where = getattr(self.screen, "WHERE", "")
+        focused = self.focused
+        pane = [LOG] if isinstance(focused, LogView) else []
+        lists = [LIST] if isinstance(focused, Table) else []
+        return [*pane, *([where] if where else []), *lists, EVERYWHERE]
 
     def action_start_engine(self) -> None:
         if not self.refuse():
@@ -370,7 +381,7 @@ class PaddockApp(InOrder):
                 if key.action == "app.command_palette" or (key.changes and self.readonly):
                     continue
                 run = partial(self.run_action, key.action, screen)
-                yield SystemCommand(key.text.capitalize(), f"key {key.label}", run)
+                yield SystemCommand(key.text[:1].upper() + key.text[1:], f"key {key.label}", run)
         for command in super().get_system_commands(screen):
             if command.title == "Theme":
                 yield command

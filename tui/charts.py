@@ -85,6 +85,8 @@ class Picture:
     empty: str = "no values yet"
     version: object = None
     bands: tuple[Band, ...] = ()
+    shows: tuple[float, ...] = ()
+    """Values of y that are always in sight: 0 and 100 of a share, or none."""
     x_kind: str = "number"
     """number; span: seconds since a start; time: unix seconds by the clock here; date: unix seconds in UTC."""
 
@@ -244,7 +246,8 @@ def _box(
     if not found:
         return None
     low_x, high_x = min(e.low_x for e in found), max(e.high_x for e in found)
-    low_y, high_y = min(e.low_y for e in found), max(e.high_y for e in found)
+    low_y = min(*(e.low_y for e in found), *(shows := tuple(filter(math.isfinite, picture.shows))), math.inf)
+    high_y = max(*(e.high_y for e in found), *shows, -math.inf)
     span = high_y - low_y
     air = 0.04 * span if span > braille.NEAR else 0.1 if log else max(0.05 * abs(high_y), 1e-9 if high_y else 0.5)
     bottom = low_y - air

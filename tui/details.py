@@ -42,7 +42,10 @@ def facts(row: RunRow, width: int, now: float) -> list[list[Part]]:
                 first.add("ETA", ((present.duration(row.eta), "strong"),))
         first.add("took" if row.ended else "for", ((present.duration(present.elapsed(row, now)), "text"),))
         first.add("step", ((present.steps(row), "text"), (f"  {present.epochs(row)}", "rest")))
-    return [first.parts, _result(row, width), _end(row)]
+    result, end = _result(row, width), _end(row)
+    if not result:  # nothing is known of it but what it is
+        return [first.parts, list(present.what(row)), end if row.warning or row.state in ENDED - {"ok"} else []]
+    return [first.parts, result, end]
 
 
 class _Line:
@@ -86,7 +89,7 @@ def _result(row: RunRow, width: int) -> list[Part]:
         line.add("peak memory" if row.ended else "memory", ((present.size(row.memory), "text"),))
     if row.commit:
         line.add("commit", ((row.commit[:9] + ("*" if row.dirty else ""), "text"),))
-    return line.parts or list(present.what(row))
+    return line.parts
 
 
 def _attempt(row: RunRow) -> str:
@@ -233,11 +236,15 @@ def _event(line: Mapping[str, object], kind: str, name: str, role: str) -> tuple
     t = line.get("t")
     at = float(t) if isinstance(t, int | float) else 0.0
     fields = [
-        f"{key}={_value(value)}"
+        f"{key}={present.size(value) if _is_size(key) and isinstance(value, int) else _value(value)}"
         for key, value in line.items()
         if key not in ("t", kind) and value not in (None, "", [])
     ]
     return at, [(moment(at) + "  ", "rest"), (f"{name:<13}", role), ("  ".join(fields), "text")]
+
+
+def _is_size(name: str) -> bool:
+    return name in SIZES or name.endswith("bytes")
 
 
 def moment(t: float) -> str:

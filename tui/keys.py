@@ -6,6 +6,7 @@ People can have other keys (tui/keymap.py): use() takes theirs, and whatever nam
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from textual.binding import Binding
 
@@ -61,9 +62,18 @@ def struck(where: str) -> list[tuple[str, Key]]:
     return [pair for pair in footer(where, readonly=False) if pair[1].barred]
 
 
-def help_places() -> list[tuple[str, list[Key]]]:
-    """(title, keys) for the help screen; every key is in one of them."""
-    return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in TITLES]
+def help_places(near: Sequence[str] = ()) -> list[tuple[str, list[Key]]]:
+    """(title, keys) for the help screen; every key is in one of them.
+
+    near: places such as LOG, RUN: what works there comes first, in their order, and there what works least elsewhere.
+    """
+
+    def far(place: tuple[str, ...]) -> tuple[int, int]:
+        found = [near.index(one) for one in place if one in near]
+        return (min(found), len(place)) if found else (len(near), 0)
+
+    places = sorted(TITLES, key=lambda one: far(one[0]))  # stable: those that are far keep their order
+    return [(title, [key for key in KEYS if key.where == where and key.helped]) for where, title in places]
 
 
 def label(name: str) -> str:

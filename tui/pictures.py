@@ -97,7 +97,9 @@ def devices(watched: Sequence[Watched], what: str, version: object) -> Picture:
         if what == "memory" and any(y == y for y in one.own):
             curves.append(Curve("this run", one.t, [y / scale for y in one.own], "second"))
     empty = "not told by these devices" if watched else "no samples of its time"
-    return Picture(title, tuple(curves), "", version=(version, what), x_kind="time", empty=empty)
+    whole = [one.total / GIB for one in gpus or watched]
+    shows = {"utilisation": (0.0, 100.0), "memory": (0.0, *whole), "power": (0.0,)}.get(what, ())
+    return Picture(title, tuple(curves), "", version=(version, what), x_kind="time", empty=empty, shows=shows)
 
 
 _WATCHED: dict[str, tuple[str, float, Callable[[Watched], list[float]]]] = {

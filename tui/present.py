@@ -268,7 +268,8 @@ def what(row: RunRow) -> Cell:
         parts.append((f"{row.name}  ", "strong"))
     if row.what:
         parts.append((row.what, "text"))
-    parts += [(f"  #{tag}", "second") for tag in row.tags]
+    parts += [(f"{'  ' if parts else ''}#{tag}", "second") for tag in row.tags[:1]]
+    parts += [(f"  #{tag}", "second") for tag in row.tags[1:]]
     if not parts:
         parts.append(("defaults" if row.family != "exec" else NONE, "rest"))
     return tuple(parts)

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from engine.messages import Changed, Snapshot
 from engine.records import EngineStatus, RunRow
+from engine.store_upclose import Watched
 from tests.tui import recorded
-from tui import devices, keys, logs, places, status
+from tui import details, devices, keys, logs, pictures, places, status
+from tui.charts import _box
 from tui.columns import FINISHED, QUEUE, RUNNING, fit
-from tui.keys import DASHBOARD, FORM, KEYS, RUN, TITLES, bindings, footer, help_places
+from tui.keys import COMPARE, DASHBOARD, EVERYWHERE, FORM, KEYS, LOG, RUN, RUNS, TITLES, bindings, footer, help_places
 from tui.layout import plan
 from tui.present import plain
 from tui.screens.best import BestScreen
@@ -148,6 +150,48 @@ def test_every_key_is_in_the_help():
     assert {key.where for key in KEYS} == {where for where, _ in TITLES}
 
 
+def test_help_begins_with_the_nearest_place_and_cuts_no_words():
+    titles = dict(TITLES)
+    assert [title for title, _ in help_places((LOG, RUN))][:2] == [titles[LOG,], titles[RUN,]]
+    near = [title for title, _ in help_places((COMPARE, EVERYWHERE))]
+    assert near[0] == titles[COMPARE,]
+    assert near.index(titles[EVERYWHERE,]) < near.index(titles[RUNS,])
+    assert sorted(near) == sorted(titles.values())
+    for width in (68, 72):
+        lines = ["".join(text for text, _ in line).rstrip() for line in help_lines(width)]
+        assert max(map(len, lines)) <= width
+        told = " ".join(line.strip() for line in lines)
+        assert "…" not in told
+        assert all(key.text in told for key in KEYS if key.helped)
+
+
+def test_a_run_is_told_once_and_from_the_left():
+    def told(**fields: object) -> list[str]:
+        row = RunRow(id="toto-0001", family="toto", since=1.0, submitted=1.0, tags=("paper", "b"), **fields)
+        return ["".join(text for text, _ in line) for line in details.facts(row, 120, 9.0)]
+
+    assert told(state="queued", what="lr 1e-4")[1:] == ["lr 1e-4  #paper  #b", ""]
+    assert told(state="ok", loss=0.5)[1:] == ["loss 0.5000", "#paper  #b"]
+    assert told(state="failed", what="lr 1e-4", reason="out of memory")[1:] == ["lr 1e-4  #paper  #b", "out of memory"]
+    assert told(state="running", warning="slow")[2] == "▲ slow"
+
+
+def test_events_tell_bytes_as_people_do():
+    event = {"t": 1.0, "event": "exited", "max_rss_bytes": 3 << 30, "code": 0}
+    assert "max_rss_bytes=3.0 GiB  code=0" in plain(details._event(event, "event", "exited", "text")[1])
+
+
+def test_shares_of_a_device_are_drawn_from_nothing_to_all():
+    gpu = Watched(
+        "GPU0", [0.0, 1.0], [90.0, 95.0], [2.0**30] * 2, [2.0**30] * 2, [300.0] * 2, [60.0, 61.0], 80 * 2.0**30
+    )
+    reach = {what: _box(pictures.devices([gpu], what, None), None)[1] for what in pictures._WATCHED}
+    assert reach["utilisation"][0] == 0 < 100 <= reach["utilisation"][1] < 110
+    assert reach["memory"][0] == 0 < 80 <= reach["memory"][1] < 90
+    assert reach["power"][0] == 0 < 300 < reach["power"][1]
+    assert 50 < reach["temperature"][0] < 60
+
+
 def test_readonly_shows_no_key_that_changes_something():
     assert all(not key.changes for _, key in footer(DASHBOARD, readonly=True))
     assert any(key.changes for _, key in footer(DASHBOARD, readonly=False))
@@ -168,7 +212,7 @@ def test_readonly_strikes_out_what_it_bars(locked):
     assert not any(text in struck for text, role in parts if role == "key")
     assert keys.hint("dashboard.open", "chosen.log", "chosen.stop") == "enter open   l log"
     assert keys.offer("chosen.new-run", " queues a run.") == []
-    barred = [line for line in help_lines() if ("struck" in {role for _, role in line})]
+    barred = [line for line in help_lines(74) if "struck" in {role for _, role in line} and line[0][0] == "  "]
     assert len(barred) == sum(key.changes and key.helped for key in KEYS)
     assert status.away_line(World(link=Link(AWAY, "gone")), 0.0)[1][0].startswith("trying again")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from tui.folding import folded
 from tui.keys import Key, help_places
 from tui.present import MARKS, Part
 from tui.screens.reading import ReadingScreen
+from tui.widgets.lines import Line
 
 COLOURS: tuple[tuple[str, str], ...] = (
     ("ours", "blue: ours"),
@@ -20,29 +23,41 @@ COLOURS: tuple[tuple[str, str], ...] = (
 )
 
 
+KEY = 10
+"""Cells of a key, before what it does."""
+
+
 class HelpScreen(ReadingScreen):
-    """Closes with the keys that opened it."""
+    """Closes with the keys that opened it. where: the places whose keys come first, the nearest one first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1", "close", "close", show=False)]
 
-    def __init__(self) -> None:
-        super().__init__("keys", _lines())
+    def __init__(self, where: Sequence[str] = ()) -> None:
+        super().__init__("keys")
+        self._where = where
+
+    def laid_out(self) -> Sequence[Line]:
+        return _lines(min(80, self.app.size.width * 96 // 100) - 8, self._where)
 
 
-def _line(key: Key) -> list[Part]:
-    """A key that can't be used is struck out."""
-    if key.barred:
-        return [("  ", "text"), (key.label, "struck"), (" " * (10 - len(key.label)), "text"), (key.text, "struck")]
-    return [(f"  {key.label:<10}", "key"), (key.text, "text")]
+def _line(key: Key, width: int) -> list[list[Part]]:
+    """A key that can't be used is struck out; what needs more than a line goes on below its words."""
+    struck = key.barred
+    told = folded([(key.text, "struck" if struck else "text")], max(20, width - KEY - 2), 4)
+    space = " " * max(0, KEY - len(key.label))
+    first: list[Part] = [("  ", "text"), (key.label, "struck" if struck else "key"), (space, "text")]
+    return [[*first, *told[0]], *([(" " * (KEY + 2), "text"), *more] for more in told[1:])]
 
 
-def _lines() -> list[list[Part]]:
+def _lines(width: int, where: Sequence[str] = ()) -> list[list[Part]]:
     lines: list[list[Part]] = []
-    if any(key.barred for _, keys in help_places() for key in keys):
+    places = help_places(where)
+    if any(key.barred for _, keys in places for key in keys):
         lines += [[("Nothing can be changed here: what is struck out does nothing.", "attention")], []]
-    for title, keys in help_places():
+    for title, keys in places:
         lines.append([(title, "title")])
-        lines += [_line(key) for key in keys]
+        for key in keys:
+            lines += _line(key, width)
         lines.append([])
     lines.append([("Marks", "title")])
     marks = [((f"{sign} ", role), (state, "rest")) for state, (sign, role) in MARKS.items()]
