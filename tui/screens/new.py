@@ -168,8 +168,10 @@ class NewRunScreen(BaseScreen):
         if not self.ready or form is not self.form:
             return
         self._prospect = found
-        role = "trouble" if problem.startswith("✗") else "rest"
-        self._foretold = self._lines(found) if found is not None else [[(problem, role)]]
+        if problem.startswith("✗"):  # what queueing it would say
+            self._verdict, self._foretold = [(problem, "trouble")], []
+        else:
+            self._foretold = self._lines(found) if found is not None else [[(problem, "rest")]]
         self._tell()
 
     def _lines(self, found: Prospect) -> list[list[Part]]:

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
+from tui.folding import folded
 from tui.present import Part
 from tui.tour import steps
 from tui.widgets.lines import Lines
@@ -52,8 +53,15 @@ class TourScreen(ModalScreen[None]):
         last = self._at + 1 == len(self._steps)
         answers: list[Part] = [(" enter ", "key"), ("done" if last else "next", "text"), ("     esc ", "key"),
                                ("ends the tour", "rest")]  # fmt: skip
-        links = [(4, 0, 12, "screen.step(1)"), (4, 12, 40, "screen.end")]
-        self.query_one("#step", Lines).show([[], *lines, [], answers], links)
+        told = [part for line in lines for part in folded(line, min(92, self.app.size.width) - 6, 3)]
+        shown = self.query_one("#step", Lines)
+        shown.styles.height, box.styles.height = len(told) + 3, len(told) + 5
+        below = len(told) + 2
+        links = [(below, 0, 12, "screen.step(1)"), (below, 12, 40, "screen.end")]
+        shown.show([[], *told, [], answers], links)
+
+    def on_resize(self) -> None:
+        self._show()
 
     def action_step(self, way: int) -> None:
         if self._at + way >= len(self._steps):

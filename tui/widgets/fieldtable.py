@@ -16,6 +16,9 @@ from tui.present import Part
 from tui.theme import palette_of
 from tui.widgets.strips import cut, fill, strip
 
+LONGEST = 40
+"""Cells that names of fields get at most."""
+
 
 class FieldTable(ScrollView, can_focus=True):
     """Shows a Form; every edit is posted as a whole new Form."""
@@ -43,6 +46,8 @@ class FieldTable(ScrollView, can_focus=True):
         self._words = ""
         self._changed = False
         self._place = 0
+        self._longest = 0
+        """Cells of the longest name of a field, up to LONGEST."""
 
     @property
     def form(self) -> Form | None:
@@ -70,6 +75,7 @@ class FieldTable(ScrollView, can_focus=True):
         self._changed = self._changed if changed is None else changed
         self._form, self._items = form, form.items(self._words, changed=self._changed)
         names = [item.name for item in self._items]
+        self._longest = min(LONGEST, max(map(len, names), default=0))
         if new_words and self._words:
             self._place = min(len(names) - 1, 2)  # the first field that the filter found
         else:
@@ -182,7 +188,7 @@ class FieldTable(ScrollView, can_focus=True):
             value = [("‹ ", "key"), (text, role if role != "rest" else "text"), (" ›", "key")]
         elif editing:
             value = [*value, ("▏", "ours")]
-        name_width, value_width = (24, 26) if width >= 100 else (20, 18)
+        name_width, value_width = (max(24, self._longest), 26) if width >= 100 else (20, 18)
         parts: list[Part] = [("● " if changed else "  ", "ours"), *fill(((item.name, "text"),), name_width)]
         parts += [(" ", "text"), *fill(tuple(value), value_width), ("  ", "text")]
         room = width - name_width - value_width - 5
