@@ -109,6 +109,14 @@ class ListRuns(msgspec.Struct, frozen=True, tag="list"):
     """Each attempt by itself, not only the last one at a run."""
 
 
+class ListText(msgspec.Struct, frozen=True, tag="list_text"):
+    """`engine ls` with these arguments as finished text. width: of a terminal, where lines are to fit one."""
+
+    args: tuple[str, ...] = ()
+    width: int | None = None
+    colour: bool = False
+
+
 class ShowRun(msgspec.Struct, frozen=True, tag="show"):
     run: str
 
@@ -147,8 +155,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
 
 
 Request = (
-    Hello | Submit | Order | Retry | QueueOrder | DryRun | Bring | ListRuns | ShowRun | GetStatus | GetSample | Watch
-    | GetPlan | Sync | Rebuild | Note | Down
+    Hello | Submit | Order | Retry | QueueOrder | DryRun | Bring | ListRuns | ListText | ShowRun | GetStatus
+    | GetSample | Watch | GetPlan | Sync | Rebuild | Note | Down
 )  # fmt: skip
 
 # -- replies ------------------------------------------------------------------------------------------------------
@@ -189,6 +197,13 @@ class Rows(msgspec.Struct, frozen=True, tag="rows"):
     """Ended runs that are like those asked for and are not among the rows."""
     others: int = 0
     """Runs that are not like those asked for."""
+
+
+class Listed(msgspec.Struct, frozen=True, tag="listed"):
+    """The table, and what is to be said about it beside."""
+
+    text: str
+    said: tuple[str, ...] = ()
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True, tag="detail"):
@@ -238,7 +253,10 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed", omit_def
     status: EngineStatus | None = None
 
 
-Reply = Ok | Failed | Queued | PlanReply | Rehearsed | Rows | RunDetail | StatusReply | SampleReply | Snapshot | Changed
+Reply = (
+    Ok | Failed | Queued | PlanReply | Rehearsed | Rows | Listed | RunDetail | StatusReply | SampleReply | Snapshot
+    | Changed
+)  # fmt: skip
 
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)

@@ -55,6 +55,10 @@ class Readings:
     def all_rows(self) -> tuple[RunRow, ...]:
         return tuple(self.row(run_id) for run_id in self.world.runs)
 
+    def listed(self, wish: ListRuns) -> Rows:
+        """Answer a client that asks for runs: all of them, or the last few of those that have ended."""
+        return Rows(self.all_rows(), self.world.paused) if wish.ended is None else self.recent(wish)
+
     def recent(self, wish: ListRuns) -> Rows:
         """Give what waits and lives, and of what has ended the last few."""
         alike = [

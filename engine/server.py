@@ -28,6 +28,7 @@ from engine.messages import (
     GetStatus,
     Hello,
     ListRuns,
+    ListText,
     Note,
     Ok,
     Order,
@@ -39,7 +40,6 @@ from engine.messages import (
     Reply,
     Request,
     Retry,
-    Rows,
     SampleReply,
     ShowRun,
     Snapshot,
@@ -229,9 +229,11 @@ class Server:
             case QueueOrder():
                 return Ok(daemon.wishes.order_queue(request))
             case ListRuns():
-                if request.ended is not None:
-                    return daemon.readings.recent(request)
-                return Rows(daemon.readings.all_rows(), daemon.world.paused)
+                return daemon.readings.listed(request)
+            case ListText():
+                from engine.cli import ls  # a command's own module: asked for by those who list as text
+
+                return ls.listed(request, daemon.readings.listed)
             case ShowRun():
                 return daemon.readings.detail(request.run)
             case GetPlan():

@@ -88,6 +88,11 @@ def test_the_supervisor_needs_the_standard_library_only():
     assert not {name for name in loaded if name.split(".")[0] in ("msgspec", "numpy", "asyncio", "subprocess")}
 
 
+def test_a_usual_list_of_runs_needs_the_standard_library_only():
+    loaded = {name.split(".")[0] for name in loaded_by("import engine.cli.main, engine.cli.swift")}
+    assert not loaded & {"msgspec", "pathlib", "dataclasses", "subprocess", "typer"}
+
+
 def test_packages_are_empty():
     for package in ("engine", "sweeps", "tui"):
         assert (ROOT / package / "__init__.py").read_text().strip() == ""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine import when
 from engine.cli import table, talk, words
-from engine.messages import ListRuns, Rows
+from engine.errors import UsageError
+from engine.messages import Listed, ListRuns, ListText, Rows
 from engine.records import ENDED, LIVE, WAITING, RunRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from engine.query_rows import Query
 
@@ -94,13 +95,43 @@ def show(asked: Asked) -> None:
     if asked.sql:
         talk.out(behind(asked.query))
         return
-    all_of_them = asked.every or asked.state or asked.query
-    limit = asked.limit if asked.limit is not None else None if all_of_them else RECENT
+    shown, said = found(asked, talk.ask(wish(asked), Rows))
+    if asked.json:
+        talk.json_out(shown)
+    elif shown:
+        talk.table(columns(time.time()), shown)
+    for line in said:
+        talk.say(line)
+
+
+def listed(asked: ListText, ask: Callable[[ListRuns], Rows]) -> Listed:
+    """Answer a usual call in the engine, which has all this needs at hand. Raises UsageError for any other call."""
+    read = quick(asked.args)
+    if read is None or read.json or read.query:
+        raise UsageError("That is no list of runs as text.")
+    shown, said = found(read, ask(wish(read)))
+    if not shown:
+        return Listed("", tuple(said))
+    left_out: list[str] = []
+    text = table.render(columns(time.time()), shown, limit=asked.width, colour=asked.colour, left_out=left_out)
+    return Listed(text, (*([talk.narrow(left_out)] if left_out else ()), *said))
+
+
+def wish(asked: Asked) -> ListRuns:
+    """What to ask the engine for: it knows the last few without looking at each run."""
     by_row = asked.state or asked.family or asked.tag or asked.query
-    few = None if by_row else limit  # the engine knows these without looking
-    reply = talk.ask(ListRuns(ended=few, archived=asked.archived, attempts=asked.attempts), Rows)
-    rows = reply.rows
-    chosen = choose(rows, asked)
+    return ListRuns(ended=None if by_row else _limit(asked), archived=asked.archived, attempts=asked.attempts)
+
+
+def _limit(asked: Asked) -> int | None:
+    all_of_them = asked.every or asked.state or asked.query
+    return asked.limit if asked.limit is not None else None if all_of_them else RECENT
+
+
+def found(asked: Asked, reply: Rows) -> tuple[list[RunRow], list[str]]:
+    """Give the rows to show, and what to say about them."""
+    limit, said = _limit(asked), []
+    chosen = choose(reply.rows, asked)
     if asked.query:
         chosen = meant(chosen, asked.query)
     ended = [row for row in chosen if row.state in ENDED]
@@ -108,18 +139,15 @@ def show(asked: Asked) -> None:
     left_out = more + reply.left_out
     kept = {row.id for row in ended[more:]}
     shown = [row for row in chosen if row.state not in ENDED or row.id in kept]
-    if asked.json:
-        talk.json_out(shown)
-    elif shown:
-        talk.table(columns(time.time()), shown)
     if reply.queue_paused is not None:
         at = when.clock(reply.queue_paused, time.time())
-        talk.say(f"the queue is paused since {at}; `engine resume` lets it go on.")
+        said.append(f"the queue is paused since {at}; `engine resume` lets it go on.")
     if left_out:
-        talk.say(f"{left_out} older runs are not listed; `engine ls --all` lists them.")
+        said.append(f"{left_out} older runs are not listed; `engine ls --all` lists them.")
     elif not shown and not asked.json:
-        known = len(rows) + reply.left_out + reply.others
-        talk.say(f"none of {known} runs is like that." if known else "no runs yet: `engine run toto` queues one.")
+        known = len(reply.rows) + reply.left_out + reply.others
+        said.append(f"none of {known} runs is like that." if known else "no runs yet: `engine run toto` queues one.")
+    return shown, said
 
 
 def choose(rows: Sequence[RunRow], asked: Asked) -> list[RunRow]:
@@ -185,7 +213,7 @@ def _states(asked: Sequence[str]) -> set[str]:
         elif word in STATES:
             found.add(word)
         else:
-            from engine.errors import UsageError, did_you_mean
+            from engine.errors import did_you_mean
 
             known = (*STATES, *groups)
             raise UsageError(f"No state '{word}'.{did_you_mean(word, known)} States: {', '.join(known)}.")

@@ -124,6 +124,10 @@ def _run(args: Sequence[str]) -> int:
         if there is not None:
             return remote.run(there, rest)
     if args and args[0] == "ls":
+        from engine.cli import swift
+
+        if swift.ls(args[1:]):
+            return 0
         from engine.cli import ls
 
         asked = ls.quick(args[1:])

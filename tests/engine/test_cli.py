@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pexpect
 import pytest
 
-from engine.cli import main, talk
+from engine.cli import ls, main, swift, talk
 from engine.messages import Ok, Sync
 from tests.conftest import Box, alive, wait_for
 
@@ -100,6 +100,30 @@ def test_exec_runs_in_the_folder_where_it_was_asked(cli: Cli, box: Box, monkeypa
     run_id = queue(cli, "sh", "-c", "pwd; echo $OF_MINE")
     box.ended(run_id)
     assert cli("logs", run_id).out == f"{inner}\nmine\n"
+
+
+def test_ls_as_text_of_the_engine_is_what_the_command_itself_would_say(
+    cli: Cli, box: Box, capsys: pytest.CaptureFixture[str]
+):
+    for number in range(3):
+        box.ended(queue(cli, "sh", "-c", f"echo ünd; exit {number}", options=("--tag", "good")))
+    queue(cli, "true", options=("--hold",))
+    cli("pause")
+    for line in ("", "--limit 1", "--limit=2 --tag good", "--all --state ended", "--tag none", "--archived"):
+        told = cli("ls", *line.split())
+        asked = ls.quick(line.split())
+        assert asked is not None
+        ls.show(asked)
+        assert (told.out, told.err) == tuple(capsys.readouterr()), line
+        assert swift.ls(line.split()), line
+    capsys.readouterr()
+    for other in ("--json", "--state nothing", "--family exce", "tag:good", "--limit x", "--sql", "--nonsense"):
+        assert not swift.ls(other.split()), other
+    assert capsys.readouterr() == ("", "")
+    assert "Did you mean exec?" in cli("ls", "--family", "exce").err
+    cli("down")
+    assert not swift.ls(())
+    assert "the queue is paused" in cli("ls").err, "an engine was started to tell"
 
 
 def test_ls_lists_what_ended_runs_and_waits(cli: Cli, box: Box):
