@@ -11,15 +11,15 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine import runlog
-from trainers import checkpoint, optim, promise
+from trainers import checkpoint, keeping, optim, promise
 from trainers.augment import Augment
 from trainers.compiling import compiled
 from trainers.device import Placement
@@ -28,9 +28,10 @@ from trainers.errors import ConfigError, LossError
 from trainers.family import Family
 from trainers.journal import Journal
 from trainers.lengths import Lengths, total_steps
+from trainers.progress import Progress
 from trainers.ranks import ALONE, LossOf, Ranks
 from trainers.resolve import RunConfig, workspace
-from trainers.sampler import Sampler
+from trainers.sampler import Sampler, Windows
 from trainers.schedule import beta1, factor
 
 HIGHER_IS_BETTER = {"val_skill", "val_dir_acc"}
@@ -38,38 +39,8 @@ _BESIDE = (("naive", "val_naive_pct_mae", ".5g"), ("skill", "val_skill", "+.4f")
 """What a person is told beside the metric of each validation, where there is such."""
 
 
-class Windows(Protocol):
-    """Training windows by number."""
-
-    def __len__(self) -> int: ...
-
-    def gather(self, numbers: Tensor, context: int, horizon: int) -> Any:
-        """The Batch of these windows, on the device of training. numbers: int64 [B] on the CPU.
-
-        context, horizon: rows of each, at most those of the data section, around the same origin.
-        """
-        ...
-
-
 Score = Callable[[nn.Module, int, Callable[[], bool]], Mapping[str, float] | None]
 """(model in eval mode, step, asked to stop?) -> validation metrics, or None when it was cut short."""
-
-
-@dataclass
-class Progress:
-    """All of the loop's state that is not a tensor; state.json of a checkpoint."""
-
-    step: int = 0
-    position: int = 0
-    averaged: int = 0
-    evaluated: int = -1  # the step of the last finished validation
-    without_gain: int = 0  # validations since the best
-    flat: int = 0  # validations since the best or the last cut of the rate
-    cuts: int = 0  # of the rate, by the plateau schedule
-    seconds: float = 0.0
-    best: list[dict[str, Any]] = field(default_factory=list)  # {"step", "value", "name"}, best first
-    metrics: dict[str, float] = field(default_factory=dict)  # of the last validation
-    windows: int = 0
 
 
 class Loop:
@@ -334,20 +305,13 @@ class Loop:
         if not math.isfinite(value):
             runlog.event("warning", code="nan", step=progress.step, text=f"{metric} is {value}")
             raise LossError(f"{metric} is {value} at step {progress.step}. Lower train.lr ({self.train.lr:g}).")
-        progress.evaluated = progress.step
-        progress.metrics = {k: float(v) for k, v in metrics.items()}
-        entry = {"step": progress.step, "value": value, "name": f"step-{progress.step:06d}"}
-        ranked = sorted([*progress.best, entry], key=lambda e: -e["value"] if self._higher else e["value"])
-        progress.best = ranked[: self.train.keep]  # sorted() is stable: of equals the earlier stays ahead
-        is_best = progress.best[0] is entry
-        progress.without_gain = 0 if is_best else progress.without_gain + 1
-        progress.flat = 0 if is_best else progress.flat + 1
+        is_best = progress.scored(metrics, value, self.train.keep, higher=self._higher)
         if self.train.schedule == "plateau" and progress.flat >= self.train.plateau_patience:
             progress.cuts, progress.flat = progress.cuts + 1, 0
         self.save(force=True)
         self.journal.warn(self.journal.doctor.validation(metrics), progress.step)
         if is_best:
-            path = f"checkpoints/{entry['name']}"
+            path = f"checkpoints/{progress.best[0]['name']}"
             runlog.event("best", step=progress.step, path=path, metric=metric, value=value)
 
     def save(self, force: bool = False) -> None:
@@ -359,11 +323,11 @@ class Loop:
         progress.seconds = self._seconds_before + time.monotonic() - self._began
         scored = progress.metrics if progress.evaluated == progress.step else {}
         about = {**self.about, "step": progress.step, "metrics": scored, "averaged": self.ema is not None}
-        chance = self._chance()  # of all ranks
+        chance = keeping.chance(self)  # of all ranks
         self._saved = progress.step
         promise.now("checkpoint")
         if self.ranks.first:
-            tensors = self._tensors() | chance  # before the averages take the place of the weights
+            tensors = keeping.tensors(self) | chance  # before the averages take the place of the weights
             with self._weights_to_score():
                 path = checkpoint.save(self.folder, progress.step, self._write_model, about, asdict(progress), tensors)
             relative = f"checkpoints/{path.name}"
@@ -375,57 +339,12 @@ class Loop:
 
     def resume(self, path: Path) -> None:
         """Take up the state of a checkpoint; the next step is the one that would have followed it."""
-        state, tensors = checkpoint.load_state(path)
-        self.progress = Progress(**{k: v for k, v in state.items() if k in Progress.__dataclass_fields__})
-        self.sampler.position = self.progress.position
+        self.progress = keeping.restore(self, path)
         self._seconds_before = self.progress.seconds
         self._saved = self.progress.step
-        self.model.load_state_dict(_under("model/", tensors))
-        self.optimizer.load_state(_under("optim/", tensors))
-        if self.scaler is not None:
-            now = {name: t.item() for name, t in _under("scaler/", tensors).items()}
-            self.scaler.load_state_dict({**self.scaler.state_dict(), **now})
-        if self.ema is not None:
-            self.ema.load(_under("ema/", tensors), self.progress.averaged)
-        before = sum(name.startswith("rng/cpu") for name in tensors)
-        if before != self.ranks.count:
-            text = (f"this run goes on with {self.ranks.count} processes where it had {before}: the same windows and "
-                    "weights, but dropout draws anew")  # fmt: skip
-            runlog.event("warning", code="resume", text=text)
-            self.say(f"warning: {text}")
-        mine = f"/{self.ranks.rank}" if self.ranks.rank else ""
-        if f"rng/cpu{mine}" in tensors:
-            torch.set_rng_state(tensors[f"rng/cpu{mine}"])
-        if f"rng/cuda{mine}" in tensors and self.placement.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors[f"rng/cuda{mine}"], self.placement.device)
 
     def _write_model(self, folder: Path) -> None:
         self.family.save(self.model, folder)
 
     def _weights_to_score(self) -> AbstractContextManager[None]:
         return self.ema.applied() if self.ema is not None else nullcontext()
-
-    def _tensors(self) -> dict[str, Tensor]:
-        out = {f"model/{k}": v for k, v in self.model.state_dict().items()}
-        out |= {f"optim/{k}": v for k, v in self.optimizer.state_tensors().items()}
-        if self.scaler is not None:
-            state = self.scaler.state_dict()
-            out |= {f"scaler/{key}": torch.tensor(state[key]) for key in ("scale", "_growth_tracker")}
-        if self.ema is not None:
-            out |= {f"ema/{k}": v for k, v in self.ema.tensors().items()}
-        return out
-
-    def _chance(self) -> dict[str, Tensor]:
-        """The random state of every rank: rng/cpu of the first, rng/cpu/1 of the next."""
-        states = {"cpu": torch.get_rng_state()}
-        if self.placement.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self.placement.device)
-        return {
-            f"rng/{kind}/{rank}".removesuffix("/0"): each
-            for kind, state in states.items()
-            for rank, each in enumerate(self.ranks.collect(state))
-        }
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

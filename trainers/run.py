@@ -23,7 +23,8 @@ from trainers.data.dataset import load as load_data
 from trainers.device import Placement, place
 from trainers.errors import ConfigError, OutOfMemoryError, TrainerError
 from trainers.family import Family
-from trainers.loop import Loop, Progress
+from trainers.loop import Loop
+from trainers.progress import Progress
 from trainers.ranks import Ranks
 from trainers.resolve import RunConfig, from_dict, workspace
 

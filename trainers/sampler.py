@@ -6,6 +6,8 @@ epoch, batches run on over the seam, and the whole state of the sampler is one i
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import torch
 from torch import Tensor
 
@@ -32,3 +34,16 @@ class Sampler:
             self.position += len(part)
             count -= len(part)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+class Windows(Protocol):
+    """Training windows by number."""
+
+    def __len__(self) -> int: ...
+
+    def gather(self, numbers: Tensor, context: int, horizon: int) -> Any:
+        """The Batch of these windows, on the device of training. numbers: int64 [B] on the CPU.
+
+        context, horizon: rows of each, at most those of the data section, around the same origin.
+        """
+        ...
