@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import lazy, talk
+from engine.cli import lazy, table, talk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.differ import Difference
     from engine.messages import RunDetail
     from engine.rerun import Rerun
@@ -32,7 +34,7 @@ def diff(
         plain = [{"part": at.part, "name": at.name, "a": at.values[0], "b": at.values[1]} for at in found]
         talk.json_out({"a": one.row.id, "b": other.row.id, "same": not found, "differences": plain})
     elif found:
-        talk.out(_table(one.row.id, other.row.id, found))
+        talk.out(side_by_side(one.row.id, other.row.id, found, table.width()))
     else:
         talk.say(f"{one.row.id} and {other.row.id} do not differ in settings, code, packages, environment or data.")
 
@@ -48,7 +50,8 @@ def rerun(
 ) -> None:
     """Run it again exactly: same settings, code, seed, environment and data; refused if one of them can't be had.
 
-    With --seeds all but the seed: the leaderboard then tells the spread over them.
+    With --seeds all but the seed: the leaderboard then tells the spread over them. Of the environment only what is
+    known to bear on training is written down (CUDA_*, TORCH*, PYTHON*, OMP_* and the like); the rest is as it is now.
     """
     from engine.errors import EngineError, UsageError
     from engine.messages import Queued, Submit
@@ -127,19 +130,25 @@ def _told(run: str, made: Rerun, as_json: bool) -> None:
         talk.out(f"{one.part}: {one.text}" + (f" ({one.remedy})" if one.remedy else ""))
 
 
-def _table(a: str, b: str, found: list[Difference]) -> str:
+def side_by_side(a: str, b: str, found: Sequence[Difference], limit: int | None) -> str:
+    """Both values beside each other, or below where a line of so many characters is too short for that."""
     names = [f"{one.part} {one.name}" for one in found]
     size = max(len(name) for name in names)
     values = [[_short(value) for value in one.values] for one in found]
     wide = max(len(a), *(len(one) for one, _ in values))
+    if limit is not None and size + wide + max(len(b), *(len(other) for _, other in values)) + 4 > limit:
+        room = max(len(a), len(b))
+        return "\n".join(
+            f"{name}\n  {a:<{room}}  {one}\n  {b:<{room}}  {other}"
+            for name, (one, other) in zip(names, values, strict=True)
+        )
     rows = [f"{'':<{size}}  {a:<{wide}}  {b}"]
     rows += [f"{n:<{size}}  {one:<{wide}}  {other}" for n, (one, other) in zip(names, values, strict=True)]
     return "\n".join(rows)
 
 
 def _short(value: object) -> str:
-    if value is None:
-        return "-"
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    text = " ".join(text.split())
+    from engine.differ import short
+
+    text = " ".join(short(value).split())
     return text if len(text) <= WIDTH else f"{text[: WIDTH // 2]}…{text[-WIDTH // 2 + 1 :]}"

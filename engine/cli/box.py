@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -188,15 +187,16 @@ def doctor(as_json: Json = False) -> None:
         talk.json_out(checks)
     else:
         size = max(len(check.name) for check in checks)
-        talk.out("".join(_checked(check, size) for check in checks))
+        talk.out("".join(_checked(check, size, table.width()) for check in checks))
     if any(check.ok is False for check in checks):
         raise typer.Exit(1)
 
 
-def _checked(check: Check, size: int) -> str:
+def _checked(check: Check, size: int, limit: int | None) -> str:
     sign, code = {True: ("ok", "32"), False: ("BAD", "31"), None: ("-", "2")}[check.ok]
-    told = f"{sign:<3}"
+    lines = table.wrapped(f"{sign:<3}  {check.name:<{size}}  {check.text}", limit, size + 7)
+    if check.remedy and not check.ok:
+        lines += "\n" + table.wrapped(f"{'':<{size + 7}}{check.remedy}", limit, size + 7)
     if talk.colour():
-        told = f"\x1b[{code}m{told}\x1b[0m"
-    remedy = f"\n{'':<{size + 7}}{check.remedy}" if check.remedy and not check.ok else ""
-    return f"{told}  {check.name:<{size}}  {check.text}{remedy}{os.linesep}"
+        lines = f"\x1b[{code}m{lines[:3]}\x1b[0m{lines[3:]}"
+    return lines + "\n"

@@ -135,31 +135,25 @@ def pairs(facts: Sequence[tuple[str, str]]) -> str:
     return "".join(f"{name.ljust(size)}  {value}\n" for name, value in told)
 
 
-def wrapped(text: str, limit: int | None) -> str:
+def wrapped(text: str, limit: int | None, indent: int | None = None) -> str:
     """Break lines longer than a terminal between words, each going on below where its own text begins.
 
-    limit: characters; None leaves all as it is. A word that is longer, as a path, is not broken: it can be copied.
+    limit: characters; None leaves all as it is. indent: where the text begins, if it is the same for all. A word that
+    is longer, as a path, is not broken: it can be copied.
     """
     if limit is None or max(map(len, text.split("\n"))) <= limit:
         return text
     import re
     from textwrap import wrap  # 3 ms
 
+    whole: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "replace_whitespace": False}
     lines: list[str] = []
     for line in text.split("\n"):
+        if len(line) <= limit:
+            lines.append(line)
+            continue
         begin = re.match(r"\s*\| |\s*\S.*?\s{2,}|\s*", line)
-        indent = min(len(begin[0]) if begin else 0, limit // 2)
-        lead = f"{line[: line.index('|')]}| ".ljust(indent) if line.lstrip().startswith("| ") else " " * indent
-        lines += (
-            wrap(
-                line,
-                limit,
-                subsequent_indent=lead,
-                break_long_words=False,
-                break_on_hyphens=False,
-                replace_whitespace=False,
-            )
-            if len(line) > limit
-            else [line]
-        )
+        room = min(indent if indent is not None else len(begin[0]) if begin else 0, limit // 2)
+        lead = f"{line[: line.index('|')]}| ".ljust(room) if line.lstrip().startswith("| ") else " " * room
+        lines += wrap(line, limit, subsequent_indent=lead, **whole)
     return "\n".join(lines)

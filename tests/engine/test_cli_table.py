@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cli import ls, table, words
+from engine.cli import again, ls, table, words
+from engine.differ import Difference
 from tests.conftest import CHARACTERS
 
 COLUMNS = (
@@ -63,7 +64,18 @@ def test_long_lines_go_on_below_their_own_text_and_paths_stay_whole():
         "folder\n        /a/very/long/path/that/is/wider\n  | a line of words\n"
     )
     assert table.wrapped("  | one two three four\n", 14) == "  | one two\n  | three four\n"
+    assert table.wrapped("ok   one two three", 12, 5) == "ok   one two\n     three"
     assert table.wrapped(text, None) == text
+
+
+def test_differences_stand_beside_each_other_or_below_with_short_hashes():
+    found = [Difference("data", "fingerprint", ("0a" * 32, "0b" * 32)), Difference("code", "frozen", (True, None))]
+    beside = again.side_by_side("toto-1", "toto-2", found, 80)
+    assert beside.splitlines()[1:] == [
+        "data fingerprint  0a0a0a0a0a0a  0b0b0b0b0b0b", "code frozen       true          -"
+    ]  # fmt: skip
+    below = again.side_by_side("toto-1", "toto-2", found, 30)
+    assert below.splitlines()[:3] == ["data fingerprint", "  toto-1  0a0a0a0a0a0a", "  toto-2  0b0b0b0b0b0b"]
 
 
 def test_line_breaks_cannot_break_a_table():
