@@ -166,9 +166,22 @@ def _events(found: Found, t: float, last: int) -> list[Line]:
         value = best["metrics"]["val_loss"]  # type: ignore[index]
         events.append({"t": t, "event": "best", "step": best["step"], "path": best["path"], "metric": "val_loss",
                        "value": value})  # fmt: skip
+    damaged = [name for name in found.files if name.endswith(".json") and not _is_json(found.files[name])]
+    if damaged:
+        text = f"{' and '.join(damaged)} can't be read as JSON and {'is' if len(damaged) == 1 else 'are'} left out"
+        events.append({"t": t, "event": "warning", "code": "damaged", "text": text})
     if not _scores(found):
-        events.append({"t": t, "event": "failed", "cause": "imported without final metrics: how it ended is not known"})
+        lacking = f"with a damaged {damaged[0]}" if damaged else "without final metrics"
+        events.append({"t": t, "event": "failed", "cause": f"imported {lacking}: how it ended is not known"})
     return events
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _scores(found: Found) -> dict[str, dict[str, Any]]:

@@ -84,7 +84,8 @@ def test_folders_become_history_once(box: Box, left: Path, capsys: pytest.Captur
     assert toto.imported.startswith(str(left / "tototraining"))
     assert round(toto.ended - toto.started, 1) == 151.0
     assert (torn.state, torn.step, torn.loss) == ("failed", 3, 0.25)
-    assert "imported without final metrics" in torn.reason
+    assert torn.reason == "imported with a damaged final_metrics.json: how it ended is not known"
+    assert torn.warning == "final_metrics.json can't be read as JSON and is left out"
     assert kronos.tags == ("imported", "kronos")
     series = Series(box.workspace.run(toto.id))
     series.refresh()
