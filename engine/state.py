@@ -235,7 +235,8 @@ class World:
 
     def told_queue(self, now: float) -> str:
         """Say how the queue as a whole is."""
-        waiting = f"{len(self.waiting)} wait{'s' if len(self.waiting) == 1 else ''}"
+        count = len(self.waiting)
+        waiting = f"{count} wait{'s' if count == 1 else ''}" if count else "nothing waits"
         if self.paused is None:
             return f"the queue goes on; {waiting}"
         return f"the queue is paused since {when.clock(self.paused, now)}; {waiting}, {len(self.live)} live"

@@ -49,7 +49,10 @@ Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Freeze = Annotated[
     bool | None,
-    typer.Option("--freeze/--no-freeze", help="Execute the code as it is now (commit and changes), not as it is then."),
+    typer.Option(
+        "--freeze/--no-freeze",
+        help="Execute the code as it is now (commit and changes), not as it is then; else `run` does and `exec` not.",
+    ),
 ]
 Metrics = Annotated[bool, typer.Option("--metrics", help="Read numbers from what it prints: `loss: 0.12 (step 40)`.")]
 Pattern = Annotated[
