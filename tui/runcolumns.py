@@ -89,10 +89,11 @@ def about(row: RunRow, _: float = 0.0) -> Cell:
         return present.reason(row)
     if row.state in LIVE:
         return tuple(part for part in present.note(row) if part[1] != "second")
-    told = present.cause(row)
     if row.state == "ok":  # the tags stand in a column of their own
-        parts = [(f"{row.name}  ", "text")] if row.name else []
-        told = (*parts, (row.what or ("defaults" if not parts else ""), "rest"))
+        name = ((f"{row.name}  ", "text"),) if row.name else ()
+        told: Cell = (*name, (row.what or ("" if name else "defaults"), "rest"))
+    else:
+        told = present.cause(row)
     return ((f"✎ {row.note}  ", "attention"), *told) if row.note else told
 
 

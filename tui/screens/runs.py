@@ -248,11 +248,14 @@ class RunsScreen(SeveralScreen):
 
     def _look(self, looks: Looks) -> None:
         self.list.look(looks)
-        for name, value in (("columns", [*looks.columns]), ("sort", looks.sort), ("down", looks.down)):
-            self.paddock.remember(f"runs.{name}", value)
+        self.call_after_refresh(self._remember, looks)
         self._want(self.paddock.world)
         self._fill(self.paddock.world, time.time())
         self.table.action_edge(-1)  # one sorts to see what comes first
+
+    def _remember(self, looks: Looks) -> None:
+        for name, value in (("columns", [*looks.columns]), ("sort", looks.sort), ("down", looks.down)):
+            self.paddock.remember(f"runs.{name}", value)
 
     def action_sort(self, way: int) -> None:
         self._look(self.list.sort_beside(way))

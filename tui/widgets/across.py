@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic, NamedTuple
 
 from rich.segment import Segment
@@ -42,10 +43,16 @@ class Across(ScrollView, Generic[Row]):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw lines; what all of them have in common is found out once, not for each: it is half of the work."""
+        with self._at_once():
+            return super().render_lines(crop)
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Within, all lines have the same frame."""
         self._drawing = None
         self._drawing = self._frame
         try:
-            return super().render_lines(crop)
+            yield
         finally:
             self._drawing = None
 
@@ -104,13 +111,13 @@ class Across(ScrollView, Generic[Row]):
     @property
     def hidden(self) -> tuple[int, int]:
         """How many columns of a wide table are out of sight to the left and to the right, or not wholly in it."""
-        held = self._held
+        held, seen = self._held, self._width
         left = right = 0
         at = -self.scroll_offset.x + self._gutter
         for place, (_, width) in enumerate(self._fit()):
             if place >= self._pinned:
                 left += at < held
-                right += at >= held and at + width > self._width
+                right += at >= held and at + width > seen
             at += width + GAP
         return left, right
 
@@ -129,6 +136,8 @@ class Across(ScrollView, Generic[Row]):
     def _seen(self, line: Strip, left: int) -> Strip:
         """The part of a line that is in sight."""
         width, line_width = self._frame[:2]
+        if not left and line.cell_length <= width:
+            return line
         held = min(self._held, width) if left else 0
         more = left + width < line_width and bool(line.crop(left + width - 1).text.strip())
         seen = line.crop(left + held, left + width - more)

@@ -16,7 +16,10 @@ ELLIPSIS = "…"
 
 
 def width_of(parts: Iterable[Part]) -> int:
-    return sum(cell_len(text) for text, _ in parts)
+    width = 0
+    for text, _ in parts:  # nearly all of it is plain: a third of the time that looking each up takes
+        width += len(text) if text.isascii() and text.isprintable() else cell_len(text)
+    return width
 
 
 def cut(parts: Cell, width: int) -> Cell:
@@ -37,8 +40,11 @@ def cut(parts: Cell, width: int) -> Cell:
 
 def fill(parts: Cell, width: int, *, right: bool = False) -> list[Part]:
     """Cut or pad to exactly `width` cells."""
-    kept = list(cut(parts, width))
-    space = width - width_of(kept)
+    space = width - width_of(parts)
+    kept = list(parts)
+    if space < 0:
+        kept = list(cut(parts, width))
+        space = width - width_of(kept)
     if space > 0:
         kept.insert(0 if right else len(kept), (" " * space, "text"))
     return kept

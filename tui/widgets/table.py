@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import compress, count
+from operator import attrgetter, is_not
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -16,7 +18,7 @@ from engine.records import RunRow
 from tui.columns import Column, Row
 from tui.keys import LIST, bindings
 from tui.present import Cell, Part
-from tui.theme import Palette, palette_of
+from tui.theme import palette_of
 from tui.widgets.across import GAP, Across
 from tui.widgets.strips import fill, strip
 
@@ -144,17 +146,15 @@ class Table(Across[Row], can_focus=True):
             self._now = time.time() if now is None else now
             return
         before, self._rows, self._now = self._rows, tuple(rows), time.time() if now is None else now
-        keys_before, self._keys = self._keys, [self._key_of(row) for row in rows] if keys is None else keys
+        keys_before, self._keys = self._keys, list(map(self._key_of, rows)) if keys is None else keys
         had = self._chosen
         if keys_before != self._keys:
             self._find()
-            alive = set(self._keys)
-            self._cache = {key: value for key, value in self._cache.items() if key in alive}
             self._measure()
             self.refresh()
         else:
-            for place, (old, new) in enumerate(zip(before, self._rows, strict=True)):
-                if old is not new and old != new:
+            for place in compress(count(), map(is_not, before, self._rows)):
+                if before[place] != self._rows[place]:
                     self._refresh_row(place)
         if had != self._chosen:
             self.refresh()
@@ -181,10 +181,11 @@ class Table(Across[Row], can_focus=True):
         """Draw the rows again whose text changes with the clock alone."""
         self._now = now
         top = self.scroll_offset.y
-        for place in range(top, min(len(self._rows), top + max(0, self.size.height - 1))):
-            known = self._cache.get(self._keys[place])
-            if known is None or known[0][0] != self._state(place)[0]:
-                self._refresh_row(place)
+        with self._at_once():
+            for place in range(top, min(len(self._rows), top + max(0, self.size.height - 1))):
+                known = self._cache.get(self._keys[place])
+                if known is None or known[0][0] != self._clock(place):
+                    self._refresh_row(place)
 
     def choose(self, key: str) -> bool:
         """Put the cursor on a row; False when it is not in this list."""
@@ -287,22 +288,22 @@ class Table(Across[Row], can_focus=True):
 
     def _state(self, place: int) -> tuple[object, ...]:
         """All a drawn line depends on; the clock only as far as the text shows it."""
-        row = self._rows[place]
-        clock = tuple(part for column, _ in self._fit() if column.clock for part in column.fill(row, self._now))
+        frame = self._frame
         here = place == self._place
         look = here and (1 if self.has_focus else 2), self._keys[place] in self._marked
-        return clock, row, look, self._frame.line, self._palette, self._frame.base
+        return self._clock(place), self._rows[place], look, frame.line, palette_of(self), frame.base
 
-    @property
-    def _palette(self) -> Palette:
-        return palette_of(self)
+    def _clock(self, place: int) -> tuple[object, ...]:
+        """What a line says by the clock."""
+        row = self._rows[place]
+        return tuple(part for column, _ in self._fit() if column.clock for part in column.fill(row, self._now))
 
     def render_line(self, y: int) -> Strip:
-        width, line, left, base = self._frame
+        (width, line, left, base), palette = self._frame, palette_of(self)
         if y == 0:
             if not self._rows:
-                return strip(self._empty, self._palette, width, base)
-            return self._seen(strip(self._header(), self._palette, line, base), left if self._wide else 0)
+                return strip(self._empty, palette, width, base)
+            return self._seen(strip(self._header(), palette, line, base), left if self._wide else 0)
         place = self.scroll_offset.y + y - 1
         if place >= len(self._rows):
             return Strip.blank(width, base)
@@ -312,10 +313,10 @@ class Table(Across[Row], can_focus=True):
         key, state = self._keys[place], self._state(place)
         known = self._cache.get(key)
         if known is None or known[0] != state:
-            _, line, _, base = self._frame
+            (_, line, _, base), palette = self._frame, palette_of(self)
             if place == self._place:
-                base += self._palette.cursor if self.has_focus else self._palette.cursor_faint
-            known = state, strip(self._line(place), self._palette, line, base)
+                base += palette.cursor if self.has_focus else palette.cursor_faint
+            known = state, strip(self._line(place), palette, line, base)
             if len(self._cache) >= REMEMBERED:
                 self._cache = {}  # far more than any screen shows: a walk through 100,000 rows must not keep them all
             self._cache[key] = known
@@ -342,5 +343,4 @@ class RunTable(Table[RunRow]):
         super().__init__(columns, empty, key=_id_of, id=id, **options)
 
 
-def _id_of(row: RunRow) -> str:
-    return row.id
+_id_of = attrgetter("id")
