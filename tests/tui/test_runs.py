@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+import msgspec
 import pytest
 
 from engine.messages import Order, Retry
@@ -317,6 +318,23 @@ def test_news_give_the_same_list_as_all_at_once(sort):
         anew.learn(known, values, NOW)
         anew.ask(made.query.text, NOW)
         assert made.show(rows, NOW).rows == anew.show(rows, NOW).rows
+
+
+def test_rows_that_come_in_another_order_are_listed_all_the_same():
+    """And the ids beside them are those of the rows, whatever is listed."""
+    rows = by_id(recorded.busy_box(1000.0))
+    listed = RunList()
+    before = listed.show(rows, 1000.0)
+    run = next(iter(rows))
+    later = dict(reversed(by_id([*rows.values()]).items())) | {run: msgspec.structs.replace(rows[run], loss=7.5)}
+    view = listed.show(later, 1000.0)
+    assert view.ids == before.ids == [row.id for row in before.rows]
+    assert {row.id: row for row in view.rows}[run].loss == 7.5
+    for query in ("state:running", ""):
+        listed.ask(query, 1000.0)
+        view = listed.show(later, 1000.0)
+        assert view.ids == [row.id for row in view.rows]
+    assert len(view.ids) == len(before.ids)
 
 
 def test_only_values_that_nobody_asks_about_leave_the_order_alone():

@@ -100,7 +100,7 @@ class RunsScreen(SeveralScreen):
         if looks != self._columns_for:
             self._columns_for = looks
             table.show_columns(self.list.columns())
-        table.show(view.rows, now, self._empty(world))
+        table.show(view.rows, now, self._empty(world), view.ids)
         table.mark(self.paddock.marked)
         self.tell()
 
