@@ -26,6 +26,7 @@ from tui.beat import BEAT, SLOW_BEAT, news
 from tui.feed import Feed, ask
 from tui.inorder import InOrder
 from tui.keys import EVERYWHERE, KEYS, LIST, LOG, bindings, use
+from tui.painting import Sparing
 from tui.places import FIRST, modes
 from tui.reader import Reader, Reading
 from tui.screens.base import BaseScreen
@@ -46,7 +47,7 @@ PATIENCE = 0.5
 """Seconds for which nothing is drawn while a screen is being made, at most."""
 
 
-class PaddockApp(InOrder):
+class PaddockApp(InOrder, Sparing):
     """tui: starts drawing at once; feed and reader come in from their threads as messages."""
 
     TITLE = "paddock"
@@ -158,9 +159,13 @@ class PaddockApp(InOrder):
         self.call_after_refresh(self._begin)
         self.set_interval(SLOW_BEAT if self.slow else BEAT, self._tick)
         # After `fg` the terminal shows nothing of ours, and only what changes would be drawn.
-        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+        self.app_resume_signal.subscribe(self, lambda _: self._paint_anew())
         if self.settings.trouble:
             self.notify(self.settings.trouble, severity="warning", timeout=10)
+
+    def _paint_anew(self) -> None:
+        self.forget_painted()
+        self.refresh(layout=True)
 
     def _begin(self) -> None:
         if not gc.isenabled():  # switched off in __main__; what is there by now stays for good

@@ -183,7 +183,8 @@ def _origin(spec: Spec, row: RunRow) -> list[tuple[str, str]]:
     used = ""
     if data is not None:
         made_up = "SYNTHETIC, " if data.synthetic else ""
-        used = f"{data.path or 'not recorded'} ({made_up}{data.files} files, {words.size(data.bytes)}, {data.fingerprint[:12]})"
+        size = f"{data.files} files, {words.size(data.bytes)}"
+        used = f"{data.path or 'not recorded'} ({made_up}{size}, {data.fingerprint[:12]})"
     return [
         ("command", shlex.join(spec.command)),
         ("in", spec.cwd),
