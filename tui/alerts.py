@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.records import RunRow
-from tui import present
+from tui import devicecells, present
 from tui.world import World
 
 DAY = 86_400.0
@@ -48,7 +48,7 @@ def _box(world: World) -> Iterator[Alert]:
             waits = f"{len(world.queue)} runs wait" if len(world.queue) > 1 else "a run waits"
             yield Alert("attention", f"the queue is paused and {waits}", "", "dashboard.pause-queue", "goes on", 8e9)
     if sample is not None and sample.host is not None:
-        free = present.share(sample.host.disk_free, sample.host.disk_total)
+        free = devicecells.share(sample.host.disk_free, sample.host.disk_total)
         if free is not None and free < NEARLY_FULL:
             yield Alert("trouble", f"the disk is nearly full: {present.size(sample.host.disk_free)} free", rank=9e9)
 

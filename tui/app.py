@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,13 @@ from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.message import Message
 from textual.screen import Screen
-from textual.worker import Worker, WorkerState
 
-from engine.messages import Reply, Request
 from engine.notice import notice
 from engine.records import RunRow
 from engine.workspace import Workspace
-from tui import faults
+from tui.asking import Asking
 from tui.beat import BEAT, SLOW_BEAT, news
-from tui.feed import Feed, ask
-from tui.inorder import InOrder
+from tui.feed import Feed
 from tui.keys import EVERYWHERE, KEYS, LIST, LOG, bindings, use
 from tui.painting import Sparing
 from tui.places import FIRST, modes
@@ -47,7 +44,7 @@ PATIENCE = 0.5
 """Seconds for which nothing is drawn while a screen is being made, at most."""
 
 
-class PaddockApp(InOrder, Sparing):
+class PaddockApp(Asking, Sparing):
     """tui: starts drawing at once; feed and reader come in from their threads as messages."""
 
     TITLE = "paddock"
@@ -226,46 +223,6 @@ class PaddockApp(InOrder, Sparing):
         """The screen on top, if it is one of ours that has its widgets already."""
         screen = self.screen if self.screen_stack else None
         return screen if isinstance(screen, BaseScreen) and screen.ready else None
-
-    # -- asking the engine ---------------------------------------------------------------------------------------
-
-    def refuse(self) -> bool:
-        """Say so when nothing may be changed."""
-        if self.readonly:
-            self.notify("This is tui --readonly: nothing can be changed here.", severity="warning")
-        return self.readonly
-
-    def send(self, request: Request, said: str) -> None:
-        """Send an order; the screen changes when the engine tells that it has happened."""
-        self.ask(request, lambda _: self.notify(said, timeout=3))
-
-    def ask(self, request: Request, then: Callable[[Reply], None]) -> None:
-        """Ask the engine in a worker; `then` gets the answer here, a refusal is shown."""
-        self.in_worker(partial(ask, self.workspace, request), then)
-
-    def in_worker(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
-        def run() -> None:
-            try:
-                reply = work()
-            except Exception as error:  # the edge of a worker
-                self.back(partial(self.notify, faults.said(error), severity="error", timeout=8))
-            else:
-                self.back(partial(then, reply))
-
-        self.run_worker(run, group="asks", thread=True, exit_on_error=False)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Tell what a worker could not tell itself: a fault where its answer was taken up, too.
-
-        Textual tells who started it, and nobody else: screens and panes hand it on.
-        """
-        if event.state == WorkerState.ERROR and event.worker.error is not None and self.is_running:
-            self.notify(faults.said(event.worker.error), severity="error", timeout=8)
-
-    def back(self, call: Callable[[], object]) -> None:
-        """Call something in the app's thread, from a worker; not any more when the app ends."""
-        if self.is_running:
-            self.call_from_thread(call)
 
     # -- places --------------------------------------------------------------------------------------------------
 

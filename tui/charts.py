@@ -305,6 +305,8 @@ def _x_axis(
         axis[middle] = "┴"
         first = min(max(0, middle - len(here) // 2), max(0, columns + 1 - len(here)))
         last = first + len(here) - 1
+        if last >= limit:  # part of a name says nothing
+            text[columns + 1 - len(name) :] = " " * len(name)
     for value, label in marks:
         place = round((value - x_range[0]) / (x_range[1] - x_range[0]) * (columns - 1))
         start = min(max(0, place - len(label) // 2), columns + 1 - len(label))

@@ -112,7 +112,7 @@ def metrics_shown(found: Comparison | None) -> list[str]:
 
 def columns(found: Comparison | None, sort: str, width: int) -> list[Column[Side]]:
     """width: of the screen."""
-    wide = width >= 140
+    room = width - 48 - sum(max(10, len(name) + 2) + 2 for name in metrics_shown(found))
     made = [
         Column[Side]("", 3, lambda side, _: ((f"{side.number} ", "rest"), ("●", side.role))),
         Column[Side]("RUN", 14, _run),
@@ -129,7 +129,7 @@ def columns(found: Comparison | None, sort: str, width: int) -> list[Column[Side
     if found is not None:
         made.insert(
             6 if len(made) > 5 else 4,
-            Column("AGAINST 1", 38 if wide else 22, lambda side, _: side.against, rank=5),
+            Column("AGAINST 1", min(38, max(22, room)), lambda side, _: side.against, rank=5),
         )
     return made
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine.devices import DeviceSample, Sample
 from engine.host import HostSample
-from tui import present
+from tui import devicecells, present
 from tui.present import Cell, Part, cell
 from tui.widgets.strips import cut, fill
 from tui.world import World
@@ -35,7 +35,9 @@ def lines(world: World, width: int, rows: int, *, still: bool = False) -> list[l
         hidden = sample.devices[len(kept) :]
         return [*kept, _more(hidden)]
     if sample.host is not None and len(found) < rows:
-        extra = cell("   ".join(sample.warnings), "attention") if sample.warnings else present.host_line(sample.host)
+        extra = (
+            cell("   ".join(sample.warnings), "attention") if sample.warnings else devicecells.host_line(sample.host)
+        )
         found.append(_cpu(sample.host, world, widths, extra))
     return found
 
@@ -69,7 +71,7 @@ class _Widths:
 
 def _gpu(device: DeviceSample, world: World, widths: _Widths) -> list[Part]:
     name = f"GPU{device.index}"
-    label: Cell = ((name, "strong"), (f" {present.short_name(device.name)}", "rest"))
+    label: Cell = ((name, "strong"), (f" {devicecells.short_name(device.name)}", "rest"))
     past = [_of(sample.devices, device.uuid) for sample in world.history]
     history = present.spark([d.utilisation if d else None for d in past], widths.history, 0, 100)
     load = "n/a" if device.utilisation is None else f"{device.utilisation:.0f}%"
@@ -77,9 +79,9 @@ def _gpu(device: DeviceSample, world: World, widths: _Widths) -> list[Part]:
         (present.gib(device.memory_used), "text"),
         (f"/{_whole(device.memory_total)} GiB", "rest"),
     )
-    role = present.load_role(device.utilisation)
+    role = devicecells.load_role(device.utilisation)
     about = _about(device, wide=widths.wide)
-    bar = present.memory_bar(device, widths.bar)
+    bar = devicecells.memory_bar(device, widths.bar)
     return widths.line(label, bar, memory, cell(load, role), cell(history, "spark"), about)
 
 
@@ -93,8 +95,8 @@ def _about(device: DeviceSample, *, wide: bool) -> Cell:
     parts: list[Part] = []
     if not device.mig:
         parts += [(f"{power:>4}", "text"), (f"{limit} W".ljust(6) if wide else " W", "rest"), (" ", "text")]
-    parts.append((f"{heat:>4}", present.heat_role(device.temperature)))
-    for who, memory, role in present.memory_shares(device):
+    parts.append((f"{heat:>4}", devicecells.heat_role(device.temperature)))
+    for who, memory, role in devicecells.memory_shares(device):
         if role == "attention":
             parts.append((f"   {who} {present.gib(memory)}, not ours", role))
         elif who:
@@ -129,8 +131,8 @@ def _no_gpu(world: World, sample: Sample, widths: _Widths) -> list[list[Part]]:
     used = sum(1 for row in world.running if not row.devices or "cpu" in row.devices)
     free: Cell = (("runs take CPU slots: ", "rest"), (f"{used}", "text"), (f" of {slots} in use", "rest"))
     past = [_part(s.host) for s in world.history]
-    memory = present.share(host.memory_used, host.memory_total)
-    disk = present.share((host.disk_total or 0) - (host.disk_free or 0), host.disk_total)
+    memory = devicecells.share(host.memory_used, host.memory_total)
+    disk = devicecells.share((host.disk_total or 0) - (host.disk_free or 0), host.disk_total)
     full = "trouble" if disk is not None and disk > 0.97 else "attention" if disk is not None and disk > 0.9 else "rest"
     return [
         _cpu(host, world, widths, why),
@@ -179,7 +181,7 @@ def _of(devices: Sequence[DeviceSample], uuid: str) -> DeviceSample | None:
 
 
 def _part(host: HostSample | None) -> float | None:
-    share = present.share(host.memory_used, host.memory_total) if host else None
+    share = devicecells.share(host.memory_used, host.memory_total) if host else None
     return None if share is None else 100 * share
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.devices import DeviceSample, ProcessSample
 from engine.records import ENDED, LIVE, WAITING, RunRow
-from tui import present
+from tui import devicecells, present
 from tui.present import plain
 
 GIB = 1 << 30
@@ -121,16 +121,16 @@ def test_memory_tells_ours_from_strangers():
          ProcessSample(2, 5 * GIB, "python", "me", "toto-0002"), ProcessSample(3, 20 * GIB, "jax", "you", None)),
         False, True,
     )  # fmt: skip
-    shares = present.memory_shares(device)
+    shares = devicecells.memory_shares(device)
     assert [(who, size // GIB, role) for who, size, role in shares] == [
         ("toto-0001", 10, "ours"), ("toto-0002", 5, "second"), ("jax (pid 3)", 20, "attention"), ("", 5, "rest"),
     ]  # fmt: skip
-    assert [role for _, role in present.memory_bar(device, 16)] == [
+    assert [role for _, role in devicecells.memory_bar(device, 16)] == [
         "bar", "bar second", "bar attention", "bar rest", "track",
     ]  # fmt: skip
 
 
 def test_names_of_cards_keep_what_tells_them_apart():
-    assert present.short_name("NVIDIA H100 80GB HBM3") == "H100"
-    assert present.short_name("NVIDIA GeForce RTX 4090") == "RTX 4090"
-    assert present.short_name("NVIDIA H100 80GB HBM3 MIG 1g.10gb") == "H100 1g.10gb"
+    assert devicecells.short_name("NVIDIA H100 80GB HBM3") == "H100"
+    assert devicecells.short_name("NVIDIA GeForce RTX 4090") == "RTX 4090"
+    assert devicecells.short_name("NVIDIA H100 80GB HBM3 MIG 1g.10gb") == "H100 1g.10gb"

@@ -11,25 +11,25 @@ from textual.containers import Horizontal
 from textual.events import ScreenResume
 
 from engine.records import LIVE, RunRow
-from tui import behind, compare, elsewhere, heat, overlay
+from tui import compare, elsewhere, heat, overlay
 from tui.answers import Compared, put_beside
 from tui.keys import COMPARE, ZOOM, bindings, hint, label, named
 from tui.overlay import Curves, Overlay
 from tui.present import cell
-from tui.screens.choose import Choice, ChooseScreen
-from tui.screens.work import SETTLED, WorkScreen
+from tui.screens.comparing import Comparing
+from tui.screens.work import SETTLED
 from tui.shares import Row
 from tui.theme import run_roles
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.widgets.table import Table
-from tui.world import AWAY, World
+from tui.world import World
 
 PANES = ("fields", "curves", "symbols")
 """Below the runs, where there is room for one of them only."""
 
 
-class CompareScreen(WorkScreen):
+class CompareScreen(Comparing):
     """Screen 4. Each run keeps its colour in all panes; the others are tested against the first."""
 
     WHERE = COMPARE
@@ -63,8 +63,6 @@ class CompareScreen(WorkScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runs: tuple[str, ...] = ()
-        self.found = Compared()
         self._roles: dict[str, str] = {}
         self._curves = Curves()
         self._overlay: Overlay | None = None
@@ -107,10 +105,6 @@ class CompareScreen(WorkScreen):
         self._overlay = Overlay(far.compared if far else self.paddock.workspace.runs)
         self._show_pane()
         self.begin()
-
-    @property
-    def table(self) -> Table[compare.Side]:
-        return self.query_one("#runs", Table)
 
     def target(self) -> RunRow | None:
         return self.paddock.world.rows.get(self.table.chosen or "")
@@ -308,69 +302,3 @@ class CompareScreen(WorkScreen):
     def _opened(self, event: Table.Opened) -> None:
         event.stop()
         self.paddock.open_run(event.key)
-
-    def action_sql(self) -> None:
-        if len(self.runs) >= compare.LEAST:
-            self.paddock.open_sql(behind.of_runs(self.runs))
-
-    def action_diff(self) -> None:
-        """The run under the cursor against the first, or the second against the first."""
-        run = self.table.chosen
-        if run is None or len(self.runs) < compare.LEAST or self.found.found is None:
-            self.notify("There is nothing to compare yet.", timeout=3)
-            return
-        if self.paddock.far:
-            self.notify("The code of runs is on the other machine: `engine --host … compare A B --code`.", timeout=5)
-            return
-        from engine.codediff import code_diff
-        from engine.compare import spec_of
-        from engine.errors import EngineError
-        from tui.screens.diff import DiffScreen, lines
-
-        first = self.runs[0]
-        other = run if run != first else self.runs[1]
-        workspace = self.paddock.workspace
-        fields = compare.settings(self.found, (first, other), equal=False)
-
-        def look() -> tuple[str, str]:
-            try:
-                return code_diff(workspace, spec_of(workspace, first), spec_of(workspace, other)), ""
-            except EngineError as error:
-                return "", str(error)
-
-        def then(found: tuple[str, str]) -> None:
-            self.ask_person(DiffScreen(f"{first} and {other}", lines(first, other, fields, *found)), lambda _: None)
-
-        self.work("diff", look, then)
-
-    def action_export(self) -> None:
-        """While the engine is away this key starts it, as everywhere."""
-        if self.paddock.world.link.state == AWAY:
-            self.paddock.action_start_engine()
-            return
-        found = self.found.found
-        if found is None or len(self.runs) < compare.LEAST:
-            self.notify("There is no comparison to export yet.", timeout=3)
-            return
-        from engine import page
-        from engine.compare_page import parts
-
-        title = f"Comparison of {', '.join(found.runs)}"
-
-        def make(form: str) -> str:
-            if form == "md":
-                return page.markdown(parts(found, pictures=False))
-            from engine.plots import needed
-
-            needed()
-            return page.html(title, parts(found, pictures=True))
-
-        def answered(form: str | None) -> None:
-            if form:
-                self.export_to(f"compare-{'-'.join(found.runs[:3])}.{form}", lambda: make(form))
-
-        choices = [
-            Choice("md", "Markdown", "engine compare … --md"),
-            Choice("html", "HTML", "one file with pictures: engine compare … --html"),
-        ]
-        self.ask_person(ChooseScreen("Export the comparison as", choices, "md"), answered)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import time
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -26,8 +23,7 @@ from tui.feed import up_to_date
 from tui.folding import folded
 from tui.keys import SQL, bindings, label, offer
 from tui.present import Part
-from tui.screens.ask import AskScreen
-from tui.screens.base import BaseScreen
+from tui.screens.keeping import Keeping
 from tui.screens.queries import QueriesScreen
 from tui.sql import Row
 from tui.sqltext import line_and_column
@@ -49,7 +45,7 @@ SIDE_FROM = 100
 """Columns of the terminal from which the catalogue is shown without being asked for."""
 
 
-class SqlScreen(BaseScreen):
+class SqlScreen(Keeping):
     """Screen 7. Reads in workers, through engine.store_sql: read-only and shut off from other files."""
 
     WHERE = SQL
@@ -77,7 +73,6 @@ class SqlScreen(BaseScreen):
         super().__init__()
         self._question: Asked | None = None
         self._asked_at = 0.0
-        self._answered_query = ""
         self._wants_side: bool | None = None
         """What a person chose; None follows the width."""
         self._loading = False
@@ -91,10 +86,6 @@ class SqlScreen(BaseScreen):
                 yield Lines(id="verdict")
                 yield ResultPane(id="answer")
         yield Lines(id="foot")
-
-    @property
-    def pane(self) -> QueryPane:
-        return self.query_one("#query", QueryPane)
 
     @property
     def editor(self) -> SqlEditor:
@@ -301,55 +292,6 @@ class SqlScreen(BaseScreen):
 
         self.pane.close()
         self.app.push_screen(QueriesScreen(self.pane.history.queries), chosen)
-
-    def action_copy(self) -> None:
-        """The same question at the command line."""
-        query = self.pane.wanted
-        self.app.copy_to_clipboard(shlex.join(["engine", "sql", query.strip()]))
-        self.notify("the query as an `engine sql` command is in the clipboard", timeout=3)
-
-    def action_save_view(self) -> None:
-        query = self.pane.wanted.strip()
-        if self.paddock.refuse() or not query:
-            return
-        from engine.store_own import wrong_name
-
-        def named(name: str | None) -> None:
-            if name:
-                self._do(partial(sqlwork.save_view, self.paddock.workspace, name, query))
-
-        detail = "kept in views/NAME.sql; every DuckDB client sees it."
-        question = AskScreen("Save the query as a view called", detail, wrong_name, placeholder="better_than_naive")
-        self.app.push_screen(question, named)
-
-    @work(thread=True, group="files", exit_on_error=False)
-    def _do(self, do: Callable[[], list[Part]]) -> None:
-        """Have something saved or written, and say how it went."""
-        try:
-            said = do()
-        except Exception as error:  # the edge of a worker
-            said = [(f"✗ {faults.said(error)}", "trouble")]
-        self.paddock.back(partial(self._done, said))
-
-    def _done(self, said: list[Part]) -> None:
-        if self.ready:
-            self._say(said)
-            self._load()
-
-    def action_export(self) -> None:
-        answer, query = self.answer, self._answered_query
-        if answer is None or not answer.names:
-            self._say([("Nothing to write yet: ", "attention"), *offer("sql.run", " runs the query first.")])
-            return
-
-        def named(text: str | None) -> None:
-            if text:
-                path = Path(text).expanduser().absolute()
-                self._do(partial(sqlwork.write, self.paddock.far or self.paddock.workspace, query, answer, path))
-
-        what = "all rows, asked again," if answer.more else sqls.rows(len(answer.rows))
-        detail = f"{what} as the ending says: .csv .json .md .parquet"
-        self.app.push_screen(AskScreen("Write the result to", detail, sqlwork.wrong_file, text="result.csv"), named)
 
     def action_back(self) -> None:
         """One level: offers, a query that runs, the zoom of the plot, the editor, the screen."""
