@@ -16,13 +16,14 @@ from engine import remote
 from engine.errors import EngineError
 from engine.messages import RunDetail, ShowRun
 from engine.store_sql import Answer, Stopped
-from tui import faults
+from tui import behindrun, faults
 from tui.feed import ask
 
 if TYPE_CHECKING:
     from tui.answers import Compared, Near, Ranking, Wish
     from tui.completion import Catalogue
     from tui.far import Far
+    from tui.upclose import Evaluation
 
 # answers.py brings duckdb with it: imported in the functions, in a worker, never before the first frame.
 
@@ -134,6 +135,39 @@ def _copy_curves(far: Far, run: str) -> None:
     have = file.stat().st_size if file.exists() else 0
     with file.open("ab") as out:
         out.write(told[have:])
+
+
+def code_diff(far: Far, one: str, other: str) -> str:
+    """As engine.codediff.code_diff. Raises EngineError with what the other machine says."""
+    return remote.ask(far.place, "compare", one, other, "--code").decode(errors="replace")
+
+
+# -- a run up close --------------------------------------------------------------------------------------------------
+
+BY_SQL = "not copied over ssh; s asks runs.duckdb of the other machine for it"
+"""What a tab says whose rows would need files or tables of the other machine."""
+
+
+def read_evaluation(far: Far, run: str) -> Evaluation:
+    """As upclose.read_evaluation."""
+    from engine.store_upclose import Scored
+    from tui.upclose import Evaluation
+
+    try:
+        answer = Question(far, behindrun.of_tab("evaluation", run)).ask()
+        if len(answer.names) == 1:  # of no rows
+            return Evaluation(run)
+        told = [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
+        rows = tuple(
+            Scored(
+                one["symbol"], one["pct_mae"], one["naive_pct_mae"], one["skill"], one["dir_acc"], one["crps"],
+                one["windows"],
+            )
+            for one in told
+        )  # fmt: skip
+    except Exception as error:  # the edge of a worker
+        return Evaluation(run, trouble=faults.said(error))
+    return Evaluation(run, rows)
 
 
 # -- SQL -------------------------------------------------------------------------------------------------------------

@@ -26,13 +26,14 @@ class Journey:
         self.app, self.pilot = app, pilot
 
     async def until(self, condition: Callable[[], Any], what: str = "", seconds: float = 60.0) -> Any:
-        give_up = time.monotonic() + seconds
+        give_up, pause = time.monotonic() + seconds, 0.01
         while True:
             if found := condition():
                 return found
             if time.monotonic() > give_up:
                 pytest.fail(f"waited {seconds} s in vain {what}\n{self.text()}")
-            await self.pilot.pause(0.01)
+            await self.pilot.pause(pause)
+            pause = min(0.1, 1.2 * pause)  # to look costs time too, which what is waited for has not got then
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)

@@ -12,6 +12,7 @@ from engine.errors import EngineDown
 from tests import standin
 from tests.conftest import Box, wait_for
 from tests.engine.store_folders import finished
+from tests.tui import upclose
 from tests.tui.pilot import Journey, travel
 from tests.tui.test_terminal import start
 from tui.far import Far
@@ -62,7 +63,12 @@ def far(box: Box, tmp_path: Path, monkeypatch):
         config = {"train": {"lr": lr, "batch": 64}, "data": {"context": 512, "horizon": 64}}
         symbols = {"ARM": {"pct_mae": value, "naive_pct_mae": 0.6}, "JD": {"pct_mae": value + 0.2}}
         run = finished(box.workspace, f"toto-000{number}", value, config=config, symbols=symbols)
-        run.spec(config=config)
+        if number == 2:
+            git = {"commit": "a" * 40, "branch": "main", "dirty": True, "patch_sha": "c" * 64}
+            run.spec(config=config, git=git)
+            (run.folder / "code.patch").write_text(upclose.PATCH)
+        else:
+            run.spec(config=config)
         run.logs(30)
     assert box.client
     here = Path(tempfile.mkdtemp(prefix="far-"))
@@ -91,7 +97,16 @@ def test_best_compare_and_sql_of_a_workspace_elsewhere(far: Far):
         await journey.until(lambda: {c.name for c in chart.picture.curves} == {"toto-0001", "toto-0002"}, "for curves")
         await journey.press("u")
         await journey.sees("train.batch")
-        await journey.press("7")
+        await journey.press("d")
+        await journey.sees("toto-0001 and toto-0002", "lines of code", "No repository at hand has the code")
+        await journey.press("escape")
+        journey.app.open_run("toto-0001", "evaluation")
+        await journey.sees("2 symbols", "ARM", "0.500", "JD", "forecasts are files of the other machine")
+        for tab in ("devices", "checkpoints"):
+            journey.app.screen.action_go(tab)
+            await journey.sees("s asks runs.duckdb of the other machine")
+        await journey.press("right_square_bracket", "s")
+        await journey.sees("symbol_results", "2 rows ·")
         screen = await journey.until(lambda: isinstance(journey.app.screen, SqlScreen) and journey.app.screen)
         await journey.until(lambda: "run_summary" in screen.pane.catalogue.by_name, "for the catalogue")
         screen.editor.text = "SELECT id, submitted, 1.5::DOUBLE AS x, NULL AS n FROM runs ORDER BY id"

@@ -34,6 +34,7 @@ from tui.world import World
 
 if TYPE_CHECKING:  # duckdb's functions: they are imported in the workers that ask them
     from engine.store_upclose import Scored
+    from tui.far import Far
     from tui.upclose import Checkpoint, Checkpoints, Devices, Evaluation, Forecast, Patch
 
 TABS = ("charts", "log", "config", "code", "devices", "checkpoints", "evaluation", "events")
@@ -211,6 +212,9 @@ class RunScreen(Travelling):
             return
         self._loaded[self._tab] = stand
         workspace, run, app = self.paddock.workspace, row.id, self.paddock
+        if app.far is not None:
+            self._load_far(app.far, run)
+            return
         from tui import upclose  # with duckdb's functions, which no first frame needs
 
         if self._tab == "code":
@@ -221,6 +225,20 @@ class RunScreen(Travelling):
             app.in_worker(lambda: upclose.read_checkpoints(workspace, run), self._take_checkpoints)
         elif self._tab == "evaluation":
             app.in_worker(lambda: upclose.read_evaluation(workspace, run), self._take_evaluation)
+
+    def _load_far(self, far: Far, run: str) -> None:
+        """Of a workspace elsewhere only results by symbol are asked for; the other tabs say what does it."""
+        from tui import elsewhere
+        from tui.upclose import Checkpoints, Devices, Patch
+
+        if self._tab == "evaluation":
+            self.paddock.in_worker(lambda: elsewhere.read_evaluation(far, run), self._take_evaluation)
+        elif self._tab == "devices":
+            self._take_devices(Devices(run, trouble=elsewhere.BY_SQL))
+        elif self._tab == "checkpoints":
+            self._take_checkpoints(Checkpoints(run, trouble=elsewhere.BY_SQL))
+        elif self._tab == "code":
+            self._take_patch(Patch(run, trouble="code.patch is a file of the other machine, not copied over ssh"))
 
     def _take_patch(self, patch: Patch) -> None:
         self._patch = patch
@@ -259,6 +277,11 @@ class RunScreen(Travelling):
             return
         self._symbol = symbol = event.key
         workspace, run = self.paddock.workspace, self.run_id
+        if self.paddock.far is not None:
+            from tui.elsewhere import NO_FORECAST
+
+            self.query_one("#forecast", Chart).show(Picture(symbol, empty=NO_FORECAST))
+            return
         self.query_one("#forecast", Chart).show(Picture(symbol, empty="reading its forecasts…"))
         from tui import upclose
 
