@@ -60,6 +60,7 @@ class BestScreen(Promoting):
         remembered = Wish()
         self._wish = remembered
         self._near: Near | None = None
+        self._near_asked: tuple[Ranking | None, str, list[str]] = (None, "", [])
         self._symbol = ""
         self._by = heat.ORDERS[0]
         self._pane = PANES[0]
@@ -132,6 +133,9 @@ class BestScreen(Promoting):
             return
         board, workspace = found.board, self.paddock.workspace
         symbols = [self._symbol] if self._symbol else [row.name for row in self.symbols.rows]
+        if self._near_asked[0] is found and self._near_asked[1:] == (run, symbols):
+            return  # the cursor of a new ranking tells where it is, too
+        self._near_asked = found, run, symbols
         rival = rival_of(board, run)
         far = self.paddock.far
 

@@ -117,11 +117,12 @@ class CompareScreen(Comparing):
         if self._first in runs:
             runs = (self._first, *(run for run in runs if run != self._first))
         changed, self.runs = runs != self.runs, runs
+        news = self.news(world)  # asked for in any case: else the next word of the engine would be news
         if changed:
             self._roles = run_roles(runs)
             self.ask_again()
             self._read_curves()
-        elif self.news(world) and len(runs) >= compare.LEAST:
+        elif news and len(runs) >= compare.LEAST:
             self.soon("compare", self.ask_again, SETTLED)
         self._fill(world)
         self.show_frame(world)
