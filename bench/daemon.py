@@ -204,7 +204,7 @@ def main() -> int:
         bare, its_cpu = halves(sys.executable, "-c", "pass")
         ls, ls_cpu = halves(sys.executable, "-c", LS)
         figures["ls_ms"], used["ls_ms"] = 1000 * ls, 1000 * ls_cpu
-        busy(workspace, pid, figures, seconds=5 if quick else 20)
+        busy(workspace, pid, figures, seconds=5 if quick else 75)  # the database is written every half minute or so
         figures["memory_mib"] = resident(pid)
         beside = writer(pid)
         print(f"the process that writes the database beside it: {resident(beside) if beside else 0:.0f} MiB")
