@@ -20,6 +20,8 @@ def folded(line: Sequence[Part], width: int, most: int) -> list[list[Part]]:
                     return found
                 found.append([])
                 used = 0
-            found[-1].append((word, role))
+            kept = word if used + len(word) <= width else word.rstrip()  # blanks past the edge would cut the line
+            if kept:
+                found[-1].append((kept, role))
             used += len(word)
     return found

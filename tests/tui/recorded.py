@@ -21,6 +21,7 @@ from engine.errors import UnknownRun
 from engine.host import HostSample
 from engine.messages import (
     Changed,
+    DryRun,
     Failed,
     GetPlan,
     GetStatus,
@@ -28,6 +29,7 @@ from engine.messages import (
     Order,
     PlanReply,
     Queued,
+    Rehearsed,
     Reply,
     Request,
     Retry,
@@ -35,6 +37,7 @@ from engine.messages import (
     ShowRun,
     Snapshot,
     StatusReply,
+    Submit,
     Watch,
     decode_request,
 )
@@ -117,6 +120,8 @@ class RecordedEngine:
             return self.detail(self.rows[request.run])
         if isinstance(request, GetPlan):
             return PlanReply(self.plan())
+        if isinstance(request, DryRun):
+            return self.rehearsed(request.wish)
         if isinstance(request, Retry):
             return Queued(self.rows[request.run])
         return Ok()
@@ -133,6 +138,16 @@ class RecordedEngine:
                 turns.append(self._turn(row, free, free + 3600, ("GPU0",)))
                 free += 3600
         return Plan(now=now, lanes=("GPU0", "GPU1"), cpu_slots=2, turns=tuple(turns), until=free, unknown=0, beyond=0)
+
+    def rehearsed(self, request: Request) -> Rehearsed:
+        """A new run would wait for the first GPU, and need as much of it as a dozen like it did."""
+        if not isinstance(request, Submit):
+            return Rehearsed((), Ok())
+        family, now = request.spec.family, time.time()
+        row = RunRow(id=f"{family}-0216", family=family, state="queued", since=now, submitted=now, place=6,
+                     reason="GPU0 busy until about 14:33", predicted=38 * GIB, predicted_from=12)  # fmt: skip
+        told = (f"{row.id} would wait: {row.reason}",)
+        return Rehearsed(told, Queued(row), self._turn(row, now + 1980, now + 7200, ("GPU0",)))
 
     def _turn(self, row: RunRow, start: float, end: float, labels: tuple[str, ...]) -> Turn:
         return Turn(

@@ -16,6 +16,7 @@ from tests.tui import recorded
 from tests.tui.pilot import Journey
 from tests.tui.recorded import RecordedEngine
 from tui.app import PaddockApp
+from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
 from tui.themes import THEMES
 
@@ -92,7 +93,23 @@ async def sql(journey: Journey) -> None:
     screen.result.focus()  # the cursor of the editor blinks
 
 
-ASKING: dict[str, Way] = {"compare": compare, "best": best, "sql": sql}
+async def form(journey: Journey) -> None:
+    """Something set by hand, something out of range put right; the data is there, so that all is foreseen."""
+    data = journey.app.workspace.data
+    data.mkdir(exist_ok=True)
+    (data / "AAPL.csv").write_text("date,close\n2026-01-02,100\n")
+    await dashboard(journey)
+    await journey.press("n")
+    screen = await journey.until(lambda: isinstance(journey.app.screen, NewRunScreen) and journey.app.screen)
+    await journey.until(lambda: screen.form is not None, "for the fields")
+    screen.fields.go("tags")
+    await journey.paste("paper")
+    screen.fields.go("train.lr")
+    await journey.paste("3e-4")
+    await journey.sees("from 12 runs like it", "2 fields set by hand")
+
+
+ASKING: dict[str, Way] = {"form": form, "compare": compare, "best": best, "sql": sql}
 """Those that ask a database too."""
 
 

@@ -138,10 +138,10 @@ def test_rows_by_a_column_keep_nothing_last():
 def test_folded_lines_lose_no_word_and_fit(texts, width):
     line = [(text, "text") for text in texts]
     found = folded(line, width, 99)
-    assert plain(part for one in found for part in one) == "".join(texts)
+    assert plain(part for one in found for part in one).replace(" ", "") == "".join(texts).replace(" ", "")
     for one in found:
-        text = plain(one).rstrip()
-        assert len(text) <= width or len(one) == 1 or " " not in text.strip()
+        text = plain(one)
+        assert len(text) <= width or " " not in text.strip(), "blanks past the edge would have the line cut there"
 
 
 def test_a_picture_takes_the_first_number_as_x_and_parts_by_text():
