@@ -126,3 +126,52 @@ def test_a_border_follows_the_mouse_and_a_double_click_puts_it_back(workspace, b
         assert place(journey, "rates")[1] == low - 4
 
     travel(workspace, drag, (160, 50))
+
+
+def test_borders_of_compare_best_and_sql_by_key_and_mouse_are_remembered(workspace):
+    async def drag(journey: Journey, start: tuple[int, int], way: tuple[int, int]) -> None:
+        await journey.pilot.mouse_down(offset=start)
+        await journey.pilot.hover(offset=(start[0] + way[0], start[1] + way[1]))
+        await journey.pilot.mouse_up(offset=(start[0] + way[0], start[1] + way[1]))
+
+    async def wider(journey: Journey, pane: str, key: str) -> None:
+        """By two columns with a key, by five more with the mouse."""
+        x, y, width, _ = place(journey, pane)
+        journey.app.screen.query_one(f"#{key}").focus()
+        await journey.press("ctrl+right")
+        await journey.until(lambda: place(journey, pane)[2] == width + 2, f"for the key to move {pane}")
+        await drag(journey, (x + width + 2, y + 3), (5, 0))
+        await journey.until(lambda: place(journey, pane)[2] == width + 7, f"for the mouse to move {pane}")
+
+    async def way(journey: Journey) -> None:
+        await scene.compare(journey)
+        await wider(journey, "fields", "fields")
+        loss = place(journey, "loss")
+        await drag(journey, (loss[0] + loss[2], loss[1] + 2), (-4, 0))
+        await journey.until(lambda: place(journey, "loss")[2] == loss[2] - 4, "for the border between the charts")
+        await journey.press("5")
+        await journey.until(lambda: journey.app.current_mode == "best" and journey.app.screen.ready)
+        await journey.until(lambda: journey.app.screen._near is not None, "for what is told of the first")
+        await wider(journey, "symbols", "symbols")
+        await journey.press("7")
+        await journey.sees("run_summary")
+        await wider(journey, "side", "tables")
+        query = place(journey, "query")
+        await drag(journey, (query[0] + 20, place(journey, "answer")[1]), (0, 3))
+        await journey.until(lambda: place(journey, "query")[3] == query[3] + 3, "for the query to grow")
+        seen.update({name: place(journey, name) for name in ("side", "query")})
+
+    async def again(journey: Journey) -> None:
+        await scene.dashboard(journey)
+        await journey.press("7")
+        await journey.sees("run_summary")
+        await journey.until(lambda: all(place(journey, name) == where for name, where in seen.items()), "for the same")
+
+    seen: dict[str, tuple[int, int, int, int]] = {}
+    with scene.results(workspace):
+        app = travel(workspace, way, (200, 50))
+        kept = json.loads(app.settings.path.read_text())
+        assert set(kept["panes.compare"]) == {"below", "curves"}
+        assert set(kept["panes.best"]) == {"near"}
+        assert set(kept["panes.sql"]) == {"side", "panes"}
+        travel(workspace, again, (200, 50))
