@@ -208,6 +208,9 @@ class Palette:
         }
         self.plain = frozenset(role for role, (_, back, _bold) in ROLES.items() if not back and role != "struck")
         """Roles that leave the background alone: a blank looks the same in all of them."""
+        plain = not isinstance(self._colors["cursor"], str)
+        self.lit = Style(color="bright_white") if plain else None
+        """Over the text of a line that has a cursor's ground, where the terminal's own 16 colours would hide it."""
         self.cursor = Style(bgcolor=self._colors["cursor"])
         self.cursor_faint = Style(bgcolor=self._colors["cursor-faint"])
 

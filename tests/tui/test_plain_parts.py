@@ -7,6 +7,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.app import App
 
 from engine.messages import Changed, Snapshot
 from engine.records import EngineStatus, RunRow
@@ -26,6 +27,9 @@ from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.sql import SqlScreen
+from tui.theme import Palette
+from tui.themes import THEMES
+from tui.widgets.strips import strip
 from tui.world import AWAY, CONNECTED, Link, World
 
 STATUS = EngineStatus(pid=1, started=0.0, version="0", workspace="w", socket="s", cpu_slots=2, counts={})
@@ -283,3 +287,16 @@ def test_a_signed_percentage_in_a_log_has_its_own_colour():
 def test_every_screen_is_lit_in_the_first_line_by_the_name_of_its_place():
     screens = {DashboardScreen, RunsScreen, RunScreen, CompareScreen, BestScreen, SqlScreen, NewRunScreen}
     assert {screen.NAME for screen in screens} == {place.name for place in places.PLACES}
+
+
+def test_the_cursor_hides_no_text_in_16_colours():
+    """Green on grey and purple on blue can't be read, and other grounds there are none."""
+    for theme in THEMES.values():
+        look = Palette(App().get_css_variables() | theme.to_color_system().generate() | theme.variables)
+        parts = (("+1.5 %", "good"), ("██", "bar"))
+        over = list(strip(parts, look, 10, look.cursor))
+        assert over[0].style.bgcolor == look.cursor.bgcolor
+        hidden = look.lit is not None
+        assert hidden == (theme is THEMES["plain"])
+        assert (over[0].style.color.name == "bright_white") == hidden
+        assert over[1].style.color == look["bar"].color

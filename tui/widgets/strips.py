@@ -57,6 +57,8 @@ def strip(parts: Sequence[Part], palette: Palette, width: int, base: Style) -> S
     step on the way to the terminal and some thirty bytes on the line.
     """
     styles, plain = palette.styles, palette.plain
+    if palette.lit is not None and base.bgcolor in (palette.cursor.bgcolor, palette.cursor_faint.bgcolor):
+        return Strip(_lit(parts, palette, width, base), width)
     segments: list[Segment] = []
     text, role = "", ""
     for more, kind in fill(tuple(parts), width):
@@ -71,6 +73,15 @@ def strip(parts: Sequence[Part], palette: Palette, width: int, base: Style) -> S
     if text:
         segments.append(Segment(text, base + styles[role]))
     return Strip(segments, width)
+
+
+def _lit(parts: Sequence[Part], palette: Palette, width: int, base: Style) -> list[Segment]:
+    """A cursor's line in 16 colours: its text in one, which is there on any ground; bars keep theirs."""
+    lit = palette.lit or Style()
+    return [
+        Segment(text, base + palette.styles[role] + (lit if role in palette.plain else Style()))
+        for text, role in fill(tuple(parts), width)
+    ]
 
 
 def spread(left: Cell, right: Cell, width: int) -> list[Part]:
