@@ -18,12 +18,12 @@ from tests.conftest import alive, wait_for
 from tui.settings import Settings
 
 
-def start(workspace, *arguments: str) -> pexpect.spawn:
+def start(workspace, *arguments: str, size: tuple[int, int] = (40, 140)) -> pexpect.spawn:
     Settings().put("tour", True)  # who starts it here has been shown around
     env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "ENGINE_HOME": str(workspace.root)}
     for name in ("COLUMNS", "LINES"):  # what they say wins over the terminal, and test runners set them
         env.pop(name, None)
-    return pexpect.spawn(sys.executable, ["-m", "tui", *arguments], dimensions=(40, 140), env=env, timeout=60)
+    return pexpect.spawn(sys.executable, ["-m", "tui", *arguments], dimensions=size, env=env, timeout=60)
 
 
 def test_start_resize_leave(box, workspace):
@@ -61,6 +61,22 @@ def test_a_paused_queue_is_in_the_header_and_an_end_is_a_desktop_notice(box, wor
     screen.expect(pexpect.EOF)
     screen.close()
     assert screen.exitstatus == 0
+
+
+def test_a_small_terminal_that_may_only_look(box, workspace):
+    row = box.python("import time; time.sleep(60)", name="sleeper")
+    box.state(row.id, "running")
+    screen = start(workspace, "--readonly", "--theme", "plain", size=(24, 80))
+    screen.expect("read only")
+    screen.expect(row.id)
+    screen.send("x")
+    screen.expect("This is tui --readonly")
+    screen.send("q")
+    screen.expect("Training goes on: 1 running")
+    screen.expect(pexpect.EOF)
+    screen.close()
+    assert screen.exitstatus == 0
+    assert box.row(row.id).state == "running"
 
 
 def test_it_starts_an_engine_on_demand(workspace, box):
