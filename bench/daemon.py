@@ -199,7 +199,7 @@ def main() -> int:
             supervisors = [line["supervisor"] for row in rows if row.state == "running"
                            for line in rundir.read(workspace.run(row.id) / rundir.LIFECYCLE)[:1]]  # fmt: skip
         figures["supervisor_mib"] = max(map(resident, supervisors))
-        imports, its_cpu = halves(sys.executable, "-c", "import engine.daemon")
+        imports, its_cpu = halves(sys.executable, "-c", "import engine.core")
         figures["adopted_s"], used["adopted_s"] = figures["start_s"] - imports, used["start_s"] - its_cpu
         bare, its_cpu = halves(sys.executable, "-c", "pass")
         ls, ls_cpu = halves(sys.executable, "-c", LS)

@@ -18,7 +18,7 @@ from engine.run import Run
 from engine.schedule import CPU
 
 if TYPE_CHECKING:
-    from engine.daemon import Daemon
+    from engine.core import Daemon
 
 HOPELESS = {
     2: "its settings can't work",

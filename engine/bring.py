@@ -21,7 +21,7 @@ from engine.records import RunRow, Spec
 
 if TYPE_CHECKING:
     from engine.client import Client
-    from engine.daemon import Daemon
+    from engine.core import Daemon
     from engine.state import World
     from engine.workspace import Workspace
 

@@ -12,7 +12,7 @@ from engine.records import RunRow, Spec
 from engine.run import Run
 
 if TYPE_CHECKING:
-    from engine.daemon import Daemon
+    from engine.core import Daemon
 
 
 class Hands(Protocol):

@@ -20,7 +20,7 @@ from engine.records import ENDED
 from engine.run import Run
 
 if TYPE_CHECKING:
-    from engine.daemon import Daemon
+    from engine.core import Daemon
 
 AT_ONCE = 4
 log = logging.getLogger("engine")

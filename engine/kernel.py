@@ -6,6 +6,7 @@ Standard library only, for the supervisor. Where the kernel does not tell, neith
 from __future__ import annotations
 
 import os
+import time
 
 Facts = dict[str, object]
 
@@ -72,6 +73,11 @@ def sender(pid: int, uid: int) -> Facts:
     except OSError:
         pass
     return found
+
+
+def booted() -> float:
+    """When this machine came up, in unix seconds by the clock of now."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def boot_id() -> str:

@@ -17,7 +17,7 @@ from engine.run import Run
 from engine.schedule import CPU
 
 if TYPE_CHECKING:
-    from engine.daemon import Daemon
+    from engine.core import Daemon
 
 
 class Lifelines:

@@ -20,7 +20,7 @@ from engine.when import clock, span
 from engine.wishes import Wishes
 
 if TYPE_CHECKING:
-    from engine.daemon import Daemon
+    from engine.core import Daemon
 
 SHOWN = ("state", "place", "priority", "begin", "limit", "tags", "note", "archived")
 

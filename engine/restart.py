@@ -11,7 +11,7 @@ from engine import ended, folders, rundir
 from engine.records import ENDED
 
 if TYPE_CHECKING:
-    from engine.daemon import Daemon
+    from engine.core import Daemon
 
 log = logging.getLogger("engine")
 
@@ -34,6 +34,7 @@ def load(daemon: Daemon) -> list[str]:
             daemon.readings.stale.add(run_id)
         else:
             log.warning("%s: spec.json is missing or damaged; the folder is left alone", run_id)
+    gc.freeze()  # ended runs stay as they are
     gc.enable()
     return read
 

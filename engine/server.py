@@ -55,7 +55,7 @@ from engine.rehearsal import Rehearsal, copy_world
 from engine.sampler import slots
 
 if TYPE_CHECKING:
-    from engine.daemon import Daemon
+    from engine.core import Daemon
 
 log = logging.getLogger("engine")
 LIMIT = 64 << 20

@@ -115,6 +115,7 @@ def loaded_by(code: str) -> set[str]:
         ("import engine.client", set()),
         ("import engine.runlog", set()),
         ("import engine.cli.main", set()),
+        ("import engine.core", {"asyncio"}),
         ("import trainers.__main__", set()),
         ("import tui.app", {"textual", "rich", "asyncio"}),
     ],

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 from engine import ended, restart, rundir
-from engine.daemon import Daemon
+from engine.core import Daemon
 from engine.errors import WorkspaceError
 from engine.provenance import Git
 from engine.records import RunRow, Spec, encode
