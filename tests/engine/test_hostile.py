@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import rows, rundir
@@ -41,7 +41,6 @@ lines = st.lists(
 )
 
 
-@settings(max_examples=60)
 @given(lines, st.booleans(), st.booleans())
 def test_lines_of_any_type_make_a_row_that_can_be_told(told, supervisor, trainer):
     written = "".join(json.dumps(line) + "\n" for line in told).encode()

@@ -95,7 +95,6 @@ runs = st.lists(
 TOOK = {0: 100.0, 1: 1000.0, 2: 350.5, 3: 60.0}
 
 
-@settings(max_examples=60)
 @given(runs, st.integers(0, 2), st.integers(1, 2))
 def test_what_is_planned_is_what_then_happens(asked, gpus, cpu_slots):
     made = world(TOOK, asked, cpu_slots=cpu_slots)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.places import GIB, HEADROOM
@@ -172,7 +172,6 @@ class Played:
                 assert sum(claim or 0 for claim in claims) <= FREE * (1 - HEADROOM) + 1
 
 
-@settings(max_examples=60)
 @given(jobs, st.integers(1, 4))
 def test_a_whole_queue(asked: list[dict[str, int]], cards: int):
     asked = sorted(asked, key=lambda job: job["arrives"])

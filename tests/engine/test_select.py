@@ -7,7 +7,7 @@ import math
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import rundir
@@ -243,7 +243,6 @@ def test_which_way_is_better(metric, way):
     assert direction_of(metric) == way
 
 
-@settings(deadline=None)
 @given(stat=st.floats(), p=st.floats())
 def test_a_word_for_every_test(stat, p):
     words = dm_words(stat, p)

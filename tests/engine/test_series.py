@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import rundir
@@ -105,7 +105,6 @@ def test_a_line_that_is_too_long_is_passed_over(workspace):
 NUMBER = st.one_of(st.none(), st.integers(-(10**400), 10**400), st.floats(allow_nan=False, allow_infinity=False))
 
 
-@settings(deadline=None)
 @given(lines=st.lists(st.one_of(
     st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b" ")),
     st.sampled_from([b'{"step":1,"a":2}', b'{"step":1,"a":2', b'"b":3}', b'{"step":1},{"step":2}', b'{"step":1,', b""]),
@@ -120,7 +119,6 @@ def test_lines_read_together_are_the_lines_read_alone(lines):
     assert passed == sum(count for _, count in alone)
 
 
-@settings(deadline=None)
 @given(data=st.lists(st.sampled_from([b"a", b"bc", b"\n"]), max_size=60).map(b"".join), start=st.integers(0, 10))
 def test_pieces_are_all_finished_lines(tmp_path_factory, data, start):
     path = tmp_path_factory.mktemp("p") / "file"
@@ -150,7 +148,6 @@ def test_a_line_of_holes_or_without_end_is_leapt_over_in_bounded_steps(tmp_path)
     assert LOOK_AHEAD <= first.end <= LOOK_AHEAD + (2 << 20)
 
 
-@settings(max_examples=200, deadline=None)
 @given(points=st.lists(st.tuples(SOME, SOME), max_size=200), columns=st.integers(1, 12))
 def test_decimating_keeps_order_and_every_extreme(points, columns):
     xs, ys = [x for x, _ in points], [y for _, y in points]

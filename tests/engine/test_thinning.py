@@ -7,7 +7,7 @@ import math
 from array import array
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.lineage import Lineage
@@ -18,7 +18,6 @@ VALUE = st.one_of(st.floats(-1e6, 1e6), st.integers(-2, 2).map(float), st.sample
 MOST = 1000
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(VALUE, min_size=1, max_size=200))
 def test_of_each_few_neighbours_the_ends_the_extremes_and_a_gap_stay(ys):
     places = kept(ys).tolist()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers import errors
@@ -330,14 +330,12 @@ def test_a_frame_reads_as_a_file_does(tmp_path):
         series_from_frame(FRAME.iloc[:0])
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["x.csv", "x.json", "x.jsonl", "x.parquet"]))
 def test_garbage_is_a_data_error_or_a_series(tmp_path_factory, raw, name):
     file = put(tmp_path_factory.mktemp("garbage"), raw, name)
     _survives(file)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.text(alphabet='date,clos\n0123456789-./:"T{}[]eNa $', max_size=200))
 def test_text_that_nearly_is_data_is_a_data_error_or_a_series(tmp_path_factory, text):
     _survives(put(tmp_path_factory.mktemp("near"), "date,close\n" + text))
@@ -355,7 +353,6 @@ def _survives(file: Path) -> None:
     assert said == "" or said.isprintable()
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(
         st.integers(-9_000_000, 9_000_000), st.one_of(st.none(), st.floats(-1e30, 1e30)), min_size=1, max_size=20

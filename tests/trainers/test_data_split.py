@@ -47,7 +47,7 @@ def split_of(times, observed, config, step) -> tuple[Splits, np.ndarray, np.ndar
 
 
 # Most small worlds are too short to be cut at all.
-@settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(worlds())
 def test_splits_keep_apart(world):
     times, observed, config, step = world
@@ -94,7 +94,7 @@ def test_splits_keep_apart(world):
         assert (groups >= 0).all()
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(worlds())
 def test_every_eligible_window_is_there(world):
     """Counted the slow way: each row that may be a first target, on the grid of the symbol's first such row."""

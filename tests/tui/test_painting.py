@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
@@ -68,7 +68,6 @@ def show(screen: dict[tuple[int, int], tuple[str, str]], written: str) -> None:
             look = "" if style in ("", "0") else style
 
 
-@settings(max_examples=150, deadline=None)
 @given(frames(), st.integers(0, 5))
 def test_what_is_written_leaves_the_screen_as_everything_would(shown, forgotten):
     painted, screen = Painted(), {}
