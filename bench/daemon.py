@@ -146,12 +146,13 @@ def writer(pid: int) -> int | None:
 def decision(*, share: bool, waiting: int = 1000, devices: int = 8) -> float:
     """Milliseconds of CPU of one decision over many waiting runs, every device busy but one.
 
-    share: each may share a device and asks for memory of its own, so that nothing found out for one helps the next.
+    share: each may share a device and asks for 1 to 2 GiB, no two for the same, so that nothing found out for one helps
+    the next.
     """
     world = World(cpu_slots=4)
     for number in range(1, waiting + 1):
         run_id = f"exec-{number:04d}"
-        asks = {"share": True, "gpus": 1, "gpu_memory": number << 20} if share else {"gpus": number % 4 or None}
+        asks = {"share": True, "gpus": 1, "gpu_memory": 1024 + number << 20} if share else {"gpus": number % 4 or None}
         world.found(Spec(id=run_id, family="exec", command=("true",), cwd="/", submitted=1.0, **asks))
         world.seen(run_id, Seen(), 2.0)
     slots = [Slot(f"GPU-{i}", f"GPU{i}", 80 << 30, stranger="somebody" if i else "") for i in range(devices)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+
+from tui import keys
 
 _parse = Stylesheet._parse_rules
 _parsed: dict[object, list[RuleSet]] = {}
@@ -22,10 +25,11 @@ def _parse_once(sheet: Stylesheet, css: str, *args: Any, **more: Any) -> list[Ru
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that stands for ~/.config and ~/.local/state."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder that stands for ~/.config and ~/.local/state; keys of one's own and barred ones end with the test."""
     folder = tmp_path / "home"
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     monkeypatch.setattr(Stylesheet, "_parse_rules", _parse_once)
-    return folder
+    yield folder
+    keys.use({})

@@ -16,12 +16,6 @@ from tui import bulk, keymap, keys
 from tui.screens.run import RunScreen
 
 
-@pytest.fixture(autouse=True)
-def _own_keys_end():
-    yield
-    keys.use({})
-
-
 def write(text: str) -> None:
     keymap.path().parent.mkdir(parents=True, exist_ok=True)
     keymap.path().write_text(text)
