@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.messages import ListRuns, Submit
 from engine.records import ENDED, Spec
+from engine.rundir import LIFECYCLE
 from tests.chaos import truth
 from tests.chaos.place import HERE, Place
 from tests.chaos.rounds import Round
@@ -50,6 +52,11 @@ def test_the_judge_notices_what_is_wrong(place: Place):
     for fault in ("began 2 times", "was given GPU-aaaa while somebody held it", "a process of it lives",
                   "ended with 3, told as 0", "is ok, but its own account is ['3']"):  # fmt: skip
         assert fault in found
+    (ledger / "begun").unlink()
+    lost, lifecycle = replace(row(place, run), state="lost", reason="killed"), place.workspace.run(run) / LIFECYCLE
+    assert "never began" not in truth.of_run(place, lost, False)
+    lifecycle.unlink()
+    assert "never began" in truth.of_run(place, lost, False)
     assert any("exec-0009 was queued and is lost" in fault for fault in truth.faults(place, {"exec-0009": "plain"}))
 
 

@@ -44,7 +44,7 @@ def of_run(place: Place, row: RunRow, lives: bool) -> list[str]:
         found.append("a process of it lives")
     if row.state != "ok" and not row.reason:
         found.append("no cause")
-    if not begun and row.state in ("ok", "lost"):
+    if not begun and (row.state == "ok" or (row.state == "lost" and not told_to_begin(folder))):
         found.append("never began")
     ended = words(ledger / "ended")
     if ended and row.exit_code is not None and row.exit_code != int(ended[0]):
@@ -55,6 +55,11 @@ def of_run(place: Place, row: RunRow, lives: bool) -> list[str]:
     if lost:
         found.append(f"lost {len(lost)} lines that were written, the first of step {min(lost)}")
     return found
+
+
+def told_to_begin(folder: Path) -> bool:
+    """Whether it was given the word: killed right then it has no account of its own, and is lost all the same."""
+    return any(line.get("event") == "started" for line in rundir.read(folder / rundir.LIFECYCLE))
 
 
 def told_steps(ledger: Path) -> set[int]:
