@@ -88,12 +88,8 @@ class CompareScreen(Comparing):
     def on_mount(self) -> None:
         for name, title, keys in (
             ("runs", "Compare", hint("compare.sort-next", "compare.first", "compare.remove")),
-            ("loss", "", hint("compare.smooth", "compare.log-scale", "compare.x-axis")),
-            (
-                "error",
-                "",
-                hint(*ZOOM),
-            ),
+            ("loss", "", ""),
+            ("error", "", ""),
             ("fields", "What differs", hint("compare.equal", "compare.diff")),
             ("symbols", "Skill by symbol, %", ""),
         ):
@@ -101,6 +97,9 @@ class CompareScreen(Comparing):
             pane.add_class("pane")
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
+        curves = ("compare.smooth", "compare.log-scale", "compare.x-axis")
+        self.query_one("#loss", Chart).say(*filter(None, map(hint, curves)))
+        self.query_one("#error", Chart).say(*filter(None, map(hint, ZOOM)))
         far = self.paddock.far
         self._overlay = Overlay(far.compared if far else self.paddock.workspace.runs)
         self._show_pane()

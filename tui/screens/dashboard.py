@@ -18,7 +18,7 @@ from tui import behindrun, devices, outlook
 from tui.alerts import alerts
 from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
-from tui.keys import DASHBOARD, bindings, hint, offer
+from tui.keys import CURVES, DASHBOARD, bindings, hint, offer
 from tui.layout import Plan, plan
 from tui.present import Cell, cell
 from tui.reader import Reading
@@ -83,7 +83,7 @@ class DashboardScreen(Queueing, PastDevices):
             ("running", "Running", hint("dashboard.open", "chosen.log", "chosen.stop")),
             ("queue", "Queue", hint("dashboard.move", "chosen.hold", "dashboard.why")),
             ("finished", "Finished", hint("dashboard.filter", "dashboard.why", "chosen.retry")),
-            ("loss", "", hint("chosen.smooth", "chosen.log-scale", "chosen.x-axis")),
+            ("loss", "", ""),
             ("error", "", ""),
             ("log", "log", "following"),
         ):
@@ -91,6 +91,7 @@ class DashboardScreen(Queueing, PastDevices):
             pane.add_class("pane")
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
+        self.query_one("#loss", Chart).say(*filter(None, map(hint, CURVES)))
         self.query_one("#filter").display = self.query_one("#scrub").display = False
         self.begin()
 

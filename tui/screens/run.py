@@ -18,7 +18,7 @@ from engine.records import ENDED, RunRow
 from tui import behindrun, details, pictures
 from tui.charts import EVERYTHING, Picture
 from tui.columns import Column
-from tui.keys import RUN, ZOOM, bindings, hint
+from tui.keys import CURVES, RUN, ZOOM, bindings, hint
 from tui.partcolumns import CHECKPOINTS, SYMBOLS
 from tui.present import Part, cell
 from tui.reader import Reading
@@ -116,15 +116,10 @@ class RunScreen(Travelling):
         panes = ("loss", "error", "speed", "rates", "log", "config", "code", *DEVICE_CHARTS, "checkpoints", "symbols")
         for name in (*panes, "forecast", "events"):
             self.query_one(f"#{name}").add_class("pane")
-        zoom = hint(*ZOOM)
-        for name, said in (
-            ("loss", hint("chosen.smooth", "chosen.log-scale", "chosen.x-axis")),
-            ("error", zoom),
-            ("log", "following"),
-            ("utilisation", zoom),
-            ("symbols", "worst first"),
-        ):
-            self.query_one(f"#{name}").border_subtitle = f" {said} "
+        for name, keys in (("loss", CURVES), ("error", ZOOM), ("utilisation", ZOOM)):
+            self.query_one(f"#{name}", Chart).say(*filter(None, map(hint, keys)))
+        self.query_one("#log").border_subtitle = " following "
+        self.query_one("#symbols").border_subtitle = " worst first "
         self.wish(self.run_id)
         self._show_tab()
         self.begin()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp
+from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp, Resize
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
@@ -13,6 +13,10 @@ from tui.theme import palette_of
 from tui.widgets.strips import strip
 
 __all__ = ["Band", "Chart", "Curve", "Picture", "View", "draw"]
+
+
+FRAME = 6
+"""Columns of the lower edge that are corners, lines and blanks."""
 
 
 class Chart(Widget):
@@ -67,6 +71,7 @@ class Chart(Widget):
         self._pressed: int | None = None
         """The column where the mouse button went down."""
         self._dragged = False
+        self._edge: tuple[str, ...] = ()
 
     @property
     def picture(self) -> Picture:
@@ -93,6 +98,23 @@ class Chart(Widget):
             self._view = view
             self._version += 1
             self._redraw()
+
+    def say(self, *keys: str) -> None:
+        """Write these on the lower edge: as many of them, from the first, as have room."""
+        self._edge = keys
+        self._say()
+
+    def on_resize(self, _: Resize) -> None:
+        self._say()
+
+    def _say(self) -> None:
+        room, said = self.outer_size.width - FRAME, ""
+        for part in self._edge:
+            longer = f"{said}   {part}" if said else f" {part}"
+            if len(longer) + 1 > room:
+                break
+            said = longer
+        self.border_subtitle = f"{said} " if said else ""
 
     def _redraw(self) -> None:
         """Draw anew and have only those lines painted that came out differently."""
