@@ -41,7 +41,7 @@ test: $(VENV)/.developing ## the tests
 chaos: $(VENV)/.developing ## 1,000 rounds of kill -9, full disks, torn files and moved clocks; ROUNDS=50 SEED=7 for fewer
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 
-thorough: $(VENV)/.developing ## the tests with twenty times the examples of every property, for a night
+thorough: $(VENV)/.developing ## the tests with thirty times the examples of every property, for a night
 	PADDOCK_EXAMPLES=thorough OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist worksteal --timeout 3600
 
 check: $(VENV)/.developing format lint types test ## all that a change must pass

@@ -29,7 +29,7 @@ from engine.records import ENDED, RunRow, Spec
 from engine.workspace import Workspace
 
 # A busy machine is no fault of the code: examples are counted, not timed.
-settings.register_profile("paddock", deadline=None, max_examples=50)
+settings.register_profile("paddock", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("PADDOCK_EXAMPLES", "paddock"))
 
