@@ -53,6 +53,8 @@ def test_the_demo_and_what_it_leaves(box: Box, monkeypatch: pytest.MonkeyPatch):
     other = next(run_id for run_id in box.rows() if run_id != best)
     path = engine(root, "export", other).stdout.strip()
     assert Path(path).is_relative_to(box.workspace.run(other))
-    assert exported(box.workspace)["run"] == other
+    told = json.loads(engine(root, "predict", "--symbol", "SYN01", "--horizon", "3", "--json").stdout)
+    assert told["model"] == path
+    assert len(told["forecast"]) == 3
     assert engine(root, "best", "--family", "toto", "-k", "1").stdout.count("toto-0") >= 1
     assert Path(engine(root, "export", "best").stdout.strip()).is_relative_to(box.workspace.run(best))
