@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18
 """Bytes of a source that are read in one go."""
-ADOPTED_WHOLE: Line = {"event": "adopted"}
-"""The last line: the run has ended and its sources were read to their end."""
 FILES = 200
 """Event files at most, among the first ENTRIES names of their folder."""
 ENTRIES = 5000
@@ -117,7 +115,7 @@ class Adopter:
     def end(self) -> None:
         """Say that all was read. A full disk delays that, too."""
         try:
-            self._write([ADOPTED_WHOLE])
+            self._write([rundir.ADOPTED_WHOLE])
         except OSError:
             self.behind = True
 

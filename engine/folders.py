@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from engine import rundir
-from engine.adopter import ADOPTED_WHOLE, Adopter
+from engine.adopter import Adopter
 from engine.errors import UsageError, WorkspaceError
 from engine.ids import RUN_ID
 from engine.records import Spec, decode_spec, encode
@@ -152,7 +152,7 @@ class Follower:
 
         ended: they will tell no more of it, which is written down once everything is read.
         """
-        if not self.spec.adopt or rundir.read_last(self.folder / rundir.ADOPTED, 200)[-1:] == [ADOPTED_WHOLE]:
+        if not self.spec.adopt or rundir.read_last(self.folder / rundir.ADOPTED, 200)[-1:] == [rundir.ADOPTED_WHOLE]:
             return True
         if self.adopter is None:
             self.adopter = Adopter(self.folder, self.spec)

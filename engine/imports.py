@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from engine import rundir
 from engine.adopt import Line, number
-from engine.adopter import ADOPTED_WHOLE
 from engine.bring import IMPORTED, beside, foreseen, known, origin, send
 from engine.errors import DataError
 from engine.provenance import DataPrint
@@ -116,7 +115,7 @@ def _write(found: Found, place: Path) -> float:
     begun, ended = min(times or changed), max(times or changed)
     if log:
         rundir.write_new(place / rundir.LOG, log)
-    _jsonl(place / rundir.ADOPTED, [*lines, ADOPTED_WHOLE])
+    _jsonl(place / rundir.ADOPTED, [*lines, rundir.ADOPTED_WHOLE])
     _jsonl(place / rundir.EVENTS, _events(found, ended, last))
     scored = _scores(found)
     if scored:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Line = dict[str, object]
+ADOPTED_WHOLE: Line = {"event": "adopted"}
+"""The last line of ADOPTED: the run has ended and its sources were read to their end."""
 
 
 def open_plain(path: str | os.PathLike[str]) -> int:

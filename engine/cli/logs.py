@@ -17,8 +17,6 @@ POLL = 0.1
 ASK_EVERY = 0.5
 """Seconds between two questions to the engine whether the run has ended."""
 BLOCK = 1 << 16
-READ_WHOLE = b'{"event":"adopted"}\n'
-"""The mark that the engine puts behind the numbers of a foreign source."""
 
 
 def show(word: str, follow: bool, lines: int | None, metrics: bool = False, as_json: bool = False) -> int:
@@ -93,7 +91,7 @@ def _lines(path: Path, at: int, numbers: bool) -> list[object]:
         file.seek(at)
         data = file.read()
     if numbers:
-        return [line for line in rundir.parse(data) if line.get("event") != "adopted"]
+        return [line for line in rundir.parse(data) if line != rundir.ADOPTED_WHOLE]
     return [*data.decode(errors="replace").splitlines()]
 
 
@@ -110,7 +108,7 @@ def _copy(path: Path, at: int, numbers: bool = False) -> int:
         file.seek(at)
         while block := file.readline(BLOCK) if numbers else file.read(BLOCK):
             at += len(block)
-            if numbers and block == READ_WHOLE:
+            if numbers and b"adopted" in block and rundir.parse(block) == [rundir.ADOPTED_WHOLE]:
                 continue
             try:
                 sys.stdout.buffer.write(block)

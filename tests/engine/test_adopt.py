@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine import adopt_text, rundir
 from engine.adopt import Adopt, record
 from engine.adopt_events import Damaged, masked_crc, records, scalars
-from engine.adopter import ADOPTED_WHOLE, Adopter
+from engine.adopter import Adopter
 from engine.errors import UsageError
 from engine.records import Spec
 from tests.conftest import CHARACTERS
@@ -230,7 +230,7 @@ def test_wherever_an_engine_dies_each_number_is_there_once(folder: Path, cut: in
     second.pull(5.0)
     second.end()
     assert told(folder) == [*whole, {"step": 8, "loss": 8}]
-    assert rundir.read(folder / rundir.ADOPTED)[-1] == ADOPTED_WHOLE
+    assert rundir.read(folder / rundir.ADOPTED)[-1] == rundir.ADOPTED_WHOLE
 
 
 def test_a_disk_that_is_full_delays_but_loses_nothing(folder: Path):

@@ -72,6 +72,9 @@ def test_folders_become_history_once(box: Box, left: Path, capsys: pytest.Captur
     assert box.rows() == {}
     first = cli(capsys, "import", str(left))
     assert all(one["new"] for one in first)
+    for one in first:  # the mark behind the numbers is the engine's own
+        assert main.run(["logs", one["run"]["id"], "--metrics"]) == 0
+        assert "adopted" not in capsys.readouterr().out
     again = cli(capsys, "import", str(left))
     assert [(one["run"]["id"], one["new"]) for one in again] == [(one["run"]["id"], False) for one in first]
     kronos, torn, toto = (box.row(one["run"]["id"]) for one in first)
