@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import os
 import sys
 from pathlib import Path
 
 from engine import rundir
-from engine.allocator import stay_small
+from engine.allocator import stay_small, staying
 from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
 from engine.workspace import Workspace, find
 
@@ -58,16 +57,14 @@ def main() -> int:
 
 def serve(workspace: Workspace, cpu_slots: int) -> None:
     """Be the engine. Somebody waits for it: no garbage is looked for among what comes in, and TLS does not come in."""
-    gc.disable()
-    sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without, as where Python was built without
-    import asyncio
-    import logging
+    with staying():
+        sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without, as where Python was built without
+        import asyncio
+        import logging
 
-    from engine.core import Daemon
+        from engine.core import Daemon
 
-    del sys.modules["ssl"]
-    gc.freeze()
-    gc.enable()
+        del sys.modules["ssl"]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     asyncio.run(Daemon(workspace, cpu_slots).run())
 

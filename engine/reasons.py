@@ -60,7 +60,7 @@ class Busy:
         self.first = first
         self.now = now
         self._known: dict[tuple[object, ...], str] = {}
-        self._full = -1, ""
+        self._full = -1, False, ""
         self._most: tuple[int, tuple[int, str] | None] = (-1, None)
 
     def __call__(self, need: int, memory: int | None, fit: Sequence[Place], kept: Sequence[Place]) -> str:
@@ -79,12 +79,12 @@ class Busy:
         return f"needs {gib(memory)} while {found}" if short is not None and memory is not None else found
 
     def full(self, memory: int) -> str:
-        """Say why a run that may share can't have one device, where so much memory is free on none."""
+        """Say the same for a run that may share and fits nowhere: a thousand may ask, so only a start looks anew."""
         if self._full[0] != len(self.first):
             short = self._roomiest()
-            said = self._say(1, (), (), False, short)
-            self._full = len(self.first), said if short is None else f" while {said}"
-        return f"needs {gib(memory)}{self._full[1]}" if self._full[1].startswith(" while ") else self._full[1]
+            self._full = len(self.first), short is not None, self._say(1, (), (), False, short)
+        _, lacking, said = self._full
+        return f"needs {gib(memory)} while {said}" if lacking else said
 
     def _say(
         self, need: int, fit: Sequence[Place], kept: Sequence[Place], enough: bool, short: tuple[int, str] | None

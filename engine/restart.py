@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from typing import TYPE_CHECKING
 
 from engine import ended, folders, rundir
+from engine.allocator import staying
 from engine.records import ENDED
 
 if TYPE_CHECKING:
@@ -21,21 +21,19 @@ def load(daemon: Daemon) -> list[str]:
     read = []
     now = time.time()
     world, shelf, workspace = daemon.world, daemon.shelf, daemon.workspace
-    gc.disable()  # all that is read stays: looking it over again and again takes a third of the time
-    shelf.open()
-    daemon.memories.load(now)
-    for line in rundir.read(workspace.queue):
-        world.take_queue(line)
-    for run_id in folders.scan(workspace):
-        if (kept := shelf.get(run_id)) is not None:
-            daemon.settled(ended.restore(world, kept, f"{shelf.runs}/{run_id}"))
-        elif _load_folder(daemon, run_id, now):
-            read.append(run_id)
-            daemon.readings.stale.add(run_id)
-        else:
-            log.warning("%s: spec.json is missing or damaged; the folder is left alone", run_id)
-    gc.freeze()  # ended runs stay as they are
-    gc.enable()
+    with staying():  # looking all that is read over again and again takes a third of the time
+        shelf.open()
+        daemon.memories.load(now)
+        for line in rundir.read(workspace.queue):
+            world.take_queue(line)
+        for run_id in folders.scan(workspace):
+            if (kept := shelf.get(run_id)) is not None:
+                daemon.settled(ended.restore(world, kept, f"{shelf.runs}/{run_id}"))
+            elif _load_folder(daemon, run_id, now):
+                read.append(run_id)
+                daemon.readings.stale.add(run_id)
+            else:
+                log.warning("%s: spec.json is missing or damaged; the folder is left alone", run_id)
     return read
 
 

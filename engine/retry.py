@@ -37,22 +37,28 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
         return min(self.wait * 2.0 ** min(number - 1, 40), max(LONGEST_WAIT, self.wait))
 
 
-def policy(given: Mapping[str, object]) -> Policy | None:
-    """Read the fields as typed: {"oom": "2", "wait": "30s"}; None where nothing is asked. Raises BadField."""
+def policy(given: Mapping[str, object], options: Mapping[str, str] | None = None) -> Policy | None:
+    """Read the fields as typed: {"oom": "2", "wait": "30s"}; None where nothing is asked. Raises BadField.
+
+    options: what fields are called in an error that have another name than retry.FIELD for who typed them.
+    """
+    called = {name: f"retry.{name}" for name in FIELDS} | dict(options or {})
     for name in given:
         if name not in FIELDS:
             raise BadField(f"Unknown field 'retry.{name}'.{did_you_mean(name, FIELDS)} Known: {', '.join(FIELDS)}.")
     made = Policy(
-        oom=_count("oom", given.get("oom", 0)),
-        times=_count("times", given.get("times", 0)),
-        wait=when.duration(str(given["wait"]), "retry.wait") if "wait" in given else Policy().wait,
+        oom=_count(called["oom"], given.get("oom", 0)),
+        times=_count(called["times"], given.get("times", 0)),
+        wait=when.duration(str(given["wait"]), called["wait"]) if "wait" in given else Policy().wait,
     )
     if not made:
         if "wait" in given:
-            raise BadField("retry.wait without retry.times: there is nothing to wait for.")
+            raise BadField(f"{called['wait']} without {called['times']}: there is nothing to wait for.")
         return None
     if "wait" in given and not made.times:
-        raise BadField("retry.wait counts for retry.times only: after an out-of-memory end nothing is waited for.")
+        raise BadField(
+            f"{called['wait']} counts for {called['times']} only: after an out-of-memory end nothing is waited for."
+        )
     return made
 
 
@@ -66,7 +72,7 @@ def _count(name: str, value: object) -> int:
     try:
         count = int(str(value))
     except ValueError:
-        raise BadField(f"retry.{name} = {value}: expected a whole number from 0 to {MOST}.") from None
+        raise BadField(f"{name} = {value}: expected a whole number from 0 to {MOST}.") from None
     if not 0 <= count <= MOST:
-        raise BadField(f"retry.{name} = {count} is out of range: 0 to {MOST}.")
+        raise BadField(f"{name} = {count} is out of range: 0 to {MOST}.")
     return count

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import BindingType
@@ -38,7 +38,6 @@ from tui.world import World
 if TYPE_CHECKING:
     from tui.far import Far
 
-T = TypeVar("T")
 
 PATIENCE = 0.5
 """Seconds for which nothing is drawn while a screen is being made, at most."""

@@ -154,16 +154,12 @@ def read_evaluation(far: Far, run: str) -> Evaluation:
     from tui.upclose import Evaluation
 
     try:
-        answer = Question(far, behindrun.of_tab("evaluation", run)).ask()
-        if len(answer.names) == 1:  # of no rows
-            return Evaluation(run)
-        told = [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
         rows = tuple(
             Scored(
                 one["symbol"], one["pct_mae"], one["naive_pct_mae"], one["skill"], one["dir_acc"], one["crps"],
                 one["windows"],
             )
-            for one in told
+            for one in _json(far, "sql", "--json", behindrun.of_tab("evaluation", run))
         )  # fmt: skip
     except Exception as error:  # the edge of a worker
         return Evaluation(run, trouble=faults.said(error))

@@ -74,12 +74,11 @@ def _state(row: RunRow) -> list[tuple[str, str]]:
     step = f"{row.step}" + (f" of {row.steps}" if row.steps else "") if row.step is not None else ""
     pace = row.steps_per_s or 0.0
     rate = f", {pace:,.0f} it/s" if pace >= 1000 else f", {pace:.3g} it/s" if pace else ""
-    state = "" if row.reason.startswith(row.state) else row.state
     left = f", {words.span(row.eta)} left" if row.eta is not None else ""
     return [
         ("run", row.id),
         ("name", row.name),
-        ("state", ", ".join(part for part in (state, row.phase, row.reason, how) if part)),
+        ("state", ", ".join(part for part in (words.state(row), row.phase, row.reason, how) if part)),
         ("place", str(row.place) if row.place else ""),
         ("priority", str(row.priority) if row.priority else ""),
         ("after", ", ".join(row.after)),

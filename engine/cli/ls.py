@@ -112,9 +112,8 @@ def listed(asked: ListText, ask: Callable[[ListRuns], Rows]) -> Listed:
     shown, said = found(read, ask(wish(read)))
     if not shown:
         return Listed("", tuple(said))
-    left_out: list[str] = []
-    text = table.render(columns(time.time()), shown, limit=asked.width, colour=asked.colour, left_out=left_out)
-    return Listed(text, (*([talk.narrow(left_out)] if left_out else ()), *said))
+    text, beside = table.fitted(columns(time.time()), shown, asked.width, colour=asked.colour)
+    return Listed(text, (*beside, *said))
 
 
 def wish(asked: Asked) -> ListRuns:

@@ -189,7 +189,7 @@ def _more(
     share: bool, gpu_memory: str, oom: int | None, times: int | None, wait: str, sets: dict[str, str]
 ) -> dict[str, Any]:
     """What the options about devices and further attempts ask. sets: what `--set retry.*` asks, by field."""
-    from engine.errors import BadField, UsageError
+    from engine.errors import BadField
     from engine.retry import policy
     from engine.sizes import size
 
@@ -198,14 +198,8 @@ def _more(
     if twice := next((name for name in given if name in sets), None):
         raise BadField(f"retry.{twice} is given twice: {given[twice]} and {sets[twice]}. Leave one out.")
     memory = size(gpu_memory, "--gpu-memory") if gpu_memory else None
-    try:
-        asked = policy({**given, **sets})
-    except UsageError as error:
-        text = str(error)
-        for name in OPTIONS.keys() - sets:
-            text = text.replace(f"retry.{name}", OPTIONS[name])
-        raise type(error)(text) from None
-    return {"share": share, "gpu_memory": memory, "retry": asked}
+    options = {name: option for name, option in OPTIONS.items() if name not in sets}
+    return {"share": share, "gpu_memory": memory, "retry": policy({**given, **sets}, options)}
 
 
 def _told(client: Client, row: RunRow, follow: bool, as_json: bool) -> None:
@@ -219,8 +213,7 @@ def _told(client: Client, row: RunRow, follow: bool, as_json: bool) -> None:
         if row.state in ENDED:
             talk.say(f"not needed: {row.id} is the same and ended well at {words.moment(row.ended)}.")
         elif not as_json:
-            why = f"{row.state}: {row.reason}" if not row.reason.startswith(row.state) else row.reason
-            talk.say(f"{row.id} is {why if row.reason else row.state}. `engine follow {row.id}` watches it.")
+            talk.say(f"{row.id} is {words.stands(row, ': ')}. `engine follow {row.id}` watches it.")
         return
     from engine.cli import follow as following
 

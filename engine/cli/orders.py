@@ -271,6 +271,4 @@ def _now(kind: OrderKind, row: RunRow) -> str:
             return "archived; `engine ls --archived` lists it"
         case "unarchive":
             return "listed again"
-    if row.reason.startswith(row.state):
-        return row.reason
-    return f"{row.state}{f', {row.reason}' if row.reason else ''}"
+    return words.stands(row)

@@ -80,6 +80,14 @@ def render(
     return "".join(lines)
 
 
+def fitted(columns: Sequence[Column], rows: Sequence[Any], limit: int | None, *, colour: bool) -> tuple[str, list[str]]:
+    """The rows as `render` gives them, and what is to be said beside: the columns that had no room."""
+    gone: list[str] = []
+    text = render(columns, rows, limit=limit, colour=colour, left_out=gone)
+    said = f"{', '.join(gone)} left out, for want of room; a wider terminal or --json has more."
+    return text, [said] if gone else []
+
+
 def _line(cells: Any) -> str:
     return GAP.join(cells).rstrip() + "\n"
 

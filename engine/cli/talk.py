@@ -40,17 +40,12 @@ def out(text: str) -> None:
 
 def table(columns: Sequence[Column], rows: Sequence[Any]) -> None:
     """Write rows as a table that fits the terminal, and say which columns it had no room for."""
-    from engine.cli.table import render, width
+    from engine.cli.table import fitted, width
 
-    left_out: list[str] = []
-    out(render(columns, rows, limit=width(), colour=colour(), left_out=left_out))
-    if left_out:
-        say(narrow(left_out))
-
-
-def narrow(left_out: Sequence[str]) -> str:
-    """Name the columns that a terminal had no room for."""
-    return f"{', '.join(left_out)} left out, for want of room; a wider terminal or --json has more."
+    text, said = fitted(columns, rows, width(), colour=colour())
+    out(text)
+    for line in said:
+        say(line)
 
 
 def _write(text: str) -> None:

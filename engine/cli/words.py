@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.records import RunRow
 
 
 def size(count: float | None) -> str:
@@ -51,3 +55,13 @@ def bar(share: float | None, cells: int) -> str:
     eighths = round(max(0.0, min(1.0, share)) * cells * 8)
     full, part = divmod(eighths, 8)
     return ("█" * full + (" ▏▎▍▌▋▊▉"[part] if part else "")).ljust(cells, "░")[:cells]
+
+
+def stands(row: RunRow, between: str = ", ") -> str:
+    """The state of a run and why, without saying the state twice."""
+    return between.join(part for part in (state(row), row.reason) if part)
+
+
+def state(row: RunRow) -> str:
+    """The state of a run; "" where its reason begins with it."""
+    return "" if row.reason.startswith(row.state) else row.state

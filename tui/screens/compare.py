@@ -97,9 +97,8 @@ class CompareScreen(Comparing):
             pane.add_class("pane")
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
-        curves = ("compare.smooth", "compare.log-scale", "compare.x-axis")
-        self.query_one("#loss", Chart).say(*filter(None, map(hint, curves)))
-        self.query_one("#error", Chart).say(*filter(None, map(hint, ZOOM)))
+        self.query_one("#loss", Chart).offer("compare.smooth", "compare.log-scale", "compare.x-axis")
+        self.query_one("#error", Chart).offer(*ZOOM)
         far = self.paddock.far
         self._overlay = Overlay(far.compared if far else self.paddock.workspace.runs)
         self._show_pane()

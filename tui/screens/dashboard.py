@@ -91,7 +91,7 @@ class DashboardScreen(Queueing, PastDevices):
             pane.add_class("pane")
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
-        self.query_one("#loss", Chart).say(*filter(None, map(hint, CURVES)))
+        self.query_one("#loss", Chart).offer(*CURVES)
         self.query_one("#filter").display = self.query_one("#scrub").display = False
         self.begin()
 

@@ -18,7 +18,7 @@ from engine.records import ENDED, RunRow
 from tui import behindrun, details, pictures
 from tui.charts import EVERYTHING, Picture
 from tui.columns import Column
-from tui.keys import CURVES, RUN, ZOOM, bindings, hint
+from tui.keys import CURVES, RUN, ZOOM, bindings
 from tui.partcolumns import CHECKPOINTS, SYMBOLS
 from tui.present import Part, cell
 from tui.reader import Reading
@@ -117,7 +117,7 @@ class RunScreen(Travelling):
         for name in (*panes, "forecast", "events"):
             self.query_one(f"#{name}").add_class("pane")
         for name, keys in (("loss", CURVES), ("error", ZOOM), ("utilisation", ZOOM)):
-            self.query_one(f"#{name}", Chart).say(*filter(None, map(hint, keys)))
+            self.query_one(f"#{name}", Chart).offer(*keys)
         self.query_one("#log").border_subtitle = " following "
         self.query_one("#symbols").border_subtitle = " worst first "
         self.wish(self.run_id)

@@ -9,6 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.charts import EVERYTHING, Band, Curve, Drawn, Picture, View, draw, lay_out
+from tui.keys import hint
 from tui.theme import palette_of
 from tui.widgets.strips import strip
 
@@ -99,15 +100,15 @@ class Chart(Widget):
             self._version += 1
             self._redraw()
 
-    def say(self, *keys: str) -> None:
-        """Write these on the lower edge: as many of them, from the first, as have room."""
-        self._edge = keys
-        self._say()
+    def offer(self, *names: str) -> None:
+        """Write keys (see keys.hint) on the lower edge: as many of them, from the first, as have room."""
+        self._edge = tuple(filter(None, map(hint, names)))
+        self._show_edge()
 
     def on_resize(self, _: Resize) -> None:
-        self._say()
+        self._show_edge()
 
-    def _say(self) -> None:
+    def _show_edge(self) -> None:
         room, said = self.outer_size.width - FRAME, ""
         for part in self._edge:
             longer = f"{said}   {part}" if said else f" {part}"
