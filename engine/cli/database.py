@@ -30,7 +30,7 @@ def sql(
     """Ask runs.duckdb in SQL, brought up to date first. Tables and columns: engine sql "describe" or the README.
 
     The file is opened read-only and the query can reach no other file, unless --write is given. What --write changes is
-    lost at the next `engine db rebuild`.
+    lost at the next `engine db rebuild`. Of several statements, the answer of the last one is shown.
     """
     from pathlib import Path
 

@@ -178,6 +178,18 @@ def test_a_name_means_the_last_attempt_of_its_run():
         made.find("slow")
 
 
+def test_a_name_typed_in_full_is_not_taken_for_the_beginning_of_an_id():
+    made = World(cpu_slots=1)
+    for run_id, name in (("toto-0001", ""), ("exec-0002", "toto"), ("exec-0003", "1"), ("exec-0004", "slowly")):
+        made.found(Spec(id=run_id, family="exec", command=("true",), cwd="/", name=name))
+    assert made.find("toto").id == "exec-0002"
+    assert made.find("toto-").id == "toto-0001"
+    with pytest.raises(UnknownRun, match="'1' fits 2 runs: exec-0003, toto-0001"):
+        made.find("1")
+    with pytest.raises(UnknownRun, match="Did you mean slowly"):
+        made.find("slowy")
+
+
 events = st.lists(
     st.tuples(st.sampled_from(["spawned", "begins", "ends", "supervisor dies", "trainer dies", "tick", "restart"])),
     max_size=40,
