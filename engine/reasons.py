@@ -25,6 +25,10 @@ def given(memory: int) -> str:
     return f"given {gib(memory)}"
 
 
+def lacking(memory: int) -> str:
+    return f"needs {gib(memory)} while "
+
+
 def few(parts: Sequence[str]) -> str:
     return ", ".join(parts[:FEW]) + (f" and {len(parts) - FEW} more" if len(parts) > FEW else "")
 
@@ -60,7 +64,6 @@ class Busy:
         self.first = first
         self.now = now
         self._known: dict[tuple[object, ...], str] = {}
-        self._full = -1, False, ""
         self._most: tuple[int, tuple[int, str] | None] = (-1, None)
 
     def __call__(self, need: int, memory: int | None, fit: Sequence[Place], kept: Sequence[Place]) -> str:
@@ -76,15 +79,11 @@ class Busy:
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._say(need, fit, kept, enough, short)
-        return f"needs {gib(memory)} while {found}" if short is not None and memory is not None else found
+        return lacking(memory) + found if short is not None and memory is not None else found
 
-    def full(self, memory: int) -> str:
-        """Say the same for a run that may share and fits nowhere: a thousand may ask, so only a start looks anew."""
-        if self._full[0] != len(self.first):
-            short = self._roomiest()
-            self._full = len(self.first), short is not None, self._say(1, (), (), False, short)
-        _, lacking, said = self._full
-        return f"needs {gib(memory)} while {said}" if lacking else said
+    def full(self) -> str:
+        """Say the same of runs that may share and fit nowhere, after what each lacks; it holds until another starts."""
+        return self._say(1, (), (), False, self._roomiest())
 
     def _say(
         self, need: int, fit: Sequence[Place], kept: Sequence[Place], enough: bool, short: tuple[int, str] | None

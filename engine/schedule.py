@@ -43,9 +43,15 @@ class Want:
     """What limits may count it under: "family:toto", "tag:nightly"."""
     kind: tuple[object, ...] = field(init=False, compare=False, repr=False)
     """What two runs have in common that are refused for the same reason."""
+    claim: int | None = field(init=False, compare=False, repr=False)
+    """Bytes of a device that it shares; None has its devices alone."""
+    lacks: str = field(init=False, compare=False, repr=False)
+    """How the reason begins where its claim fits nowhere: with its own words, put together once for all rounds."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", (self.gpus, self.memory, self.given, self.share))
+        object.__setattr__(self, "claim", claim := self.memory if self.share else None)
+        object.__setattr__(self, "lacks", "" if claim is None else reasons.lacking(claim))
 
     def ends(self, now: float) -> float | None:
         """When it has surely ended if it starts now; None where nobody knows."""
@@ -111,21 +117,28 @@ class _Round:
         self.on_gpus: list[str] = []
         self.busy = reasons.Busy(self.places, self.on_gpus, now)
         self.most_room = max((place.room for place in self.shared), default=0)
+        self.full = ""
+        """Why one that shares fits nowhere, after its own words, once that was asked since the last start."""
         self.refused: dict[tuple[object, ...], str] = {}
         """Why a run was refused that fits nowhere; it holds for all that ask the same, until another starts."""
 
     def serve(self, wants: Sequence[Want]) -> Decision:
-        told, unkept, one = self.made.reasons, self.unkept, min(1, len(self.places))
-        limited = bool(self.limits)
+        told, idle, shared, unkept = self.made.reasons, self.idle, self.shared, self.unkept
+        limited, one, largest = bool(self.limits), min(1, len(self.places)), self.totals[-1] if self.totals else 0.0
         for want in wants:
             if limited and want.groups and (over := next(filter(self._is_full, want.groups), "")):
                 told[want.id] = reasons.limited(over, self.limits[over], self.group[over])
                 continue
             need = want.gpus if want.gpus is not None else one
+            claim = want.claim
             if need == 0:
                 reason = self._on_cpu(want)
-            elif want.share and want.memory is not None:
-                reason = self._beside(want, want.memory)
+            elif claim is not None:
+                if idle or unkept or claim <= self.most_room or claim > largest:
+                    reason = self._on_gpus(want, 1)
+                else:  # nothing can be had nor kept: a thousand of these may ask in a round, no two alike
+                    self.full = self.full or self.busy.full()
+                    reason = want.lacks + self.full if shared else self.full
             elif need <= len(unkept):  # for it a device may have to be kept
                 reason = self._on_gpus(want, need)
             else:
@@ -133,18 +146,6 @@ class _Round:
             if reason:
                 told[want.id] = reason
         return self.made
-
-    def _beside(self, want: Want, claim: int) -> str:
-        """Serve one that shares. Where nothing is idle the answer is mostly at hand: a thousand may ask in a round."""
-        if not self.idle:
-            if claim > self.most_room:
-                if not self.unkept and claim <= max(self.totals[-1:], default=0):
-                    return self.busy.full(claim)
-            elif not self.keeps:
-                room = [place for place in self.shared if claim <= place.room]
-                self._share(want, claim, want.ends(self.now), min(room, key=_tightest) if len(room) > 1 else room[0])
-                return ""
-        return self._on_gpus(want, 1)
 
     def _is_full(self, name: str) -> bool:
         return name in self.limits and len(self.group[name]) >= self.limits[name]
@@ -171,7 +172,7 @@ class _Round:
         if given is not None and given > self.totals[-need]:
             large = len(self.totals) - bisect_left(self.totals, given)
             return reasons.too_large(need, given, large, [place.total for place in self.places])
-        claim = want.memory if want.share else None
+        claim = want.claim
         # a prediction alone never keeps a run from an idle device: it may be wrong
         fit = self.idle if given is None else [place for place in self.idle if _now(place, given)]
         if claim is not None and claim <= self.most_room:
@@ -211,6 +212,7 @@ class _Round:
 
     def _start_on_gpus(self, want: Want, devices: tuple[str, ...]) -> None:
         self.refused.clear()
+        self.full = ""
         self.on_gpus.append(want.id)
         self._start(want, devices)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import reasons
 from engine.places import GIB, HEADROOM
-from engine.schedule import CPU, Holder, Slot, Want, decide
+from engine.schedule import CPU, Decision, Holder, Slot, Want, _Round, decide
 
 NOON = time.mktime((2026, 3, 2, 12, 0, 0, 0, 0, -1))
 
@@ -218,3 +220,63 @@ def test_limits_are_never_passed(asked: list[tuple[int, int | None]], most: int)
     for name, allowed in limits.items():
         started = [run for run, devices in made.starts if tags[run] == name and devices == (CPU,)]
         assert started == [want.id for want in wants if tags[want.id] == name][:allowed]
+
+
+# -- what is found out once for many is what would be found out for each ---------------------------------------------
+
+
+class LongWay(_Round):
+    """Every run asks all devices anew, and its words are put together anew."""
+
+    def serve(self, wants: Sequence[Want]) -> Decision:
+        for want in wants:
+            self.refused.clear()
+            self.busy = reasons.Busy(self.places, self.on_gpus, self.now)
+            need = want.gpus if want.gpus is not None else min(1, len(self.places))
+            if over := next(filter(self._is_full, want.groups), ""):
+                reason = reasons.limited(over, self.limits[over], self.group[over])
+            else:
+                reason = self._on_gpus(want, need) if need else self._on_cpu(want)
+            if reason:
+                self.made.reasons[want.id] = reason
+        return self.made
+
+
+asked_for = st.builds(
+    dict,
+    gpus=st.sampled_from([None, 0, 1, 1, 1, 2, 4]),
+    memory=st.sampled_from([None, *(GIB * third // 3 for third in (1, 4, 10, 25, 35, 50, 70, 80))]),
+    given=st.booleans(),
+    share=st.sampled_from([True, True, False]),
+    seconds=st.none() | st.integers(1, 9000),
+    groups=st.sampled_from([(), ("tag:1",)]),
+)
+held = st.builds(
+    Holder,
+    run=st.sampled_from("abc"),
+    claim=st.sampled_from([GIB, 4 * GIB, 12 * GIB, None]),
+    used=st.sampled_from([None, GIB, 14 * GIB]),
+    until=st.none() | st.integers(1, 9000).map(lambda seconds: NOON + seconds),
+)
+cards = st.builds(
+    dict,
+    holders=st.lists(held, max_size=2).map(tuple),
+    free=st.sampled_from([24, 23, 12, 0]),
+    total=st.sampled_from([24, 24, 12, 0]),
+    stranger=st.sampled_from(["", "", "", "used by somebody"]),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(asked_for, max_size=30), st.lists(cards, max_size=4), st.integers(0, 3))
+def test_every_run_is_served_and_told_as_if_it_were_asked_for_alone(asked, found, most):
+    wants = [
+        Want(f"r{number}", **{**job, "share": job["share"] and job["memory"] is not None and job["gpus"] in (None, 1)})
+        for number, job in enumerate(asked)
+    ]
+    slots = [gpu(f"GPU{number}", *card.pop("holders"), **card) for number, card in enumerate(map(dict, found))]
+    limits = {"tag:1": most} if most else {}
+    made = decide(wants, slots, 2, ["c"], now=NOON, limits=limits)
+    long = LongWay(slots, 2, ["c"], NOON, limits, {}).serve(wants)
+    assert made == long
+    assert {run for run, _ in made.starts} | set(made.reasons) == {want.id for want in wants}
