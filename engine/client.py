@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from engine.errors import EngineDown, EngineError, by_name
+from engine.errors import EngineDown, EngineError, EngineStarting, by_name
 from engine.messages import (
     Bring,
     Changed,
@@ -33,7 +33,7 @@ from engine.records import encode
 from engine.workspace import Workspace
 
 READING = 300.0
-"""Seconds that a daemon of ours may take: after an upgrade it reads the folder of every run, 2 ms each, once."""
+"""Seconds that a daemon of ours may say nothing."""
 PATIENCE = 20.0
 """Seconds a new engine has until it answers."""
 
@@ -102,11 +102,26 @@ class Client:
         self.close()
 
 
-def connect(workspace: Workspace, *, start: bool = True) -> Client:
-    """Reach the engine of a workspace, starting it if need be. Raises EngineDown, or why it could not start."""
-    client = _try(workspace)
+def _unheard(_: str) -> None:
+    pass
+
+
+def connect(workspace: Workspace, *, start: bool = True, told: Callable[[str], None] = _unheard) -> Client:
+    """Reach the engine of a workspace, starting it if need be. Raises EngineDown, or why it could not start.
+
+    One that still reads its runs, as all 10,000 of them after an upgrade, is waited for, and `told` hears every other
+    second how far it is; without start that raises EngineStarting.
+    """
+    while True:
+        try:
+            client = _try(workspace)
+            break
+        except EngineStarting as error:
+            if not start:
+                raise
+            told(str(error))
     if client is None and start:
-        client = _start(workspace)
+        client = _start(workspace, told)
     if client is None:
         raise EngineDown(f"No engine runs in {workspace.root}. `engine up` starts it.")
     return client
@@ -132,7 +147,7 @@ def _try(workspace: Workspace) -> Client | None:
     return client
 
 
-def _start(workspace: Workspace) -> Client | None:
+def _start(workspace: Workspace, told: Callable[[str], None]) -> Client | None:
     """Start a daemon and wait until it answers. Two clients may do so at once: the second daemon gives way.
 
     posix_spawn and not Popen: the daemon outlives us on purpose, and subprocess (14 ms) is imported by nobody else.
@@ -153,8 +168,12 @@ def _start(workspace: Workspace) -> Client | None:
     ended = False
     begun = time.monotonic()
     while time.monotonic() - begun < (PATIENCE if ended else READING):
-        if (client := _try(workspace)) is not None:
-            return client
+        try:
+            if (client := _try(workspace)) is not None:
+                return client
+        except EngineStarting as error:
+            told(str(error))
+            begun = time.monotonic()
         if not ended:
             done, status = os.waitpid(pid, os.WNOHANG)
             ended = bool(done)

@@ -67,6 +67,9 @@ class Daemon:
         self.pid = os.getpid()
         self.draining = False
         self.ticks = 0
+        self.loaded = 0, 0
+        """How many of how many runs are known, while it comes up."""
+        self.up = asyncio.Event()
         self.over = asyncio.Event()
 
     # -- life -----------------------------------------------------------------------------------------------------
@@ -76,19 +79,21 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.over.set)
-        read = len(restart.load(self))
-        await self.take_sample()
-        await self.server.start()
-        log.info("up: %s, %d runs, %d folders read", self.workspace.root, len(self.world.runs), read)
-        self.attempts.catch_up()
-        self.schedule()
-        self.keeper.news()
-        await asyncio.to_thread(self.shelf.close)
-        ticking = asyncio.create_task(self.tick_forever())
-        await self.over.wait()
-        ticking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await ticking
+        await self.server.start()  # who asks waits; who waits long is told how far it is
+        read = len(await restart.load(self))
+        if not self.over.is_set():
+            await self.take_sample()
+            log.info("up: %s, %d runs, %d folders read", self.workspace.root, len(self.world.runs), read)
+            self.attempts.catch_up()
+            self.schedule()
+            self.up.set()
+            self.keeper.news()
+            await asyncio.to_thread(self.shelf.close)
+            ticking = asyncio.create_task(self.tick_forever())
+            await self.over.wait()
+            ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticking
         await self.server.stop()
         await self.keeper.stop()
         self.sampler.close()

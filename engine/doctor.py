@@ -164,7 +164,7 @@ def _socket(workspace: Workspace, name: str) -> Check:
 def _engine(workspace: Workspace, name: str) -> Check:
     from engine import rundir
     from engine.client import connect
-    from engine.errors import EngineDown
+    from engine.errors import EngineDown, EngineStarting
     from engine.messages import GetStatus, StatusReply
 
     try:
@@ -172,6 +172,8 @@ def _engine(workspace: Workspace, name: str) -> Check:
             raise EngineDown
         with connect(workspace, start=False) as client:
             reply = client.call(GetStatus())
+    except EngineStarting as error:
+        return Check(name, None, str(error))
     except EngineDown:
         if rundir.held(workspace.lock):
             return Check(

@@ -11,6 +11,7 @@ EngineError              1   anything below, and what has no code of its own
 ├── DataError            3   a data file or folder that can't be used
 ├── EngineDown           4   no engine answers, or it could not be started
 │   └── EngineBusy       4   another engine holds this workspace
+├── EngineStarting       4   it runs, but still reads the folders of its runs
 ├── WorkspaceError       5   the workspace can't be written, is full, or its path is too long for a socket
 ├── StoreError           6   runs.duckdb is corrupt, newer than this program, or held by somebody else
 ├── NothingToShow        7   the question is fine but there is nothing to answer with (no finished run, no export)
@@ -73,6 +74,10 @@ class EngineDown(EngineError):
 
 class EngineBusy(EngineDown):
     pass
+
+
+class EngineStarting(EngineError):
+    exit_code = 4
 
 
 class WorkspaceError(EngineError):

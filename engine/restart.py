@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -13,12 +14,17 @@ from engine.records import ENDED
 if TYPE_CHECKING:
     from engine.core import Daemon
 
+SLICE = 0.1
+"""Seconds of reading after which those who wait may be told how far it is."""
 log = logging.getLogger("engine")
 
 
-def load(daemon: Daemon) -> list[str]:
-    """Let the world of a daemon know every run; gives the ids of those whose folders had to be read."""
-    read = []
+async def load(daemon: Daemon) -> list[str]:
+    """Let the world of a daemon know every run; gives the ids of those whose folders had to be read.
+
+    It stops in the middle where the engine is told to end.
+    """
+    read: list[str] = []
     now = time.time()
     world, shelf, workspace = daemon.world, daemon.shelf, daemon.workspace
     with staying():  # looking all that is read over again and again takes a third of the time
@@ -26,7 +32,15 @@ def load(daemon: Daemon) -> list[str]:
         daemon.memories.load(now)
         for line in rundir.read(workspace.queue):
             world.take_queue(line)
-        for run_id in folders.scan(workspace):
+        found = [*folders.scan(workspace)]
+        due = time.monotonic() + SLICE
+        for number, run_id in enumerate(found):
+            if time.monotonic() > due:
+                daemon.loaded = number, len(found)
+                await asyncio.sleep(0)
+                if daemon.over.is_set():
+                    break
+                due = time.monotonic() + SLICE
             if (kept := shelf.get(run_id)) is not None:
                 daemon.settled(ended.restore(world, kept, f"{shelf.runs}/{run_id}"))
             elif _load_folder(daemon, run_id, now):

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from engine.core import Daemon
 
 log = logging.getLogger("engine")
+PATIENCE = 2.0
+"""Seconds that somebody waits for an engine that comes up before he is told how far it is."""
 LIMIT = 64 << 20
 """Bytes of the longest request line: a spec with its patch."""
 
@@ -138,6 +140,10 @@ class Server:
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         rehearsal: Rehearsal | None = None
         while line := await reader.readline():
+            if not self.daemon.up.is_set() and (said := await self.not_yet()):
+                writer.write(encode(Failed("EngineStarting", said)))
+                await writer.drain()
+                continue
             try:
                 request = decode_request(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -155,6 +161,15 @@ class Server:
             await writer.drain()
             if isinstance(request, Down):
                 self.daemon.over.set()
+
+    async def not_yet(self) -> str:
+        """Wait a while for the engine to know all its runs; say how far it is, or nothing once it does."""
+        try:
+            await asyncio.wait_for(self.daemon.up.wait(), PATIENCE)
+        except TimeoutError:
+            known, of = self.daemon.loaded
+            return f"The engine comes up: it has read {known:,} of {of:,} runs." if of else "The engine comes up."
+        return ""
 
     async def stream(self, watch: Watch, writer: asyncio.StreamWriter) -> None:
         daemon, watcher = self.daemon, Watcher()
@@ -217,7 +232,7 @@ class Server:
             case Hello():
                 if request.version > VERSION:
                     raise UsageError("The engine that runs is older than this program: `engine down`, then try again.")
-                return StatusReply(daemon.status())
+                return Ok()
             case Submit():
                 return daemon.wishes.submit(request)
             case Retry():

@@ -67,7 +67,7 @@ class Feed:
         if start:
             self._tell(self._world.linked(Link(CONNECTING, since=time.time())))
         try:
-            client = connect(self.workspace, start=start)
+            client = connect(self.workspace, start=start, told=self._coming_up)
         except EngineError as error:
             self._no_start = str(error) if start else self._no_start
             raise
@@ -92,6 +92,9 @@ class Feed:
                 self._client = None
             client.close()
         return failures
+
+    def _coming_up(self, text: str) -> None:
+        self._tell(self._world.linked(Link(CONNECTING, text, since=self._world.link.since)))
 
     def _tell(self, world: World) -> None:
         self._world = world

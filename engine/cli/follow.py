@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from engine.cli import talk, words
-from engine.client import connect
 from engine.errors import TimedOut
 from engine.messages import Changed, Snapshot
 from engine.notice import notice
@@ -98,7 +97,7 @@ def watch(
     latest: dict[str, RunRow] = {}
     enough = any if first else all
     give_up = None if patience is None else time.monotonic() + patience
-    with connect(talk.workspace()) as client:
+    with talk.engine() as client:
         for news in client.watch(EVERY):  # at least one message a second: the samples
             fresh = _take(latest, news, ids)
             ids = [_onward(run_id, latest) for run_id in ids]

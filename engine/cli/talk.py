@@ -81,6 +81,29 @@ def complain(text: str) -> None:
         pass
 
 
+class Waiting:
+    """Says on stderr what is waited for: one line, which a terminal shows anew and clears away in the end."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def told(self, text: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[Kengine: {text}")
+            sys.stderr.flush()
+        elif not self._said:
+            complain(text)
+        self._said = text
+
+    def __enter__(self) -> Waiting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._said and sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
 def json_out(value: Any) -> None:
     """Write a value as JSON: one line, or indented for a person at a terminal. Structs keep all their fields."""
     import msgspec
@@ -119,7 +142,8 @@ def engine(*, start: bool = True) -> Client:
     """Reach the engine of this workspace, starting it if need be."""
     from engine.client import connect
 
-    client = connect(workspace(), start=start)
+    with Waiting() as waiting:
+        client = connect(workspace(), start=start, told=waiting.told)
     if _rehearsal:
         client.rehearse = _tell
     return client

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from engine import ended, restart, rundir
+from engine import ended, restart, rundir, server
+from engine.client import connect
 from engine.core import Daemon
-from engine.errors import WorkspaceError
+from engine.errors import EngineStarting, WorkspaceError
+from engine.messages import ListRuns
 from engine.provenance import Git
 from engine.records import RunRow, Spec, encode
 from engine.retry import Policy
@@ -76,7 +78,7 @@ def start(workspace: Workspace, look: Callable[[Daemon, list[str]], object] = la
 
     async def up() -> dict[str, RunRow]:
         daemon = Daemon(workspace, 2)
-        read = restart.load(daemon)
+        read = await restart.load(daemon)
         daemon.attempts.ready = True
         rows = {row.id: row for row in daemon.readings.all_rows()}
         look(daemon, sorted(read))
@@ -164,6 +166,53 @@ def test_a_damaged_file_costs_time_only(workspace: Workspace, damage: str):
         read: list[str] = []
         assert start(workspace, lambda _, ids: read.extend(ids)) == first
         assert read == UNKEPT, "it is whole again"
+
+
+def test_who_waits_for_a_long_start_is_told_how_far_it_is(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    bag(workspace)
+    monkeypatch.setattr(server, "PATIENCE", 0.01)
+    monkeypatch.setattr(restart, "SLICE", 0.0)
+    heard: list[str] = []
+
+    async def told(text: str) -> None:
+        while text not in heard:
+            await asyncio.sleep(0.01)
+
+    async def up() -> list[str]:
+        daemon = Daemon(workspace, 2)
+        await daemon.server.start()
+        asking = asyncio.create_task(asyncio.to_thread(connect, workspace, told=heard.append))
+        await told("The engine comes up.")
+        await restart.load(daemon)
+        await told("The engine comes up: it has read 8 of 9 runs.")
+        with pytest.raises(EngineStarting, match="8 of 9 runs"):  # who does not want it started does not wait for it
+            await asyncio.to_thread(connect, workspace, start=False)
+        daemon.attempts.ready = True
+        daemon.up.set()
+        with await asking as client:
+            rows = (await asyncio.to_thread(client.call, ListRuns())).rows
+        await daemon.server.stop()
+        return [row.id for row in rows]
+
+    assert len(asyncio.run(asyncio.wait_for(up(), 60))) == 9
+
+
+def test_an_engine_that_is_told_to_end_while_it_reads_leaves_what_is_kept(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    bag(workspace)
+    from_folders(workspace)
+    kept = (workspace.private / "ended.cache").read_bytes()
+    monkeypatch.setattr(restart, "SLICE", 0.0)
+
+    async def up() -> int:
+        daemon = Daemon(workspace, 2)
+        daemon.over.set()
+        await daemon.run()
+        return len(daemon.world.runs)
+
+    assert asyncio.run(asyncio.wait_for(up(), 60)) < 9
+    assert (workspace.private / "ended.cache").read_bytes() == kept
 
 
 def test_a_spec_that_went_away_meanwhile_is_told(workspace: Workspace):

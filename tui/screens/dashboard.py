@@ -127,7 +127,7 @@ class DashboardScreen(Queueing, PastDevices):
     def _empty(self, name: str, world: World) -> Cell:
         if not world.known:
             away = world.link.state == AWAY
-            said = "No engine answers. " if away else "Asking the engine for its runs…"
+            said = "No engine answers. " if away else world.link.why or "Asking the engine for its runs…"
             more: Cell = tuple(offer("everywhere.start-engine", " starts one.")) if away else ()
             return ((said, "rest"), *more) if name == "running" else ()
         if name == "running":
