@@ -139,7 +139,7 @@ def _try(workspace: Workspace) -> Client | None:
     client = Client(sock)
     try:
         client.call(Hello())
-    except EngineError as error:
+    except Exception as error:  # what it answers may be no reply at all
         client.close()
         if isinstance(error, EngineDown):
             return None

@@ -33,16 +33,25 @@ class Asking(InOrder):
         """Send an order; the screen changes when the engine tells that it has happened."""
         self.ask(request, lambda _: self.notify(said, timeout=3))
 
-    def ask(self, request: Request, then: Callable[[Reply], None]) -> None:
+    def ask(self, request: Request, then: Callable[[Reply], None], failed: Callable[[], object] | None = None) -> None:
         """Ask the engine in a worker; `then` gets the answer here, a refusal is shown."""
-        self.in_worker(partial(ask, self.workspace, request), then)
+        self.in_worker(partial(ask, self.workspace, request), then, failed)
 
-    def in_worker(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
+    def in_worker(
+        self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[], object] | None = None
+    ) -> None:
+        """failed: called after a fault was told, for who would else wait for an answer for good."""
+
+        def refused(said: str) -> None:
+            self.notify(said, severity="error", timeout=8)
+            if failed is not None:
+                failed()
+
         def run() -> None:
             try:
                 reply = work()
             except Exception as error:  # the edge of a worker
-                self.back(partial(self.notify, faults.said(error), severity="error", timeout=8))
+                self.back(partial(refused, faults.said(error)))
             else:
                 self.back(partial(then, reply))
 

@@ -124,8 +124,8 @@ def up_to_date(workspace: Workspace) -> str:
     """Have the engine write what is new; why it may not have, "" when all is well."""
     try:
         reply = ask(workspace, Sync())
-    except EngineError as error:
-        return str(error)
+    except Exception as error:  # the edge of a worker: what the database holds already is shown in any case
+        return faults.said(error)
     return reply.text if isinstance(reply, Ok) else ""
 
 

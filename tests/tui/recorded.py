@@ -55,6 +55,8 @@ class RecordedEngine:
         self.rows = {row.id: row for row in rows}
         self.sample, self.history = sample, tuple(history)
         self.asked: list[Request] = []
+        self.nonsense = False
+        """Whether answers are none that a client could read."""
         self._watchers: set[asyncio.StreamWriter] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,7 +99,7 @@ class RecordedEngine:
             while line := await reader.readline():
                 request = decode_request(line)
                 self.asked.append(request)
-                writer.write(encode(self._answer(request, writer)))
+                writer.write(b'"no"\n' if self.nonsense else encode(self._answer(request, writer)))
                 await writer.drain()
         except (OSError, asyncio.CancelledError):
             pass

@@ -13,6 +13,7 @@ from tui.reader import Reader, Reading, Wish
 from tui.screens.run import RunScreen
 from tui.screens.sql import SqlScreen
 from tui.settings import folder
+from tui.upclose import Forecast
 
 
 def test_what_was_foreseen_is_its_own_line_and_the_rest_has_a_traceback():
@@ -67,6 +68,83 @@ def test_a_database_of_another_make_is_one_line_in_the_tab(workspace):
         app = travel(workspace, way, (200, 50))
     assert app.return_code in (None, 0)
     assert "does not exist" in (folder() / faults.NAME).read_text()
+
+
+def test_curves_that_could_not_be_read_once_are_read_again_and_their_fault_is_told_once(workspace):
+    async def way(journey: Journey) -> None:
+        await scene.compare(journey)
+        screen = journey.app.screen
+        reader, folder = screen._overlay, screen._overlay._folder
+        reader._folder, reader._open = None, {}
+        await journey.press("e")
+        await journey.until(lambda: screen._curves_fault and not screen._reading, "for the fault")
+        screen._read_curves()  # as each second, while a run trains
+        await journey.until(lambda: not screen._reading, "for the same fault")
+        told = [one.message for one in journey.app._notifications if "unsupported operand" in one.message]
+        assert len(told) == 1, "and not each second"
+        reader._folder = folder
+        screen._read_curves()
+        await journey.until(lambda: screen._curves.smooth, "for curves that are smoothed")
+        assert not screen._curves_fault
+
+    with scene.results(workspace):
+        travel(workspace, way, (200, 50))
+
+
+def test_a_tab_that_met_trouble_is_read_again(workspace, monkeypatch):
+    """Of a run that has ended nothing changes any more that would have it read anew."""
+    monkeypatch.setattr(RunScreen, "AGAIN", 0.2)
+    upclose.evaluated(upclose.trained(workspace, "toto-0206"))
+    Store(workspace).catch_up().check()
+    away = workspace.database.with_suffix(".away")
+    workspace.database.rename(away)
+
+    async def way(journey: Journey) -> None:
+        await journey.known()
+        journey.app.open_run("toto-0206", "checkpoints")
+        await journey.sees("the database is not here yet")
+        away.rename(workspace.database)
+        await journey.sees("step-000400")
+        screen = journey.app.screen
+        screen._symbol = "SYM11"
+        screen._take_forecast(Forecast("toto-0206", "SYM11", trouble="a moment's trouble"))
+        assert screen._symbol == "", "choosing it again reads it again"
+
+    with scene.box(workspace):
+        travel(workspace, way, (200, 50))
+
+
+def test_a_run_whose_engine_did_not_tell_of_it_is_asked_for_again(workspace, monkeypatch):
+    monkeypatch.setattr(RunScreen, "AGAIN", 0.2)
+
+    async def way(journey: Journey) -> None:
+        await journey.known()
+        rows = engine.rows
+        engine.rows = {name: row for name, row in rows.items() if name != "toto-0206"}
+        journey.app.open_run("toto-0206", "config")
+        notices = journey.app._notifications
+        await journey.until(lambda: any("No run 'toto-0206'" in one.message for one in notices), "for the refusal")
+        engine.rows = rows
+        await journey.sees("set by hand, over the preset")
+
+    with scene.box(workspace) as engine:
+        travel(workspace, way, (200, 50))
+
+
+def test_an_engine_that_answers_nonsense_keeps_no_query_waiting(workspace):
+    """What is asked of it first, that the database be up to date, may fail in any way."""
+
+    async def way(journey: Journey) -> None:
+        await scene.sql(journey)
+        screen = journey.app.screen
+        engine.nonsense = True
+        screen.editor.text = "SELECT 41 + 1 AS found"
+        await journey.press("f5")
+        await journey.sees("the database may be behind", "1 row ·")
+        assert not screen.running
+
+    with scene.results(workspace) as engine:
+        travel(workspace, way, (200, 50))
 
 
 def test_a_worker_and_who_takes_up_its_answer_may_fail(workspace):

@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.events import ScreenResume
 
 from engine.records import LIVE, RunRow
-from tui import compare, elsewhere, heat, overlay
+from tui import compare, elsewhere, faults, heat, overlay
 from tui.answers import Compared, put_beside
 from tui.keys import COMPARE, ZOOM, bindings, hint, label, named
 from tui.overlay import Curves, Overlay
@@ -67,6 +67,8 @@ class CompareScreen(Comparing):
         self._curves = Curves()
         self._overlay: Overlay | None = None
         self._reading = False
+        self._curves_fault = ""
+        """Why they could not be read the last time: told once, while it is tried again each second."""
         self._sort = ""
         self._first = ""
         self._equal = False
@@ -157,10 +159,22 @@ class CompareScreen(Comparing):
         self._reading = True
         reader, runs = self._overlay, self.runs
         x, smooth = self.paddock.x_axis, self.paddock.smooth
-        self.work("curves", lambda: reader.read(runs, x, smooth), self._read)
 
-    def _read(self, curves: Curves) -> None:
+        def look() -> Curves | Exception:
+            try:
+                return reader.read(runs, x, smooth)
+            except Exception as error:  # the edge of a worker
+                return error
+
+        self.work("curves", look, self._read)
+
+    def _read(self, curves: Curves | Exception) -> None:
         self._reading = False
+        before, self._curves_fault = self._curves_fault, repr(curves) if isinstance(curves, Exception) else ""
+        if isinstance(curves, Exception):
+            if self._curves_fault != before:
+                self.notify(faults.said(curves), severity="error", timeout=8)
+            return
         if curves is not self._curves:
             self._curves = curves
             self._show_curves()

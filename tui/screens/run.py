@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -14,15 +14,15 @@ from textual.containers import Grid, Horizontal, VerticalScroll
 from textual.widgets import ContentSwitcher
 
 from engine.messages import RunDetail, ShowRun
-from engine.records import ENDED, RunRow
+from engine.records import RunRow
 from tui import behindrun, details, pictures
-from tui.charts import EVERYTHING, Picture
 from tui.columns import Column
 from tui.keys import CURVES, RUN, ZOOM, bindings
 from tui.partcolumns import CHECKPOINTS, SYMBOLS
 from tui.present import Part, cell
 from tui.reader import Reading
-from tui.screens.travelling import AHEAD, CLOCK, Travelling
+from tui.screens.loading import DEVICE_CHARTS, Loading
+from tui.screens.travelling import AHEAD, CLOCK
 from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
@@ -33,21 +33,16 @@ from tui.widgets.table import Table
 from tui.world import World
 
 if TYPE_CHECKING:  # duckdb's functions: they are imported in the workers that ask them
-    from engine.store_upclose import Scored
-    from tui.far import Far
-    from tui.upclose import Checkpoint, Checkpoints, Devices, Evaluation, Forecast, Patch
+    pass
 
 TABS = ("charts", "log", "config", "code", "devices", "checkpoints", "evaluation", "events")
-DEVICE_CHARTS = ("utilisation", "memory", "power", "temperature")
-EVERY = 5.0
-"""Seconds between two looks at the device samples of a run that goes on."""
 
 
 def _list(name: str, columns: Sequence[Column[Any]], key: Callable[[Any], str]) -> Table[Any]:
     return Table(columns, cell("reading the database…", "rest"), key=key, id=name)
 
 
-class RunScreen(Travelling):
+class RunScreen(Loading):
     """Screen 3, pushed over the one it was opened from."""
 
     WHERE = RUN
@@ -76,14 +71,8 @@ class RunScreen(Travelling):
     """
 
     def __init__(self, run: str, tab: str = "charts") -> None:
-        super().__init__()
-        self.run_id = run
-        self._tab = tab
-        self._detail: RunDetail | None = None
+        super().__init__(run, tab)
         self._asked_for: tuple[object, ...] = ()
-        self._loaded: dict[str, object] = {}
-        self._patch: Patch | None = None
-        self._symbol = ""
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
@@ -140,8 +129,14 @@ class RunScreen(Travelling):
         wanted = (row.state, row.best, row.metric, row.checkpoint, row.warning, row.tags, row.note, world.link.state)
         if wanted != self._asked_for:
             self._asked_for = wanted
-            self.paddock.ask(ShowRun(run=self.run_id), self._take)
+            self.paddock.ask(ShowRun(run=self.run_id), self._take, partial(self.set_timer, self.AGAIN, self._ask_anew))
         self._load()
+
+    def _ask_anew(self) -> None:
+        """Ask for what the engine did not tell, with the next that it tells."""
+        self._asked_for = ()
+        if self.ready:
+            self.show(self.paddock.world)
 
     def _show_facts(self, row: RunRow) -> None:
         pane = self.query_one("#facts", Lines)
@@ -169,12 +164,6 @@ class RunScreen(Travelling):
             self._fill("#code-lines", details.code(reply, self._patch))
             self._show_facts(reply.row)
 
-    def _fill(self, name: str, lines: list[list[Part]]) -> None:
-        shown = self.query_one(name, Lines)
-        if len(lines) != len(shown.lines):
-            shown.styles.height = max(1, len(lines))
-        shown.show(lines)
-
     def read(self, reading: Reading) -> None:
         if reading.wish.run != self.run_id:
             return
@@ -192,105 +181,6 @@ class RunScreen(Travelling):
     @on(LogView.Follows)
     def _follows(self, event: LogView.Follows) -> None:
         self.tell_following(event)
-
-    # -- what the database and the folder say ----------------------------------------------------------------------
-
-    def _load(self) -> None:
-        """Have what the tab shows read in a worker, when something may have changed since it last was."""
-        row = self.target()
-        if row is None or not self.ready:
-            return
-        stand: tuple[object, ...] = (row.state, row.best, row.checkpoint)
-        if self._tab == "devices" and row.state not in ENDED:
-            stand = (*stand, int(time.time() / EVERY))
-        if self._loaded.get(self._tab) == stand:
-            return
-        self._loaded[self._tab] = stand
-        workspace, run, app = self.paddock.workspace, row.id, self.paddock
-        if app.far is not None:
-            self._load_far(app.far, run)
-            return
-        from tui import upclose  # with duckdb's functions, which no first frame needs
-
-        if self._tab == "code":
-            app.in_worker(lambda: upclose.read_patch(workspace.run(run), run), self._take_patch)
-        elif self._tab == "devices":
-            app.in_worker(lambda: upclose.read_devices(workspace, run), self._take_devices)
-        elif self._tab == "checkpoints":
-            app.in_worker(lambda: upclose.read_checkpoints(workspace, run), self._take_checkpoints)
-        elif self._tab == "evaluation":
-            app.in_worker(lambda: upclose.read_evaluation(workspace, run), self._take_evaluation)
-
-    def _load_far(self, far: Far, run: str) -> None:
-        """Of a workspace elsewhere only results by symbol are asked for; the other tabs say what does it."""
-        from tui import elsewhere
-        from tui.upclose import Checkpoints, Devices, Patch
-
-        if self._tab == "evaluation":
-            self.paddock.in_worker(lambda: elsewhere.read_evaluation(far, run), self._take_evaluation)
-        elif self._tab == "devices":
-            self._take_devices(Devices(run, trouble=elsewhere.BY_SQL))
-        elif self._tab == "checkpoints":
-            self._take_checkpoints(Checkpoints(run, trouble=elsewhere.BY_SQL))
-        elif self._tab == "code":
-            self._take_patch(Patch(run, trouble="code.patch is a file of the other machine, not copied over ssh"))
-
-    def _take_patch(self, patch: Patch) -> None:
-        self._patch = patch
-        if self.ready and self._detail is not None:
-            self._fill("#code-lines", details.code(self._detail, patch))
-
-    def _take_devices(self, found: Devices) -> None:
-        if not self.ready:
-            return
-        for name in DEVICE_CHARTS:
-            picture = pictures.devices(found.watched, name, None)
-            self.query_one(f"#{name}", Chart).show(replace(picture, empty=found.trouble or picture.empty))
-        self.travel(self.moment)
-
-    def _take_checkpoints(self, found: Checkpoints) -> None:
-        if self.ready:
-            empty = found.trouble or "no checkpoint was saved yet"
-            shown: Table[Checkpoint] = self.query_one("#checkpoints", Table)
-            shown.show(found.rows, time.time(), cell(empty, "rest"))
-
-    def _take_evaluation(self, found: Evaluation) -> None:
-        if not self.ready:
-            return
-        table: Table[Scored] = self.query_one("#symbols", Table)
-        empty = found.trouble or "not evaluated yet: a trainer does so at its end"
-        table.show(found.rows, time.time(), cell(empty, "rest"))
-        beaten = sum(row.skill is not None and row.skill > 0 for row in found.rows)
-        table.border_title = f" {len(found.rows)} symbols, {beaten} beat naive " if found.rows else ""
-        if not found.rows:
-            self.query_one("#forecast", Chart).show(Picture("forecast", empty="a forecast of the symbol chosen"))
-
-    @on(Table.Chosen, "#symbols")
-    def _symbol_chosen(self, event: Table.Chosen) -> None:
-        event.stop()
-        if event.key is None or event.key == self._symbol:
-            return
-        self._symbol = symbol = event.key
-        workspace, run = self.paddock.workspace, self.run_id
-        if self.paddock.far is not None:
-            from tui.elsewhere import NO_FORECAST
-
-            self.query_one("#forecast", Chart).show(Picture(symbol, empty=NO_FORECAST))
-            return
-        self.query_one("#forecast", Chart).show(Picture(symbol, empty="reading its forecasts…"))
-        from tui import upclose
-
-        self.paddock.in_worker(lambda: upclose.read_forecast(workspace, run, symbol), self._take_forecast)
-
-    def _take_forecast(self, found: Forecast) -> None:
-        if not self.ready or found.symbol != self._symbol:
-            return
-        chart = self.query_one("#forecast", Chart)
-        if found.band is None:
-            chart.show(Picture("forecast", empty=found.trouble or f"no forecast of {found.symbol} was kept"))
-        else:
-            self.look(EVERYTHING, AHEAD)
-            chart.show(pictures.forecast(found.band, (found.run, found.symbol, found.band.origin)))
 
     # -- tabs ------------------------------------------------------------------------------------------------------
 

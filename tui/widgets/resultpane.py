@@ -117,7 +117,6 @@ class ResultPane(Vertical):
 
     def _draw(self) -> None:
         if self.plot.display and self.answer is not None and self._drawn != self._serial:
-            self._drawn = self._serial
             self._picture(self.answer, self._serial)
 
     @work(thread=True, group="picture", exclusive=True, exit_on_error=False)
@@ -128,6 +127,7 @@ class ResultPane(Vertical):
 
     def _pictured(self, made: Picture, serial: int) -> None:
         if self.is_mounted and serial == self._serial:
+            self._drawn = serial
             self.plot.show(made)
             self.plot.border_title = self.table.border_title
             self.post_message(self.Drawn())
