@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,8 +91,10 @@ def _print_keys(form: str) -> int:
 def _serve(options: argparse.Namespace) -> int:
     """The same program in a browser, through textual-serve: whoever reaches the port can do all that you can."""
     try:
-        from textual_serve.server import Server
-    except ModuleNotFoundError:
+        from tui.serving import LocalServer
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("textual_serve", "aiohttp"):
+            raise
         print("tui: --serve needs textual-serve: pip install 'paddock[serve]'.", file=sys.stderr)
         return 2
     if options.host:
@@ -104,11 +105,12 @@ def _serve(options: argparse.Namespace) -> int:
     command += ["--theme", options.theme] if options.theme else []
     command += ["--workspace", str(Path(options.workspace).expanduser().absolute())] if options.workspace else []
     port = options.port or 8000
-    print(f"http://localhost:{port} shows it, to programs of this machine only; ctrl+c ends it.", flush=True)
     try:
-        Server(shlex.join(command), host="localhost", port=port, title="paddock").serve()
-    except OSError as error:
-        print(f"tui: port {port} can't be used: {error.strerror}. Another one: --port {port + 1}.", file=sys.stderr)
+        LocalServer(command, port).serve()
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or "ports are from 1 to 65535"
+        other = port + 1 if 1024 <= port < 65535 else 8001
+        print(f"tui: port {port} can't be used: {why}. Another one: --port {other}.", file=sys.stderr)
         return 1
     return 0
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -138,42 +138,55 @@ def test_inside_tmux_it_starts_resizes_suspends_survives_its_engine_and_leaves(b
 
 
 def test_a_browser_gets_the_same_screens(box, workspace):
-    """`--serve` over the real server and a real websocket, on this machine only."""
+    """`--serve` over the real server and a real websocket, to its own page on this machine only."""
     Settings().put("tour", True)
+    box.call(GetStatus())  # who may change nothing starts no engine
     with socket.socket() as free:
-        free.bind(("localhost", 0))
+        free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "tui", "--serve", "--port", str(port)], stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    command = [sys.executable, "-m", "tui", "--serve", "--readonly", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout is not None
         assert f"http://localhost:{port}" in process.stdout.readline()
-        assert "Nothing runs" in asyncio.run(first_screen(port))
+        second = subprocess.run(command, capture_output=True, text=True)
+        assert (second.returncode, second.stdout, second.stderr.count("\n")) == (1, "", 1)
+        assert f"port {port} can't be used: Address already in use" in second.stderr
+        text, child = asyncio.run(first_screen(port, process))
+        assert "Nothing runs" in text
+        assert "read only" in text
+        assert process.wait(60) == 0, "with a page open"
+        wait_for(lambda: not alive(child), "the program behind the page to end", 60)
+        assert process.stdout.read() == "", "one line is all it says"
     finally:
-        process.terminate()
+        process.kill()
         process.communicate()
 
 
-async def first_screen(port: int) -> str:
-    """What a browser is sent until the dashboard is there."""
+async def first_screen(port: int, server: subprocess.Popen[str]) -> tuple[str, int]:
+    """What a browser is sent until the dashboard is there, and the program that draws it; then the server is ended."""
     import aiohttp  # 0.2 s, which every worker would pay
 
     async with aiohttp.ClientSession() as session:
-        url = f"http://localhost:{port}/ws?width=140&height=40"
-        give_up = time.monotonic() + 60
-        while True:
-            try:
-                talk = await session.ws_connect(url)
-                break
-            except aiohttp.ClientConnectionError:
-                assert time.monotonic() < give_up
-                await asyncio.sleep(0.05)
-        text = ""
+        here, ws = f"http://localhost:{port}", f"http://localhost:{port}/ws?width=140&height=40"
+        page = await session.get(here)
+        assert f"ws://localhost:{port}/ws" in await page.text()
+        assert (await session.get(f"{here}/static/js/textual.js")).status == 200
+        for name, value in (("Origin", "http://elsewhere.example"), ("Origin", "http://localhost:1"), ("Host", "a.b")):
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+                await session.ws_connect(ws, headers={name: value})
+        talk = await session.ws_connect(ws, headers={"Origin": here})
+        text, child = "", 0
         async with asyncio.timeout(90):
             async for message in talk:
                 if message.type is aiohttp.WSMsgType.BINARY:
                     text += message.data.decode(errors="replace")
-                if "Nothing runs" in text:
-                    break
-        await talk.close()
-        return text
+                if "Nothing runs" in text and not child:
+                    [child] = children(server.pid)
+                    server.send_signal(signal.SIGTERM)
+        assert talk.close_code == aiohttp.WSCloseCode.GOING_AWAY
+        return text, child
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
