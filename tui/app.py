@@ -141,7 +141,8 @@ class PaddockApp(Asking, Sparing):
     @property
     def palette(self) -> Palette:
         if self._palette is None:
-            self._palette = Palette(self.theme_variables)
+            # Not theme_variables: those are of the theme before until the styles are worked out anew.
+            self._palette = Palette(self.get_css_variables())
         return self._palette
 
     def _watch_theme(self, theme_name: str) -> None:

@@ -41,7 +41,8 @@ def facts(row: RunRow, width: int, now: float) -> list[list[Part]]:
             if row.eta is not None:
                 first.add("ETA", ((present.duration(row.eta), "strong"),))
         first.add("took" if row.ended else "for", ((present.duration(present.elapsed(row, now)), "text"),))
-        first.add("step", ((present.steps(row), "text"), (f"  {present.epochs(row)}", "rest")))
+        epochs = f"  {present.epochs(row)}" if row.epoch is not None and row.epochs else ""
+        first.add("step", ((present.steps(row), "text"), (epochs, "rest")))
     result, end = _result(row, width), _end(row)
     if not result:  # nothing is known of it but what it is
         return [first.parts, list(present.what(row)), end if row.warning or row.state in ENDED - {"ok"} else []]

@@ -30,7 +30,7 @@ DARK = Theme(
     panel="#1b212c",
     variables={
         "rest": "#77839a",
-        "faint": "#48536a",
+        "faint": "#566280",
         "track": "#1e2531",
         "line": "#2a3342",
         "cursor": "#232f44",
@@ -74,7 +74,7 @@ LIGHT = Theme(
     panel="#e4e8ef",
     variables={
         "rest": "#667085",
-        "faint": "#a3acbb",
+        "faint": "#858fa1",
         "track": "#dfe4ec",
         "line": "#cdd4df",
         "cursor": "#d5e0f8",
@@ -126,8 +126,8 @@ ROLES: dict[str, tuple[str, str, bool]] = {
     "trouble bold": ("error", "", True),
     "spark bold": ("accent", "", True),
     "second bold": ("secondary", "", True),
-    "badge": ("background", "primary", True),
-    "badge attention": ("background", "warning", True),
+    "badge": ("badge", "primary", True),
+    "badge attention": ("badge", "warning", True),
     # Bars: the last cell can be part bar, part track.
     "bar": ("primary", "track", False),
     "bar second": ("secondary", "track", False),
@@ -151,6 +151,7 @@ FALLBACK = {
     "cursor": "primary-muted",
     "cursor-faint": "surface-lighten-1",
     "strong": "foreground",
+    "badge": "background",
     "success-muted": "success",
     "error-muted": "error",
     "band": "primary-muted",
@@ -196,6 +197,8 @@ class Palette:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._colors = {name: self._color(variables, name) for name in {"cursor", "cursor-faint", "band"}}
+        # In the terminal's own 16 colours what steps back is dim, which shows on any ground.
+        plain = not isinstance(self._colors["cursor"], str)
         self.styles = Styles(self._colors)
         self.styles |= {
             role: Style(
@@ -203,13 +206,13 @@ class Palette:
                 bgcolor=self._color(variables, back) if back else None,
                 bold=bold or None,
                 strike=role == "struck" or None,
+                dim=(plain and fore == "rest" and not back) or None,
             )
             for role, (fore, back, bold) in ROLES.items()
         }
         self.plain = frozenset(role for role, (_, back, _bold) in ROLES.items() if not back and role != "struck")
         """Roles that leave the background alone: a blank looks the same in all of them."""
-        plain = not isinstance(self._colors["cursor"], str)
-        self.lit = Style(color="bright_white") if plain else None
+        self.lit = Style(color="bright_white", dim=False) if plain else None
         """Over the text of a line that has a cursor's ground, where the terminal's own 16 colours would hide it."""
         self.cursor = Style(bgcolor=self._colors["cursor"])
         self.cursor_faint = Style(bgcolor=self._colors["cursor-faint"])

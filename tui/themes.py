@@ -39,27 +39,29 @@ PLAIN = Theme(
     boost="ansi_default",
     variables={
         **BUILTIN_THEMES["ansi-dark"].variables,
-        "rest": "ansi_white",
+        # Nothing is white or bright: a terminal may have a light ground. What steps back is dim (tui/theme.py).
+        "rest": "ansi_default",
         "faint": "ansi_bright_black",
         "track": "ansi_bright_black",
         "line": "ansi_bright_black",
         "cursor": "ansi_blue",
         "cursor-faint": "ansi_bright_black",
-        "strong": "ansi_bright_white",
-        "band": "ansi_bright_black",
+        "strong": "ansi_default",
+        "badge": "ansi_black",
+        "band": "ansi_default",
         "success-muted": "ansi_green",
         "error-muted": "ansi_red",
         **{
             f"run-{i}": f"ansi_{name}"
             for i, name in enumerate(
-                ("bright_blue", "yellow", "green", "magenta", "cyan", "red", "bright_yellow", "white"), 1
+                ("bright_blue", "yellow", "green", "magenta", "cyan", "red", "bright_black", "default"), 1
             )
         },
         "border": "ansi_bright_blue",
         "border-blurred": "ansi_bright_black",
         "block-cursor-foreground": "ansi_black",
         "block-cursor-background": "ansi_white",
-        "input-cursor-background": "ansi_white",
+        "input-cursor-background": "ansi_bright_blue",
         "input-cursor-foreground": "ansi_black",
         "input-selection-background": "ansi_bright_blue",
         "input-selection-foreground": "ansi_black",

@@ -7,7 +7,6 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textual.app import App
 
 from engine.messages import Changed, Snapshot
 from engine.records import EngineStatus, RunRow
@@ -27,9 +26,6 @@ from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.sql import SqlScreen
-from tui.theme import Palette
-from tui.themes import THEMES
-from tui.widgets.strips import strip
 from tui.world import AWAY, CONNECTED, Link, World
 
 STATUS = EngineStatus(pid=1, started=0.0, version="0", workspace="w", socket="s", cpu_slots=2, counts={})
@@ -289,14 +285,7 @@ def test_every_screen_is_lit_in_the_first_line_by_the_name_of_its_place():
     assert {screen.NAME for screen in screens} == {place.name for place in places.PLACES}
 
 
-def test_the_cursor_hides_no_text_in_16_colours():
-    """Green on grey and purple on blue can't be read, and other grounds there are none."""
-    for theme in THEMES.values():
-        look = Palette(App().get_css_variables() | theme.to_color_system().generate() | theme.variables)
-        parts = (("+1.5 %", "good"), ("██", "bar"))
-        over = list(strip(parts, look, 10, look.cursor))
-        assert over[0].style.bgcolor == look.cursor.bgcolor
-        hidden = look.lit is not None
-        assert hidden == (theme is THEMES["plain"])
-        assert (over[0].style.color.name == "bright_white") == hidden
-        assert over[1].style.color == look["bar"].color
+def test_a_step_is_told_once_where_there_are_no_epochs():
+    row = RunRow(id="toto-1", family="toto", state="ok", since=0.0, submitted=0.0, ended=9.0, step=10_100)
+    said = plain(details.facts(row, 120, 10.0)[0])
+    assert said.count("10.1k") == 1
