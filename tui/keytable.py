@@ -148,7 +148,7 @@ COMPARE_KEYS = (
     Key(C, "v", "pane", "on a small terminal, what is below: settings, curves, symbols"),
     Key(C, "e", "smooth", "smooth the curves, or not"),
     Key(C, "b", "log_scale", "logarithmic loss, or linear"),
-    Key(C, "i", "x_axis", "x axis: step, epoch, time"),
+    Key(C, "i", "x_axis", "x axis: step, epoch, time, tokens"),
     Key(C, "y", "copy", "copy the run's id to the clipboard (OSC 52)"),
     Key(C, "escape", "back", "take back: one chart alone, the crosshair, the zoom"),
 )

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tui.keys import named
 from tui.reader import KEPT, Points
-from tui.series import mean
+from tui.series import mean, placed, tokens, unit
 from tui.widgets.chart import Curve, Picture
 
 LOSS, VAL, NAIVE = "loss", "val_pct_mae", "val_naive_pct_mae"
+_LOGGED = {"tokens": "tokens or points_per_s", "epoch": "epochs"}
 WORN = ("loss", "val_loss", "epoch", "t", "step")
 """Not taken for a metric to compare by, where a run has none of ours."""
 
@@ -24,6 +26,10 @@ class Curves:
     version: int = 0
     x: str = "step"
     smooth: bool = False
+    x_name: str = "step"
+    """What x counts: of tokens, some runs may tell those and others the values they have seen."""
+    without: tuple[str, ...] = ()
+    """Runs that have values but no place on this axis."""
     runs: Mapping[str, Mapping[str, Points]] = field(default_factory=dict)
     behind: bool = False
     """There is more in the files than was read at once."""
@@ -53,9 +59,19 @@ class Overlay:
             last = self._last
             if not any(news) and (last.x, last.smooth) == (x, smooth) and set(last.runs) == set(runs):
                 return last
-            found = {run: self._points(one, x, smooth) for run, one in self._open.items()}
+            found: dict[str, dict[str, Points]] = {}
+            without, units = [], []
+            for run, one in self._open.items():
+                points = self._points(one, x, smooth)
+                there = points and (x not in ("tokens", "epoch") or any(placed(xs) for xs, _ in points.values()))
+                found[run] = points if there else {}
+                if x == "tokens" and there:
+                    units.append(unit(points))
+                elif not there and one.names():
+                    without.append(run)
+            x_name = " or ".join(dict.fromkeys(units)) if units else x
             behind = any(one.behind for one in self._open.values())
-            self._last = Curves(last.version + 1, x, smooth, found, behind)
+            self._last = Curves(last.version + 1, x, smooth, x_name, tuple(without), found, behind)
             return self._last
 
     @staticmethod
@@ -67,7 +83,10 @@ class Overlay:
 
     @staticmethod
     def _points(series: Any, x: str, smooth: bool) -> dict[str, Points]:
-        found = {name: series.points(name, x) for name in series.names()}
+        found = {name: series.points(name, "step" if x == "tokens" else x) for name in series.names()}
+        if x == "tokens":
+            total = tokens(found)
+            found = {name: (total(xs), ys) for name, (xs, ys) in found.items()} if total is not None else {}
         if smooth and len(found.get(LOSS, ((), ()))[1]) > 10:
             xs, ys = found[LOSS]
             found[f"{LOSS}~"] = (xs, mean(ys))
@@ -86,7 +105,7 @@ def errors(curves: Curves, roles: Mapping[str, str]) -> Picture:
         return _picture("val pct_mae", curves, VAL, roles, naive=True)
     other = next((name for name in names if name not in WORN), None)
     if other is None:
-        return Picture("val pct_mae", empty="no validation yet", version=("none", curves.version))
+        return Picture("val pct_mae", empty=_empty(curves, "no validation yet"), version=("none", curves.version))
     return _picture(other, curves, other, roles)
 
 
@@ -110,4 +129,15 @@ def _picture(
         drawn.insert(0, Curve("naive", [min(ends), max(ends)], [level, level], "attention", dotted=True))
     version = (name, curves.version, tuple(roles.items()), log)
     x_kind = "span" if curves.x == "time" else "number"
-    return Picture(title, tuple(drawn), curves.x, log=log, version=version, x_kind=x_kind)
+    if drawn and (without := [run for run in curves.without if run in roles]):
+        title += f" · {', '.join(without)}: no {_LOGGED[curves.x]}"
+    return Picture(
+        title, tuple(drawn), curves.x_name, log=log, version=version, x_kind=x_kind, empty=_empty(curves)
+    )  # fmt: skip
+
+
+def _empty(curves: Curves, otherwise: str = "no values yet") -> str:
+    """Why nothing is drawn: there may be values, none of which has a place on this axis."""
+    if not curves.without:
+        return otherwise
+    return named(f"no run logs {_LOGGED[curves.x]}: {{compare.x-axis}} goes on to the next x axis")

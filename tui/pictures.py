@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tui.charts import Band as Room
+from tui.keys import named
 from tui.present import GIB
 from tui.reader import Reading
-from tui.series import TOKENS
+from tui.series import placed, unit
 from tui.widgets.chart import Curve, Picture
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ _X = {
     "time": ("time", "span"),
     "tokens": ("tokens", "number"),
 }
-NO_TOKENS = "neither tokens nor points_per_s are logged: i goes on to the next x axis"
+NO_TOKENS = "neither tokens nor points_per_s are logged: {chosen.x-axis} goes on to the next x axis"
+NO_EPOCHS = "no epochs are logged: {chosen.x-axis} goes on to the next x axis"
 
 
 def loss(reading: Reading, *, log: bool) -> Picture:
@@ -136,9 +138,11 @@ def _made(
     reading: Reading, title: str, curves: list[Curve], version: object, *, log: bool = False, empty: str = ""
 ) -> Picture:
     x_name, x_kind = _X[reading.wish.x]
-    if reading.wish.x == "tokens" and TOKENS not in reading.curves:
-        x_name = "values seen"
-        empty = empty if reading.curves else NO_TOKENS
+    if reading.wish.x == "tokens":
+        x_name = unit(reading.curves)
+        empty = empty if reading.curves else named(NO_TOKENS)
+    elif reading.wish.x == "epoch" and curves and not any(placed(curve.xs) for curve in curves):
+        empty = named(NO_EPOCHS)
     return Picture(
         title, tuple(curves), x_name, log=log, seams=reading.seams, empty=empty or "no values yet", version=version,
         x_kind=x_kind,

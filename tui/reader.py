@@ -131,24 +131,24 @@ class Reader:
             return None
         if news or fresh:
             self._version += 1
-            self._drawn, self._clock = self._curves(wish)
-            self._seams = tuple(self._series.seams(wish.x)) if wish.x != "tokens" else ()
+            self._drawn, self._clock, self._seams = self._curves(wish)
         return Reading(
             wish, self._version, self._drawn, self._seams, tuple(self._log.lines), self._log.left_out, clock=self._clock
         )
 
-    def _curves(self, wish: Wish) -> tuple[dict[str, Points], Points]:
-        """All points of all curves, and the time of each place on the x axis."""
+    def _curves(self, wish: Wish) -> tuple[dict[str, Points], Points, tuple[float, ...]]:
+        """All points of all curves, the time of each place on the x axis, and the seams on it."""
         axis = wish.x if wish.x in ("step", "epoch", "time") else "step"
         found = {name: self._series.points(name, axis) for name in self._series.names()}
         densest = max(found, key=lambda name: len(found[name][0]), default="")
         clock = (found[densest][0], self._series.points(densest, "clock")[0]) if densest else ((), ())
+        seams = self._series.seams(axis)
         if wish.x == "tokens":
             total = tokens(found)
             if total is None:
-                return {}, ((), ())
+                return {}, ((), ()), ()
             found = {name: (total(xs), ys) for name, (xs, ys) in found.items()}
-            clock = total(clock[0]), clock[1]
+            clock, seams = (total(clock[0]), clock[1]), total(seams)
         if wish.smooth:
             found |= {f"{name}~": (xs, mean(ys)) for name, (xs, ys) in found.items() if len(ys) > 10}
-        return found, clock
+        return found, clock, tuple(map(float, seams))

@@ -12,6 +12,8 @@ BLOCK = 64
 """Values whose means come from one product of matrices: 0.9 ** -64 still leaves 13 digits."""
 TOKENS = "tokens"
 """The name under which a trainer logs how many it has seen."""
+SEEN = "values seen"
+"""What is counted where no tokens are logged: values of windows, from points_per_s and steps_per_s."""
 
 
 def mean(ys: Sequence[float], weight: float = 0.9) -> Floats:
@@ -37,6 +39,16 @@ def mean(ys: Sequence[float], weight: float = 0.9) -> Floats:
     return found
 
 
+def unit(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
+    """What tokens() counts of these: TOKENS or SEEN."""
+    return TOKENS if len(curves.get(TOKENS, ((), ()))[0]) else SEEN
+
+
+def placed(xs: Sequence[float]) -> bool:
+    """Whether any point has a place on its x axis: a run may log no epochs."""
+    return any(x == x for x in xs)
+
+
 def tokens(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Callable[[Sequence[float]], Floats] | None:
     """Give a function from steps to what had been seen by then, or None where that can't be told.
 
@@ -44,7 +56,7 @@ def tokens(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Cal
     """
     import numpy as np
 
-    if len(curves.get(TOKENS, ((), ()))[0]):
+    if unit(curves) == TOKENS:
         steps, seen = (np.asarray(one, dtype=np.float64) for one in curves[TOKENS])
         good = np.isfinite(seen)
         steps, seen = steps[good], seen[good]

@@ -216,6 +216,28 @@ def test_each_run_keeps_its_colour_and_naive_is_a_level(workspace):
     assert errors(reader.read([], "step", False), {}).curves == ()
 
 
+def test_an_axis_that_not_every_run_has_is_told(workspace):
+    """Tokens of one, values seen of another, neither of a third, which logs no epochs either."""
+    runs = ("toto-0001", "toto-0002", "toto-0003")
+    first, second, third = (Run(workspace, run) for run in runs)
+    for step in (1, 2, 3):
+        first.log(step, loss=1 / step, tokens=1000 * step, epoch=step / 3)
+        second.log(step, loss=1 / step, points_per_s=512.0, steps_per_s=2.0, epoch=step / 3)
+        third.log(step, loss=1 / step, epoch=None)
+    reader, roles = Overlay(workspace.runs), dict.fromkeys(runs, "ours")
+    both = losses(reader.read(runs[:2], "tokens", False), roles, log=False)
+    assert [list(curve.xs) for curve in both.curves] == [[1000, 2000, 3000], [256, 512, 768]]
+    assert (both.x_name, both.title) == ("tokens or values seen", "loss")
+    found = losses(reader.read(runs[1:], "tokens", True), roles, log=False)
+    assert (found.x_name, found.title) == ("values seen", "loss · toto-0003: no tokens or points_per_s")
+    assert [curve.name for curve in found.curves] == ["toto-0002"]
+    assert losses(reader.read(runs, "epoch", False), roles, log=False).title == "loss · toto-0003: no epochs"
+    alone = reader.read(runs[2:], "tokens", False)
+    for picture in (losses(alone, roles, log=False), errors(alone, roles)):
+        assert picture.empty == "no run logs tokens or points_per_s: i goes on to the next x axis"
+    assert losses(reader.read(runs, "step", False), roles, log=False).x_name == "step"
+
+
 def test_the_sql_behind_gives_the_same_runs_in_the_same_order(workspace: Workspace):
     other = {"path": "other", "fingerprint": "e" * 32, "files": 1, "bytes": 5, "synthetic": False}
     for number, value in enumerate((0.6, 0.5, 0.55), 1):

@@ -37,7 +37,7 @@ def test_lists_show_the_last_attempt_only():
 def test_a_chart_has_a_seam_where_an_attempt_begins(tmp_path: Path):
     for name, steps in (("toto-0001", range(1, 80)), ("toto-0001.2", range(50, 100))):
         (tmp_path / name).mkdir()
-        lines = (json.dumps({"t": step, "step": step, "loss": 1000 / step}) + "\n" for step in steps)
+        lines = (json.dumps({"t": step, "step": step, "loss": 1000 / step, "tokens": 10 * step}) + "\n" for step in steps)
         (tmp_path / name / "metrics.jsonl").write_text("".join(lines))
     readings: list[Reading] = []
     reader = Reader(tmp_path, readings.append)
@@ -50,6 +50,10 @@ def test_a_chart_has_a_seam_where_an_attempt_begins(tmp_path: Path):
         assert list(reading.curves["loss"][0]) == list(range(1, 100))
         lines = draw(pictures.loss(reading, log=False), 60, 12)
         assert "attempt 2" in "".join(text for text, _ in lines[0])
+        reader.look_at(Wish("toto-0001.2", x="tokens"))
+        counted = wait_for(lambda: readings[-1].wish.x == "tokens" and readings[-1])
+        assert counted.seams == (500.0,)
+        assert pictures.loss(counted, log=False).x_name == "tokens"
         plot = lines[1:-2]
         drawn = [line for line in plot if any(role == "faint" and text.strip(" ⠀") for text, role in line)]
         assert len(drawn) >= len(plot) - 2  # from top to bottom, but for cells that the curve has taken
