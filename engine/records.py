@@ -84,8 +84,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between SIGTERM and SIGKILL when the run is stopped."""
 
 
-class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A run as lists show it: derived from its folder, never stored."""
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A run as lists show it: derived from its folder, never stored.
+
+    gc: it holds texts and numbers alone, so that the collector need not go through 10,000 of them: 20 ms each time.
+    """
 
     id: str
     family: str

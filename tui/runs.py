@@ -15,7 +15,7 @@ from typing import Any
 from engine import ids
 from engine.errors import BadFilter
 from engine.query_fields import Known, Stored
-from engine.query_rows import Matcher, Query, Texts, read
+from engine.query_rows import Mask, Query, Texts, read
 from engine.query_sql import sql
 from engine.records import RunRow
 from tui import present
@@ -68,6 +68,7 @@ class RunList:
         self._places_of: dict[str, int] | None = None
         self._heads: set[str] = set()
         self._texts = Texts()
+        self._ordered: tuple[Mapping[str, RunRow], list[str], tuple[RunRow, ...]] = {}, [], ()
         self._asked_at = 0.0
         self._forget()
 
@@ -107,8 +108,7 @@ class RunList:
 
     def warm(self) -> None:
         """Look at all texts before a word is asked for: 25 ms of 10,000 runs. May be called in a thread."""
-        for row in [*self._rows.values()]:
-            self._texts(row)
+        self._texts([*self._rows.values()])
 
     def needs(self) -> set[Stored]:
         """Columns of the database that are filtered by, sorted by or shown."""
@@ -151,7 +151,7 @@ class RunList:
             if self._key(row) != self._keys[row.id]:
                 self._forget()
                 return False
-            if self._matcher(row) is not (place is not None):
+            if self._mask([row])[0] is not (place is not None):
                 return False
         if changed:
             self.view = replace(self.view, rows=tuple(listed))
@@ -163,15 +163,24 @@ class RunList:
         if self._order is None:
             self._sort(now)
         assert self._order is not None
-        self._matcher: Matcher = self.query.matcher(self.values, now, self._texts)
-        heads = map(rows.__getitem__, self._order)
-        meant = list(heads if self.query.node is None else filter(self._matcher, heads))
-        listed = list(self._with_attempts(meant, rows)) if self.unfolded else meant
+        self._mask: Mask = self.query.mask(self.values, now, self._texts)
+        heads, found = self._in_order(), self._order
+        meant = heads
+        if self.query.node is not None and not all(mask := self._mask(heads)):
+            meant, found = tuple(compress(heads, mask)), [*compress(found, mask)]
+        listed = tuple(self._with_attempts(meant, rows)) if self.unfolded else meant
+        if listed is not meant:
+            found = [row.id for row in listed]
         self._places_of = None
-        # To look into 10,000 rows takes longer than to sort them: where all are listed their ids are known.
-        found = self._order if listed is meant and len(meant) == len(self._order) else [row.id for row in listed]
-        self.view = View(tuple(listed), len(meant), len(self._order), found)
+        self.view = View(listed, len(meant), len(heads), found)
         self._stale = False
+
+    def _in_order(self) -> tuple[RunRow, ...]:
+        """The last attempts at all runs; the same tuple while neither they nor their order have changed."""
+        rows, order = self._rows, self._order or []
+        if self._ordered[0] is not rows or self._ordered[1] is not order:
+            self._ordered = rows, order, tuple(map(rows.__getitem__, order))
+        return self._ordered[2]
 
     @property
     def _places(self) -> dict[str, int]:

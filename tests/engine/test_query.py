@@ -191,6 +191,30 @@ def test_not_both_is_not_one_or_not_the_other(parts):
     assert sorted(meant(together) + meant(f"-({together})")) == ["1", "2", "3"]
 
 
+ATOMS = ["family:toto", "paper", "o", "has:lr", "lr<5e-4", "state!=ok", "tag:base*", "since:2d", "lr:3e-4", "has:note"]
+
+
+def joined(part):
+    """Trees of (text, what it says of a row) out of smaller ones."""
+    several = st.lists(part, min_size=2, max_size=3)
+    return (
+        part.map(lambda one: (f"-({one[0]})", lambda row: not one[1](row)))
+        | several.map(
+            lambda ones: (" ".join(f"({text})" for text, _ in ones), lambda r: all(is_(r) for _, is_ in ones))
+        )
+        | several.map(lambda ones: (" or ".join(text for text, _ in ones), lambda r: any(is_(r) for _, is_ in ones)))
+    )
+
+
+atoms = st.sampled_from(ATOMS).map(lambda text: (text, lambda row: row.id[-1] in meant(text)))
+
+
+@given(st.recursive(atoms, joined, max_leaves=6), st.lists(st.sampled_from(ROWS), max_size=12))
+def test_many_rows_asked_together_are_meant_as_each_is_alone(query, rows):
+    text, says = query
+    assert read(text, KNOWN, NOW).mask(COLUMNS, NOW)(rows) == [says(row) for row in rows]
+
+
 # -- the database ---------------------------------------------------------------------------------------------------
 
 
