@@ -47,15 +47,16 @@ class Painted:
 
 def differing(before: Strip, after: Strip, x: int) -> list[Piece]:
     """The segments of one strip that do not stand at the same place in the other; x: where they begin."""
-    known = set(pieces(before, x))
-    return [piece for piece in pieces(after, x) if piece not in known]
-
-
-def pieces(strip: Strip, x: int) -> list[Piece]:
-    found = []
-    for segment in strip:
+    found: list[Piece] = []
+    known = iter(before)
+    old, start = next(known, None), x  # what stood at or right of x, and where it began
+    for segment in after:
+        while old is not None and start < x:
+            start += old.cell_length
+            old = next(known, None)
         end = x + segment.cell_length
-        found.append((x, end, segment))
+        if start != x or old != segment:
+            found.append((x, end, segment))
         x = end
     return found
 

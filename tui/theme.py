@@ -212,6 +212,9 @@ class Palette:
         }
         self.plain = frozenset(role for role, (_, back, _bold) in ROLES.items() if not back and role != "struck")
         """Roles that leave the background alone: a blank looks the same in all of them."""
+        self.true = not any(color and color.triplet is None for one in self.styles.values()
+                             for color in (one.color, one.bgcolor))  # fmt: skip
+        """Whether none of its colours is one of the terminal's own 16."""
         self.lit = Style(color="bright_white", dim=False) if plain else None
         """Over the text of a line that has a cursor's ground, where the terminal's own 16 colours would hide it."""
         self.cursor = Style(bgcolor=self._colors["cursor"])

@@ -9,10 +9,10 @@ from typing import Generic, NamedTuple
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.columns import Column, Row, fit
+from tui.widgets.pane import Scrolled
 from tui.widgets.strips import ELLIPSIS
 
 GAP = 2
@@ -28,7 +28,7 @@ class Frame(NamedTuple):
     base: Style
 
 
-class Across(ScrollView, Generic[Row]):
+class Across(Scrolled, Generic[Row]):
     """wide: columns keep their width; else those of the highest rank are left out. pinned: the first so many columns
     do not scroll. gutter: cells before the first one.
     """

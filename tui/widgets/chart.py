@@ -6,11 +6,11 @@ from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseSc
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui.charts import EVERYTHING, Band, Curve, Drawn, Picture, View, draw, lay_out
 from tui.keys import hint
 from tui.theme import palette_of
+from tui.widgets.pane import Pane
 from tui.widgets.strips import strip
 
 __all__ = ["Band", "Chart", "Curve", "Picture", "View", "draw"]
@@ -20,7 +20,7 @@ FRAME = 6
 """Columns of the lower edge that are corners, lines and blanks."""
 
 
-class Chart(Widget):
+class Chart(Pane):
     """Draws the last Picture it was given, as its View says. What the mouse does is told to the screen, not done."""
 
     class Pointed(Message):

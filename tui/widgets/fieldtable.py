@@ -8,19 +8,19 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.form import Form, Item
 from tui.present import Part
 from tui.theme import palette_of
+from tui.widgets.pane import Scrolled
 from tui.widgets.strips import cut, fill, strip
 
 LONGEST = 40
 """Cells that names of fields get at most."""
 
 
-class FieldTable(ScrollView, can_focus=True):
+class FieldTable(Scrolled, can_focus=True):
     """Shows a Form; every edit is posted as a whole new Form."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from textual.events import Click
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui.present import Part
 from tui.theme import palette_of
+from tui.widgets.pane import Pane
 from tui.widgets.strips import strip
 
 Line = Sequence[Part]
 
 
-class Lines(Widget):
+class Lines(Pane):
     """Shows the lines it is given; only those that differ are drawn again."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002

@@ -10,19 +10,19 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.keys import LOG, bindings
 from tui.logs import colored
 from tui.theme import palette_of
+from tui.widgets.pane import Scrolled
 from tui.widgets.strips import strip, width_of
 
 DRAWN = 200
 """Drawn lines that are kept, 3 kB each: more than any screen shows."""
 
 
-class LogView(ScrollView, can_focus=True):
+class LogView(Scrolled, can_focus=True):
     """Shows the lines it is given, without wrapping; scrolls both ways."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
