@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rich.color import ColorSystem
 from rich.console import Console, RenderableType
-from rich.control import Control
 from rich.segment import Segment
 from textual._compositor import ChopsUpdate
 from textual.app import App
@@ -70,19 +70,20 @@ class Changes(ChopsUpdate):
 
     def render_segments(self, console: Console) -> str:
         written: list[str] = []
+        colors, render = console._color_system or ColorSystem.TRUECOLOR, Strip.render_style
         for y, first, last in self.spans:
             for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
                 if strip is None or x >= last or end <= first:
                     continue
                 found = self._painted.change(y, self.chops[y], x, strip)
                 if found is None:
-                    written += [Control.move_to(x, y).segment.text, strip.render(console)]
+                    written += [f"\x1b[{y + 1};{x + 1}H", strip.render(console)]
                     continue
                 at = -1
-                for start, stop, segment in found:
+                for start, stop, (text, style, _) in found:
                     if start != at:
-                        written.append(Control.move_to(start, y).segment.text)
-                    written.append(Strip([segment], stop - start).render(console))
+                        written.append(f"\x1b[{y + 1};{start + 1}H")
+                    written.append(render(style, text, colors) if style is not None else text)
                     at = stop
         return "".join(written)
 

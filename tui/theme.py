@@ -192,6 +192,18 @@ def run_roles(runs: Sequence[str]) -> dict[str, str]:
     return found
 
 
+class Over(dict[str, Style]):
+    """Styles by role over one ground, made when they are first asked for."""
+
+    def __init__(self, ground: Style, styles: Styles) -> None:
+        super().__init__()
+        self._ground, self._styles = ground, styles
+
+    def __missing__(self, role: str) -> Style:
+        made = self[role] = self._ground + self._styles[role]
+        return made
+
+
 class Palette:
     """The styles of one theme. Made anew when the theme changes; equal only to itself, so a part of cache keys."""
 
@@ -220,8 +232,16 @@ class Palette:
         self.cursor = Style(bgcolor=self._colors["cursor"])
         self.cursor_faint = Style(bgcolor=self._colors["cursor-faint"])
 
+        self._over: dict[Style, Over] = {}
+
     def __getitem__(self, role: str) -> Style:
         return self.styles[role]
+
+    def over(self, ground: Style) -> Over:
+        """The styles over a ground, of which there are few: a pane's own, and a cursor's."""
+        if (found := self._over.get(ground)) is None:
+            found = self._over[ground] = Over(ground, self.styles)
+        return found
 
     @staticmethod
     def _color(variables: Mapping[str, str], name: str) -> str | RichColor:

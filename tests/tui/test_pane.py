@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from textual._styles_cache import StylesCache
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.strip import Strip
@@ -48,11 +49,11 @@ class Small(App[None]):
         return self.screen._compositor.render_strips()[y].text
 
 
-def run(way: Callable[[Small, Pilot[None], list[object]], Awaitable[None]]) -> None:
+def run(way: Callable[[Small, Pilot[None], list[object]], Awaitable[None]], kind: type[Small] = Small) -> None:
     """Start it, go the way; the list gets an entry for each time that the screen is laid out."""
 
     async def main() -> None:
-        app, laid = Small(), []
+        app, laid = kind(), []
         async with app.run_test(size=(40, 20)) as pilot:
             app.screen.screen_layout_refresh_signal.subscribe(app, laid.append)
             await pilot.pause()
@@ -84,6 +85,41 @@ def test_words_on_a_frame_draw_that_edge_alone(edge, y):
         assert laid == []
 
     run(way)
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        "border: round red; padding: 0 1;",
+        "border-top: solid red; padding: 1 2;",
+        "border: none; background: blue;",
+        "padding: 1 0 0 3; outline: heavy green;",
+        "border: round red; opacity: 50%;",
+        "border: round red; text-opacity: 50%;",
+        "border: none; tint: red 40%; background: blue 30%;",
+        "border: round red; hatch: cross green;",
+        "border: none; outline-left: thick green;",
+        "height: 1; border: none;",
+        "height: 2; border: round red;",
+    ],
+)
+def test_lines_in_a_frame_are_those_of_textual(looks):
+    class Looking(Small):
+        CSS = f"{Small.CSS} #lines {{ {looks} }} #table {{ {looks} }}"
+
+    async def way(app, pilot, laid):
+        lines, table = app.query_one(Seen), app.query_one(Table)
+        lines.show([[("漢 one", "ours")], [("two", "bar"), (" more", "text")], [], [("four", "faint")]])
+        table.show([f"r{number}" for number in range(20)])  # its scrollbar leaves lines that are shorter
+        await pilot.pause()
+        for pane in (lines, table):
+            whole = pane.outer_size.region
+            ours = pane.render_lines(whole)
+            pane._styles_cache = StylesCache()
+            assert [[*line] for line in pane.render_lines(whole)] == [[*line] for line in ours]
+            assert any(line.text.strip(" │─╭╮╰╯") for line in ours) or whole.height < 3
+
+    run(way, Looking)
 
 
 def test_more_rows_lay_the_screen_out_only_where_a_scrollbar_comes_or_goes():

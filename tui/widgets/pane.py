@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
+from rich.segment import Segment
+from rich.style import Style
+from textual._styles_cache import StylesCache
+from textual.color import Color
 from textual.content import Content
+from textual.css.styles import StylesBase
 from textual.filter import ANSIToTruecolor, LineFilter
-from textual.geometry import Region, Size
+from textual.geometry import Region, Size, Spacing
 from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
+from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.theme import palette_of
@@ -36,8 +43,74 @@ class Words:
         pane.refresh(Region(-left, -top if self._upper else height - 1 - top, width, 1))
 
 
+class Sides(NamedTuple):
+    """What stands beside the lines of a widget. lines: which of it that holds for; top: the first one with content."""
+
+    lines: range
+    top: int
+    left: list[Segment]
+    right: list[Segment]
+    ground: Style
+
+
+class Framed(StylesCache):
+    """Puts a widget's lines into its frame; what stands left and right of them is found out once, not for each.
+
+    Textual is asked how a blank line comes out. Where it did more to that than put something beside it, as an opacity
+    does, it is asked for each line.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sides: Sides | None = None
+
+    def render(self, *args: Any, **more: Any) -> list[Strip]:
+        self._sides = None
+        return super().render(*args, **more)
+
+    def render_line(
+        self,
+        styles: StylesBase,
+        y: int,
+        size: Size,
+        content_size: Size,
+        padding: Spacing,
+        base: Color,
+        ground: Color,
+        draw: Callable[[int], Strip],
+        *looks: Any,
+    ) -> Strip:
+        def asked(draw: Callable[[int], Strip], y: int) -> Strip:
+            return super(Framed, self).render_line(styles, y, size, content_size, padding, base, ground, draw, *looks)
+
+        if self._sides is None:
+            blank, top = Segment(" " * content_size.width, Style()), styles.gutter.top
+            lines = range(max(1, top), min(size.height - 1, top + content_size.height))  # an outline may lie outside
+            framed = [*asked(lambda _: Strip([blank], content_size.width), lines.start)] if lines else []
+            at = next((place for place, one in enumerate(framed) if one is blank), None)
+            inner = self.get_inner_outer(base, ground)[0].rich_style
+            self._sides = (
+                Sides(range(0), 0, [], [], inner)
+                if at is None
+                else Sides(lines, top, framed[:at], framed[at + 1 :], inner)
+            )
+        sides = self._sides
+        if y in sides.lines:
+            line = draw(y - sides.top)
+            space = content_size.width - line.cell_length
+            if space == 0:
+                return Strip([*sides.left, *line, *sides.right], size.width)
+            if space > 0:  # a scrollbar's column
+                return Strip([*sides.left, *line, Segment(" " * space, sides.ground), *sides.right], size.width)
+        return asked(draw, y)
+
+
 class Pane(Widget):
     """A widget whose text has the colours of the palette and nothing else."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._styles_cache = Framed()
 
     border_title = Words()
     border_subtitle = Words()

@@ -56,7 +56,7 @@ def strip(parts: Sequence[Part], palette: Palette, width: int, base: Style) -> S
     Neighbours of one look become one segment, and so do the blanks between words: each segment costs time at every
     step on the way to the terminal and some thirty bytes on the line.
     """
-    styles, plain = palette.styles, palette.plain
+    styles, plain = palette.over(base), palette.plain
     if palette.lit is not None and base.bgcolor in (palette.cursor.bgcolor, palette.cursor_faint.bgcolor):
         return Strip(_lit(parts, palette, width, base), width)
     segments: list[Segment] = []
@@ -68,10 +68,10 @@ def strip(parts: Sequence[Part], palette: Palette, width: int, base: Style) -> S
             text, role = text + more, kind
         else:
             if text:
-                segments.append(Segment(text, base + styles[role]))
+                segments.append(Segment(text, styles[role]))
             text, role = more, kind
     if text:
-        segments.append(Segment(text, base + styles[role]))
+        segments.append(Segment(text, styles[role]))
     return Strip(segments, width)
 
 
