@@ -19,6 +19,8 @@ SHARE = 0.01
 """Part of a core that these may take: where one costs more, they become rarer."""
 SOON = 0.5
 """The same when a run has ended: its end is written at once, but two hundred short runs do not make as many bursts."""
+CALM = 4.0
+"""The same after the engine's start: one that lives for a moment starts no other process that nobody needs."""
 MOST = 30.0
 """Seconds between two at most, whatever they cost; who reads asks for what is new first."""
 LAST = 3.0
@@ -49,7 +51,7 @@ class Keeper:
         self.state = StoreStatus(store_backlog=0, store_holder="", store_error="", store_at=None, database=0)
         self._wanted = asyncio.Event()
         self._busy = asyncio.Lock()
-        self._last = time.monotonic()  # so that the first burst does not hold up the start: whoever reads asks for it
+        self._last = time.monotonic() + CALM  # the first burst does not hold up the start: whoever reads asks for it
         self._cost = 0.0
         self._urgent = False
         self._changed: set[str] = set()
