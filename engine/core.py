@@ -28,6 +28,7 @@ from engine.run import Run
 from engine.sampler import Sampler, labels, slots
 from engine.schedule import CPU
 from engine.server import Server
+from engine.stamps import Stamps
 from engine.state import Action, Adopt, Start, World
 from engine.wishes import Wishes
 from engine.workspace import Workspace
@@ -45,13 +46,13 @@ log = logging.getLogger("engine")
 class Daemon:
     """One workspace's engine. Everything but sampling and the store happens in the event loop, so no locks."""
 
-    def __init__(self, workspace: Workspace, cpu_slots: int) -> None:
+    def __init__(self, workspace: Workspace, cpu_slots: int, stamps: Stamps | None = None) -> None:
         self.workspace = workspace
         self.world = World(cpu_slots, boot=kernel.booted(), boot_id=kernel.boot_id())
         self.sampler = Sampler(workspace)
         self.keeper = Keeper(workspace, self.store_changed)
         self.server = Server(self)
-        self.shelf = ended.Shelf(workspace)
+        self.shelf = ended.Shelf(workspace, stamps)
         self.readings = Readings(workspace, self.world)
         self.lifelines = Lifelines(self)
         self.memories = Memories(workspace, self.world)

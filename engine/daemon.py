@@ -17,7 +17,11 @@ from pathlib import Path
 from engine import rundir
 from engine.allocator import stay_small, staying
 from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
+from engine.stamps import Stamps
 from engine.workspace import Workspace, find
+
+WORTH = 64 << 10
+"""Bytes that are kept of some hundred ended runs: with fewer a second process does not pay."""
 
 
 def default_cpu_slots() -> int:
@@ -46,16 +50,25 @@ def main() -> int:
     except EngineError as error:
         print(f"engine: {error}", file=sys.stderr)
         return error.exit_code
+    stamps = Stamps(workspace.runs, lock) if kept(workspace) > WORTH else None
     stay_small()
     os.chdir("/")  # so that it keeps no folder busy that a user may want to unmount
     try:
-        serve(workspace, cpu_slots)
+        serve(workspace, cpu_slots, stamps)
     finally:
         os.close(lock)
     return 0
 
 
-def serve(workspace: Workspace, cpu_slots: int) -> None:
+def kept(workspace: Workspace) -> int:
+    """Bytes of what is kept of ended runs."""
+    try:
+        return os.lstat(workspace.ended).st_size
+    except OSError:
+        return 0
+
+
+def serve(workspace: Workspace, cpu_slots: int, stamps: Stamps | None = None) -> None:
     """Be the engine. Somebody waits for it: no garbage is looked for among what comes in, and TLS does not come in."""
     with staying():
         sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without, as where Python was built without
@@ -66,7 +79,7 @@ def serve(workspace: Workspace, cpu_slots: int) -> None:
 
         del sys.modules["ssl"]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    asyncio.run(Daemon(workspace, cpu_slots).run())
+    asyncio.run(Daemon(workspace, cpu_slots, stamps).run())
 
 
 def take_lock(workspace: Workspace) -> int:

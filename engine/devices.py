@@ -132,8 +132,8 @@ class Devices:
         self._known = ()
         self._listed = None
 
-    def sample(self, our_pids: Mapping[int, str]) -> Sample:
-        """Read every device and the host. our_pids: the run id of each process that we started."""
+    def sample(self, our_pids: Mapping[int, str], *, host: bool = True) -> Sample:
+        """Read every device and, unless it can wait, the host. our_pids: the run id of each process that we started."""
         if self._listed is not None:
             age = time.monotonic() - self._listed
             if age > (RETRY_S if self._nvml.lost else REFRESH_S):
@@ -151,7 +151,7 @@ class Devices:
         return Sample(
             t=time.time(),
             devices=devices,
-            host=self._host.sample(),
+            host=self._host.sample() if host else None,
             why_none=why,
             warnings=self._warnings,
         )

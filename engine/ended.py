@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import struct
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
@@ -27,6 +25,7 @@ from engine.estimate import Kind
 from engine.live import Progress
 from engine.records import ENDED, Spec
 from engine.run import Run
+from engine.stamps import FILES, Stamps, sign
 from engine.state import World
 from engine.workspace import Workspace
 
@@ -34,11 +33,9 @@ LONGEST = 64 << 10
 """Bytes of what is kept of one run; one with more to say is read from its folder."""
 MOST = 1 << 30
 """Bytes of the whole file that are read: half a million runs."""
-FILES = rundir.SPEC, rundir.ORDERS, rundir.LIFECYCLE, rundir.EVENTS, rundir.METRICS
-"""What every reading rests on."""
 ALL = (*FILES, rundir.ADOPTED, rundir.LOG)
 """What one may rest on."""
-READERS = ("cause", "ended", "estimate", "folders", "live", "records", "run", "rundir", "state", "tail")
+READERS = ("cause", "ended", "estimate", "folders", "live", "records", "run", "rundir", "stamps", "state", "tail")
 """Modules that make of the same files what is kept: with another one of them nothing that was kept is believed."""
 LIVING = {
     "place", "spawning", "adopting", "memory", "device_memory", "on_devices", "peak", "unseen",
@@ -84,8 +81,6 @@ ALIKE = ("family", "cwd", "name", "preset", "user", "host", "python")
 """Texts of a spec that many have."""
 _commands: dict[tuple[str, ...], tuple[str, ...]] = {}
 _decode = msgspec.msgpack.Decoder(Kept).decode
-_one = struct.Struct("QqqI").pack
-_NOTHING = _one(0, 0, 0, 0)
 
 
 def head() -> str:
@@ -101,19 +96,6 @@ def rests_on(spec: Spec, exited: Mapping[str, object]) -> tuple[str, ...]:
     """Name the files that the reading of a run rests on: of its log only the end of one that failed without a word."""
     told = (rundir.ADOPTED,) if spec.adopt or spec.imported else ()
     return (*FILES, *told, rundir.LOG) if exited.get("code") and "last" not in exited else (*FILES, *told)
-
-
-def sign(folder: str, names: Sequence[str] = ALL) -> list[bytes]:
-    """Give inode, size, time of change and mode of files in a folder; zeros for one that is missing."""
-    found = []
-    for name in names:
-        try:
-            told = os.lstat(f"{folder}/{name}")
-        except OSError:
-            found.append(_NOTHING)
-        else:
-            found.append(_one(told.st_ino, told.st_size, told.st_mtime_ns, told.st_mode))
-    return found
 
 
 def brief(spec: Spec) -> Spec:
@@ -136,9 +118,13 @@ class Shelf:
     exactly as it was written is not believed at all.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, stamps: Stamps | None = None) -> None:
+        """stamps: what tells how the files are, taken since the workspace was taken."""
         self.runs = str(workspace.runs)
-        self.path = workspace.private / "ended.cache"
+        self.path = workspace.ended
+        self._stamps = stamps
+        self._signed: dict[str, bytes] = {}
+        """Of each folder the signs of FILES, where a second process took them."""
         self._kept: dict[str, tuple[Kept, msgspec.Raw]] = {}
         """What was not asked for yet."""
         self._good: list[msgspec.Raw] = []
@@ -158,14 +144,17 @@ class Shelf:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             log.warning("%s is not used: %s", self.path, error)
             self._kept.clear()
+        if self._stamps is not None:
+            self._signed = self._stamps.take()
 
     def get(self, run_id: str) -> Kept | None:
         """Give what is known of a run, if its folder is still as it was then."""
         if (found := self._kept.get(run_id)) is None:
             return None
         kept, raw = found
-        names = rests_on(kept.told.brief, kept.told.exited or {})
-        if b"".join(sign(f"{self.runs}/{run_id}", names)) != kept.sign:
+        names, folder = rests_on(kept.told.brief, kept.told.exited or {}), f"{self.runs}/{run_id}"
+        files = self._signed.get(run_id) or b"".join(sign(folder))
+        if files + b"".join(sign(folder, names[len(FILES) :])) != kept.sign:
             return None
         del self._kept[run_id]
         self._good.append(raw)
@@ -203,7 +192,7 @@ class Shelf:
                 rundir.write_new(self.path, _first_line(body) + b"\n" + body)
         except OSError as error:
             log.warning("%s is not written: %s", self.path, error.strerror)
-        self._kept, self._good, self._fresh = {}, [], []
+        self._kept, self._good, self._fresh, self._signed = {}, [], [], {}
 
 
 def _first_line(body: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine import ended, folders, rundir
 from engine.allocator import staying
 from engine.records import ENDED
+from engine.stamps import sign
 
 if TYPE_CHECKING:
     from engine.core import Daemon
@@ -54,7 +55,7 @@ async def load(daemon: Daemon) -> list[str]:
 def _load_folder(daemon: Daemon, run_id: str, now: float) -> bool:
     """Read a run's folder; False if it is no run."""
     folder = daemon.workspace.run(run_id)
-    signed = ended.sign(str(folder))
+    signed = sign(str(folder), ended.ALL)
     if (read := folders.load(folder)) is None:
         return False
     run = daemon.world.found(*read)

@@ -66,6 +66,11 @@ class Workspace:
         return self.private / "code"
 
     @property
+    def ended(self) -> Path:
+        """What is kept of ended runs (engine.ended)."""
+        return self.private / "ended.cache"
+
+    @property
     def lock(self) -> Path:
         return self.private / "engine.lock"
 

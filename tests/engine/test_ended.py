@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from engine.provenance import Git
 from engine.records import RunRow, Spec, encode
 from engine.retry import Policy
 from engine.run import Run
+from engine.stamps import Stamps, sign
 from engine.workspace import Workspace
 from tests.conftest import wait_for
 from tests.engine.test_hostile import lines as any_lines
@@ -73,11 +76,15 @@ def bag(workspace: Workspace) -> None:
     folder(workspace, 21, {}, after=("toto-0001",), begin=1e12)
 
 
-def start(workspace: Workspace, look: Callable[[Daemon, list[str]], object] = lambda *_: None) -> dict[str, RunRow]:
+def start(
+    workspace: Workspace,
+    look: Callable[[Daemon, list[str]], object] = lambda *_: None,
+    stamps: Stamps | None = None,
+) -> dict[str, RunRow]:
     """Let an engine come up as far as reading, and give its rows; `look` may ask it more."""
 
     async def up() -> dict[str, RunRow]:
-        daemon = Daemon(workspace, 2)
+        daemon = Daemon(workspace, 2, stamps)
         read = await restart.load(daemon)
         daemon.attempts.ready = True
         rows = {row.id: row for row in daemon.readings.all_rows()}
@@ -140,6 +147,35 @@ def test_a_folder_that_changed_is_read_anew(workspace: Workspace):
     assert start(workspace, lambda _, ids: read.extend(ids)) == rows
     assert read == UNKEPT, "the next start knows them as they are now"
     assert from_folders(workspace) == rows
+
+
+def test_a_second_process_tells_of_the_files_what_the_engine_would_see_itself(workspace: Workspace):
+    bag(workspace)
+    rows = from_folders(workspace)
+    rundir.append(workspace.run("toto-0001") / rundir.ORDERS, {"t": 100.0, "order": "note", "value": "good"})
+    (workspace.run("toto-0004") / rundir.LOG).write_text("other words\n")
+    (workspace.run("toto-0006") / rundir.EVENTS).unlink()
+    again = "import sys; from pathlib import Path; from tests.engine.test_ended import stamped; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{again}stamped(Path(sys.argv[1]))", workspace.root], capture_output=True, check=True
+    )
+    read, found, killed = map(json.loads, done.stdout.splitlines())
+    assert read == ["toto-0001", "toto-0004", "toto-0006", *UNKEPT]
+    assert found == {name: signs for name in rows if (signs := b"".join(sign(str(workspace.run(name)))).hex())}
+    assert killed.items() <= found.items()
+
+
+def stamped(root: Path) -> None:
+    """Come up with a second process, then let one tell, then let one be killed over it; a fork is for one thread."""
+    workspace = Workspace(root)
+    before = Stamps(workspace.runs)
+    start(workspace, lambda _, ids: print(json.dumps(ids)), before)
+    for kill in (False, True):
+        one = Stamps(workspace.runs)
+        if kill:
+            os.kill(one.child, signal.SIGKILL)
+        found = {name: signs.hex() for name, signs in one.take().items() if name.startswith("toto")}
+        print(json.dumps(found))
 
 
 @pytest.mark.parametrize("damage", ["cut", "noise", "other program", "swapped", "folder"])
@@ -273,7 +309,7 @@ def write_forever(root: Path) -> None:
 
 def news(daemon: Daemon) -> tuple[Run, list[bytes]]:
     run = daemon.world.runs["toto-0001"]
-    return run, ended.sign(str(daemon.workspace.run(run.id)))
+    return run, sign(str(daemon.workspace.run(run.id)), ended.ALL)
 
 
 @pytest.mark.parametrize("module", ended.READERS)
