@@ -284,15 +284,15 @@ class PaddockApp(Asking, Sparing):
         from tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self._places()))
+            self.push_screen(HelpScreen(self._places(self.screen)))
 
-    def _places(self) -> list[str]:
-        """Where keys work just now, the nearest place first: a log or a list that has the focus, the screen, all."""
+    @staticmethod
+    def _places(screen: Screen[Any]) -> list[str]:
+        """Where keys work on a screen, the nearest place first: a log or a list that has the focus, the screen, all."""
         from tui.widgets.logview import LogView
         from tui.widgets.table import Table
 
-        where = getattr(self.screen, "WHERE", "")
-        focused = self.focused
+        where, focused = getattr(screen, "WHERE", ""), screen.focused
         pane = [LOG] if isinstance(focused, LogView) else []
         lists = [LIST] if isinstance(focused, Table) else []
         return [*pane, *([where] if where else []), *lists, EVERYWHERE]
@@ -337,13 +337,15 @@ class PaddockApp(Asking, Sparing):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key's action by name, then Textual's own (themes, screenshot)."""
-        where = getattr(screen, "WHERE", EVERYWHERE)
+        places, focused = {*self._places(screen)}, screen.focused
         for key in KEYS:
-            if key.action and key.made_by == "screen" and ({where, EVERYWHERE} & set(key.where)):
-                if key.action == "app.command_palette" or (key.changes and self.readonly):
-                    continue
-                run = partial(self.run_action, key.action, screen)
-                yield SystemCommand(key.text[:1].upper() + key.text[1:], f"key {key.label}", run)
+            barred = (key.changes and self.readonly) or key.action in ("", "app.command_palette")
+            if barred or not places & set(key.where):
+                continue
+            # Of a list or a log: what the one in focus does.
+            action = "app.open_chosen" if key.action == "open" else key.action
+            run = partial(self.run_action, action, focused if key.made_by == "widget" else screen)
+            yield SystemCommand(key.text[:1].upper() + key.text[1:], f"key {key.label}", run)
         for command in super().get_system_commands(screen):
             if command.title == "Theme":
                 yield command

@@ -208,6 +208,9 @@ FORM_KEYS = (
         shown="F3"),
     Key((FORM,), "f4", "rehearse", "a dry run: what would become of it", "dry run", priority=True, shown="F4"),
     Key((FORM,), "ctrl+r", "reset", "give the field its default again", "default", priority=True),
+    Key((FORM,), "left", "", "the value before, or the next one; letters are typed into the field", made_by="widget",
+        shown="← →"),
+    Key((FORM,), "tab", "", "the next field, shift+tab the one before; ctrl+u empties it", made_by="widget"),
     Key((FORM,), "escape", "back", "back without queueing; esc in the filter clears it first", "cancel"),
 )  # fmt: skip
 
@@ -218,8 +221,12 @@ WIDGET_KEYS = (
         called="down"),
     Key((LIST,), "g,home", "edge(-1)", "first row", made_by="widget", shown="g home", called="first"),
     Key((LIST,), "G,end", "edge(1)", "last row", made_by="widget", shown="G end", called="last"),
+    Key((LIST,), "pageup", "page(-1)", "a page up, or down", made_by="widget", shown="pgup pgdn"),
+    Key((LIST,), "pagedown", "page(1)", "a page down", made_by="widget", helped=False),
     Key((LIST,), "tab", "", "next list, shift+tab the one before", made_by="widget"),
     Key((LOG,), "f,G,end", "follow", "follow the end again", made_by="widget", shown="f"),
+    Key((LOG,), "k,up", "scroll_up", "a line up, or down; pgup pgdn: a page", made_by="widget", shown="k j"),
+    Key((LOG,), "j,down", "scroll_down", "a line down", made_by="widget", helped=False),
     Key((LOG,), "g,home", "scroll_home", "its start", made_by="widget", shown="g home", called="start"),
 )  # fmt: skip
 

@@ -9,10 +9,11 @@ import pytest
 
 from engine.errors import UsageError
 from tests.conftest import ROOT
-from tests.tui import recorded
-from tests.tui.pilot import travel
+from tests.tui import recorded, scene
+from tests.tui.pilot import Journey, travel
 from tests.tui.recorded import RecordedEngine
 from tui import bulk, keymap, keys
+from tui.keys import DASHBOARD, EVERYWHERE, KEYS, LIST
 from tui.screens.run import RunScreen
 
 
@@ -104,6 +105,31 @@ def test_own_keys_work_and_are_shown(workspace):
 
     with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now)):
         travel(workspace, way, keys=keymap.load())
+
+
+def test_the_palette_has_every_action_that_can_be_done_here(workspace):
+    """Those of the list in focus too, which are the list's own keys."""
+
+    async def way(journey: Journey) -> None:
+        await journey.known()
+        app = journey.app
+        offered = {one.title.lower(): one for one in app.get_system_commands(app.screen)}
+        here = [key for key in KEYS if {DASHBOARD, LIST, EVERYWHERE} & set(key.where)]
+        actions = {key.text.lower() for key in here if key.action not in ("", "app.command_palette")}
+        assert actions == offered.keys() - {"theme"}
+        table = app.focused
+        await offered["last row"].callback()
+        assert table.place == len(table.rows) - 1 > 0
+        chosen = table.chosen
+        await journey.until(lambda: app.screen.target().id == chosen)
+        await offered["open the run under the cursor"].callback()
+        await journey.until(lambda: isinstance(app.screen, RunScreen) and app.screen.ready)
+        await journey.sees("took", "evaluation")
+        assert app.screen.run_id == chosen
+        assert "last row" not in {one.title.lower() for one in app.get_system_commands(app.screen)}, "there is no list"
+
+    with scene.box(workspace):
+        travel(workspace, way)
 
 
 def test_the_docs_hold_every_key():

@@ -37,8 +37,8 @@ def test_lists_show_the_last_attempt_only():
 def test_a_chart_has_a_seam_where_an_attempt_begins(tmp_path: Path):
     for name, steps in (("toto-0001", range(1, 80)), ("toto-0001.2", range(50, 100))):
         (tmp_path / name).mkdir()
-        points = ({"t": step, "step": step, "loss": 1000 / step, "tokens": 10 * step} for step in steps)
-        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(point) + "\n" for point in points))
+        lines = [{"t": step, "step": step, "loss": 1000 / step, "tokens": 10 * step} for step in steps]
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     readings: list[Reading] = []
     reader = Reader(tmp_path, readings.append)
     thread = threading.Thread(target=reader.run)

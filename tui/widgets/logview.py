@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Resize
 from textual.geometry import Size
 from textual.message import Message
@@ -25,11 +25,7 @@ DRAWN = 200
 class LogView(Scrolled, can_focus=True):
     """Shows the lines it is given, without wrapping; scrolls both ways."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "down", show=False),
-        Binding("k", "scroll_up", "up", show=False),
-        *bindings(LOG, "widget"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(LOG, "widget")]
 
     class Follows(Message):
         """It began or ceased to follow the end."""

@@ -37,8 +37,6 @@ class Table(Across[Row], can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(LIST, "widget"),
-        Binding("pageup", "page(-1)", "page up", show=False),
-        Binding("pagedown", "page(1)", "page down", show=False),
         Binding("enter", "open", "open", show=False),
     ]
 
