@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
 from engine.board import Board, BoardRow
-from engine.messages import Order
+from engine.messages import Order, Sync
 from tests.conftest import Box
 from tests.engine.store_folders import finished
 from tests.tui.pilot import SIZES, travel
@@ -41,6 +42,33 @@ def models(box: Box) -> Box:
     finished(box.workspace, "toto-0004", 0.10, data=OTHER)
     assert box.client
     return box
+
+
+class Writing(RecordedEngine):
+    """Brings its database up to date for as long as a test wants: of 10,000 runs for half a minute, the first time."""
+
+    written = threading.Event()
+
+    def _answer(self, request, writer):
+        if isinstance(request, Sync):
+            assert self.written.wait(60)
+        return super()._answer(request, writer)
+
+
+def test_a_screen_is_there_before_its_database_is_written(workspace):
+    async def way(journey):
+        await journey.known()
+        for digit, sight in (("4", "Mark"), ("5", "Reading the leaderboard…"), ("7", "Query")):
+            await journey.press(digit)
+            await journey.sees(sight)
+            assert journey.text().splitlines()[0].startswith(" paddock   1"), journey.text()
+        engine.written.set()
+        await journey.press("escape", "5")
+        await journey.sees("No run has a result yet.")
+
+    Writing.written.clear()
+    with Writing(workspace, [], no_gpu(0.0)) as engine:
+        travel(workspace, way, SIZES[0])
 
 
 def ready(journey):

@@ -91,6 +91,8 @@ class BestScreen(Promoting):
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
         self._show_pane()
+        # Until there is a ranking that tells how much room they take: it may wait long for what is being written.
+        self.query_one("#said").display = self.query_one("#near").display = False
         self.begin()
         self.ask_again()
 
