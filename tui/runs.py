@@ -131,29 +131,24 @@ class RunList:
     def _replaced(self, rows: Mapping[str, RunRow]) -> bool:
         """Put changed rows in the places of those before; False where that is not all there is to do."""
         before = self._rows
-        changed = _changed(before, rows)
+        news = changed(before, rows)
         if len(rows) != len(before) or any(
-            (was := before.get(row.id)) is None or was.later != row.later for row in changed
+            (was := before.get(row.id)) is None or was.later != row.later for row in news
         ):
             self._newest = []
             self._forget()
             return False
-        if self._stale or self._order is None:
+        heads = [row for row in news if row.later not in rows]  # earlier attempts are listed with the last one
+        if self._keys and any(self._key(row) != self._keys[row.id] for row in heads):
             self._forget()
             return False
-        listed = list(self.view.rows)
-        for row in changed:
-            place = self._places.get(row.id)
-            if place is not None:
-                listed[place] = row
-            if row.later in rows:
-                continue  # an earlier attempt is listed with its last one, whatever it is by itself
-            if self._key(row) != self._keys[row.id]:
-                self._forget()
-                return False
-            if self._mask([row])[0] is not (place is not None):
-                return False
-        if changed:
+        if self._stale or self._order is None or self._mask(heads) != [row.id in self._places for row in heads]:
+            return False
+        if news:
+            listed = list(self.view.rows)
+            for row in news:
+                if (place := self._places.get(row.id)) is not None:
+                    listed[place] = row
             self.view = replace(self.view, rows=tuple(listed))
         return True
 
@@ -306,7 +301,7 @@ _submitted = attrgetter("submitted")
 _id = attrgetter("id")
 
 
-def _changed(before: Mapping[str, RunRow], rows: Mapping[str, RunRow]) -> list[RunRow]:
+def changed(before: Mapping[str, RunRow], rows: Mapping[str, RunRow]) -> list[RunRow]:
     """The rows that are not the very same ones as before."""
     if len(rows) == len(before):  # most often in the same order, too: then it is five times as fast
         others = [*map(is_not, rows.values(), before.values())]

@@ -7,7 +7,10 @@ import time
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from engine.ids import base
 from engine.messages import Order, Retry
 from engine.query_fields import Known, Stored
 from engine.records import RunRow
@@ -318,6 +321,41 @@ def test_news_give_the_same_list_as_all_at_once(sort):
         anew.learn(known, values, NOW)
         anew.ask(made.query.text, NOW)
         assert made.show(rows, NOW).rows == anew.show(rows, NOW).rows
+
+
+RUNS = [row.id for row in MANY[:12]] + [row.id for row in MANY if row.state in ("running", "queued")][:6]
+steps = st.one_of(
+    st.tuples(st.just("ask"), st.sampled_from(["", "t", "to", "toto", "state:ended", "loss<0.4 or toto", "-state:ok"])),
+    st.tuples(st.just("look"), st.sampled_from(["ago", "loss", "state", "id", "val_pct_mae"]), st.booleans()),
+    st.tuples(st.just("news"), st.sampled_from(RUNS), st.sampled_from([0.1, 0.9]), st.sampled_from(["ok", "held"])),
+    st.tuples(st.just("gone"), st.sampled_from(RUNS)),
+    st.tuples(st.just("fold"), st.sampled_from(RUNS)),
+    st.tuples(st.just("show")),
+)  # fmt: skip
+
+
+@given(st.lists(steps, max_size=9))
+def test_whatever_is_asked_between_news_lists_what_a_new_list_would(steps):
+    made, rows = RunList(), by_id(MANY)
+    for what, *values in [*steps, ("show",)]:
+        if what == "ask":
+            made.ask(values[0], NOW)
+        elif what == "look":
+            made.look(Looks(("state",), *values))
+        elif what == "fold":
+            made.fold(made.unfolded ^ {base(values[0])})
+        elif what == "gone":
+            rows = {run: row for run, row in rows.items() if run != values[0]}
+        elif what == "news" and values[0] in rows:
+            run, loss, state = values
+            rows = {**rows, run: msgspec.structs.replace(rows[run], loss=loss, state=state)}
+        else:
+            view = made.show(rows, NOW)
+    anew = RunList(made.looks)
+    anew.ask(made.query.text, NOW)
+    anew.fold(made.unfolded)
+    assert view == anew.show(rows, NOW)
+    assert view.ids == [row.id for row in view.rows]
 
 
 def test_rows_that_come_in_another_order_are_listed_all_the_same():

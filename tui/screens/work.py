@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,8 +13,9 @@ from textual.timer import Timer
 
 from engine import rundir
 from engine.errors import WorkspaceError
-from engine.records import ENDED
+from engine.records import ENDED, RunRow
 from tui import faults
+from tui.runs import changed
 from tui.screens.base import BaseScreen
 from tui.world import World
 
@@ -26,6 +27,10 @@ PAUSE = 0.12
 """Seconds that the cursor rests before something is read for its row."""
 
 
+def _result(row: RunRow) -> tuple[object, ...]:
+    return row.state in ENDED, row.best, row.metric
+
+
 class WorkScreen(BaseScreen):
     """A screen whose panes are answers of workers. An answer that came too late for its question is dropped."""
 
@@ -34,8 +39,7 @@ class WorkScreen(BaseScreen):
         self._asked: dict[str, int] = {}
         self._pauses: dict[str, Timer] = {}
         self._made_of: dict[str, tuple[object, ...]] = {}
-        self._seen: object = None
-        self._seen_rows: object = None
+        self._seen_rows: Mapping[str, RunRow] | None = None
 
     def work(self, kind: str, job: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
         """Do a job in a thread. kind: a later job of the same kind makes the answer of this one void."""
@@ -81,13 +85,12 @@ class WorkScreen(BaseScreen):
 
     def news(self, world: World) -> bool:
         """Whether a run has come, ended or been validated since this was last asked."""
-        if world.rows is self._seen_rows:
-            return False
-        self._seen_rows = world.rows
-        seen = {(row.id, row.state in ENDED, row.best, row.metric) for row in world.rows.values()}
-        changed = seen != self._seen
-        self._seen = seen
-        return changed
+        before, self._seen_rows = self._seen_rows, world.rows
+        if before is None or len(before) != len(world.rows):
+            return True
+        return any(
+            (was := before.get(row.id)) is None or _result(was) != _result(row) for row in changed(before, world.rows)
+        )
 
     # -- files -----------------------------------------------------------------------------------------------------
 
