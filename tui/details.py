@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from engine.cli.detail import FACTS, SECONDS, SIZES
 from engine.messages import RunDetail
 from engine.records import ENDED, WAITING, RunRow
 from tui import present
@@ -14,15 +15,12 @@ from tui.present import NONE, Cell, Part
 from tui.widgets.strips import width_of
 
 if TYPE_CHECKING:
+    from engine.devices import Sample
     from tui.upclose import Patch
 
-SIZES = frozenset({"requested", "free", "total", "allocated", "nvml_free", "nvml_total", "nvml_others"})
-"""Facts of a cause that are bytes."""
-FACTS = {"nvml_free": "free (NVML)", "nvml_total": "total (NVML)", "nvml_others": "others", "oom_kills": "OOM kills"}
 
-
-def facts(row: RunRow, width: int, now: float) -> list[list[Part]]:
-    """Two or three lines: state and progress, then result, then what is wrong."""
+def facts(row: RunRow, width: int, now: float, sample: Sample | None = None) -> list[list[Part]]:
+    """Two or three lines: state and progress, then result, then what is wrong. sample: of the devices it is on now."""
     sign, role = present.MARKS.get(row.state, ("·", "rest"))
     first = _Line(width)
     first.add("", ((f"{sign} {row.state}", role),))
@@ -43,7 +41,7 @@ def facts(row: RunRow, width: int, now: float) -> list[list[Part]]:
         first.add("took" if row.ended else "for", ((present.duration(present.elapsed(row, now)), "text"),))
         epochs = f"  {present.epochs(row)}" if row.epoch is not None and row.epochs else ""
         first.add("step", ((present.steps(row), "text"), (epochs, "rest")))
-    result, end = _result(row, width), _end(row)
+    result, end = _result(row, width, sample), _end(row)
     if not result:  # nothing is known of it but what it is
         return [first.parts, list(present.what(row)), end if row.warning or row.state in ENDED - {"ok"} else []]
     return [first.parts, result, end]
@@ -63,7 +61,7 @@ class _Line:
             self.parts += more
 
 
-def _result(row: RunRow, width: int) -> list[Part]:
+def _result(row: RunRow, width: int, sample: Sample | None) -> list[Part]:
     line = _Line(width)
     if row.loss is not None:
         line.add("loss", ((present.number(row.loss), "text"),))
@@ -82,7 +80,7 @@ def _result(row: RunRow, width: int) -> list[Part]:
         line.add("attempt", ((_attempt(row), "text"),))
     if row.device_memory is not None:
         shared = f" of {present.size(row.claim)} it may share" if row.claim else ""
-        line.add("GPU memory", ((present.size(row.device_memory) + shared, "text"),))
+        line.add("GPU memory", ((present.size(row.device_memory) + shared, "text"), *_room(row, sample)))
     elif row.predicted and row.state in WAITING:
         runs = "1 run" if row.predicted_from == 1 else f"{row.predicted_from} runs"
         line.add("GPU memory", ((f"predicted {present.size(row.predicted)} from {runs}", "text"),))
@@ -91,6 +89,15 @@ def _result(row: RunRow, width: int) -> list[Part]:
     if row.commit:
         line.add("commit", ((row.commit[:9] + ("*" if row.dirty else ""), "text"),))
     return line.parts
+
+
+def _room(row: RunRow, sample: Sample | None) -> Cell:
+    """What is free of the devices a run is on just now, as NVML tells it: what it could still ask for."""
+    here = [one for one in sample.devices if one.uuid in row.devices] if sample is not None else []
+    if row.state in ENDED or not here or any(one.memory_free is None or one.memory_total is None for one in here):
+        return ()
+    free, total = (sum(getattr(one, f"memory_{what}") for one in here) for what in ("free", "total"))
+    return ((f" · {present.size(free)} of {present.size(total)} free", "attention" if free < total / 20 else "rest"),)
 
 
 def _attempt(row: RunRow) -> str:
@@ -168,11 +175,22 @@ def card(detail: RunDetail | None, width: int, most: int) -> list[list[Part]]:
         facts = _Line(width)
         for name, value in detail.cause.facts.items():
             if value not in (None, "") and name != "booted":
-                shown = present.size(value) if name in SIZES and isinstance(value, int) else _value(value)
-                facts.add(FACTS.get(name, name.replace("_", " ")), ((shown, "text"),))
+                label, shown = fact(name, value)
+                facts.add(label, ((shown, "text"),))
         lines += [facts.parts] if facts.parts else []
         lines += [[("│ ", "trouble"), (line, "rest")] for line in detail.log[-max(0, most - len(lines)) :]]
     return lines[: max(0, most)]
+
+
+def fact(name: str, value: object) -> tuple[str, str]:
+    """A fact of a cause as (what it is called, what it is)."""
+    if name == "booted" and isinstance(value, int | float):
+        shown = moment(float(value))
+    elif name in SECONDS and isinstance(value, int | float):
+        shown = present.duration(value)
+    else:
+        shown = present.size(value) if name in SIZES and isinstance(value, int) else _value(value)
+    return FACTS.get(name, name.replace("_", " ")), shown
 
 
 def code(detail: RunDetail, patch: Patch | None) -> list[list[Part]]:

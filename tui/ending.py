@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.messages import RunDetail
 from tui import present
+from tui.details import fact
 from tui.logs import colored
 from tui.present import Part
 
@@ -21,7 +22,8 @@ def ending(detail: RunDetail) -> list[list[Part]]:
     if text:
         made += [[], [(text, "trouble" if row.state in ("failed", "lost") else "text")]]
     if cause is not None:
-        made += [[(f"{name:<16}", "rest"), (_fact(name, value), "text")] for name, value in cause.facts.items()]
+        told = (fact(name, value) for name, value in cause.facts.items() if value not in (None, ""))
+        made += [[(f"{label:<16}", "rest"), (shown, "text")] for label, shown in told]
     if row.best is not None:
         made += [[], [("best val_pct_mae ", "rest"), (present.metric(row.best), "good bold"), ("   ", "text"),
                       *present.skill_cell(None if not row.naive else 1 - row.best / row.naive)]]  # fmt: skip
@@ -32,9 +34,3 @@ def ending(detail: RunDetail) -> list[list[Part]]:
         made += [[], [("its last lines", "title")]]
         made += [list(colored(line[:WIDEST])) for line in detail.log]
     return made
-
-
-def _fact(name: str, value: object) -> str:
-    if isinstance(value, int) and name.removeprefix("nvml_") in ("requested", "free", "total", "others", "reserved"):
-        return present.size(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)

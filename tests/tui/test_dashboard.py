@@ -150,10 +150,15 @@ def test_the_card_of_an_end_has_its_cause_and_last_lines(workspace):
 
     engine = RecordedEngine(workspace, recorded.busy_box(NOW), recorded.no_gpu(NOW))
     detail = engine.detail(next(row for row in engine.rows.values() if row.state == "failed"))
-    cause = Cause("device memory", "out of memory on GPU0", {"requested": 2 << 30, "step": 412})
+    told = {"requested": 2 << 30, "allocated": 3 << 30, "nvml_free": 1 << 30, "nvml_others": 5 << 29, "step": 412}
+    cause = Cause("device memory", "out of memory on GPU0", {**told, "limit": 3600.0, "where": ""})
     text = "\n".join(plain(line) for line in ending(msgspec.structs.replace(detail, cause=cause, log=("Traceback",))))
     assert "out of memory on GPU0" in text
-    assert "requested       2.0 GiB" in text
+    facts = {"requested": "2.0 GiB", "allocated": "3.0 GiB", "free (NVML)": "1.0 GiB", "others (NVML)": "2.5 GiB",
+             "step": "412", "limit": "1h 00m"}  # fmt: skip
+    for name, value in facts.items():
+        assert f"{name:<16}{value}" in text
+    assert "where" not in text
     assert text.endswith("Traceback")
 
 

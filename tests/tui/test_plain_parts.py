@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -289,3 +290,16 @@ def test_a_step_is_told_once_where_there_are_no_epochs():
     row = RunRow(id="toto-1", family="toto", state="ok", since=0.0, submitted=0.0, ended=9.0, step=10_100)
     said = plain(details.facts(row, 120, 10.0)[0])
     assert said.count("10.1k") == 1
+
+
+def test_a_run_tells_what_its_devices_have_left_while_it_lives():
+    """Against running out of memory: what NVML says is free, and amber where that is nearly nothing."""
+    sample, now = recorded.two_gpus(10.0), 10.0
+    row = next(row for row in recorded.busy_box(now) if row.id == "toto-0211")
+    told = plain(details.facts(row, 200, now, sample)[1])
+    assert "GPU memory 57.0 GiB · 18.8 GiB of 80.0 GiB free" in told
+    device = msgspec.structs.replace(sample.devices[0], memory_free=2 << 30)
+    line = details.facts(row, 200, now, msgspec.structs.replace(sample, devices=(device,)))[1]
+    assert (" · 2.0 GiB of 80.0 GiB free", "attention") in line
+    ended = msgspec.structs.replace(row, state="failed", ended=now)
+    assert "free" not in plain(details.facts(ended, 200, now, sample)[1])

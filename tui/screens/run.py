@@ -144,7 +144,7 @@ class RunScreen(Loading):
         room = 5 if self.size.height >= 40 else 2 if self.size.height >= 30 else 1
         detail = self._detail
         more = details.card(detail, pane.size.width, room if detail is not None and detail.cause else 1)
-        lines = [*details.facts(row, pane.size.width, time.time()), *more]
+        lines = [*details.facts(row, pane.size.width, time.time(), self.paddock.world.sample), *more]
         if len(lines) != len(pane.lines):
             pane.styles.height = len(lines) + 2
         pane.show(lines)
