@@ -28,6 +28,7 @@ from engine.run import Run
 from engine.sampler import Sampler, labels, slots
 from engine.schedule import CPU
 from engine.server import Server
+from engine.shelf import Shelf
 from engine.stamps import Stamps
 from engine.state import Action, Adopt, Start, World
 from engine.wishes import Wishes
@@ -36,10 +37,10 @@ from engine.workspace import Workspace
 TICK = 1.0
 HISTORY = 120
 """Samples kept in memory, one a second."""
+KEEPING, LAST = 0.02, 2.0
+"""Seconds for keeping what ended runs said: in each tick, and at the end."""
 THOROUGH = 10
 """A run that seems to go on as it did is looked at as a whole at every so many ticks."""
-LOOKS = 16
-"""Chunks of a run's lines that are read in one go before what is older is left out of the lists."""
 log = logging.getLogger("engine")
 
 
@@ -52,7 +53,7 @@ class Daemon:
         self.sampler = Sampler(workspace)
         self.keeper = Keeper(workspace, self.store_changed)
         self.server = Server(self)
-        self.shelf = ended.Shelf(workspace, stamps)
+        self.shelf = Shelf(workspace, stamps)
         self.readings = Readings(workspace, self.world)
         self.lifelines = Lifelines(self)
         self.memories = Memories(workspace, self.world)
@@ -82,21 +83,24 @@ class Daemon:
             loop.add_signal_handler(number, self.over.set)
         await self.server.start()  # who asks waits; who waits long is told how far it is
         read = len(await restart.load(self))
-        if not self.over.is_set():
-            await self.take_sample()
-            log.info("up: %s, %d runs, %d folders read", self.workspace.root, len(self.world.runs), read)
-            self.attempts.catch_up()
-            self.schedule()
-            self.up.set()
-            self.keeper.news()
-            await asyncio.to_thread(self.shelf.close)
-            ticking = asyncio.create_task(self.tick_forever())
-            await self.over.wait()
-            ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticking
+        if self.over.is_set():  # told to end while it read
+            await self.server.stop()
+            return
+        await self.take_sample()
+        log.info("up: %s, %d runs, %d folders read", self.workspace.root, len(self.world.runs), read)
+        self.attempts.catch_up()
+        self.schedule()
+        self.up.set()
+        self.keeper.news()
+        await asyncio.to_thread(self.shelf.close)
+        ticking = asyncio.create_task(self.tick_forever())
+        await self.over.wait()
+        ticking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ticking
         await self.server.stop()
         await self.keeper.stop()
+        self.shelf.keep(self.world, LAST)
         self.sampler.close()
         log.info("down; %d runs go on", len(self.world.live))
 
@@ -121,6 +125,7 @@ class Daemon:
             self.keeper.news()
         self.schedule()
         self.hooking.call()
+        self.shelf.keep(self.world, KEEPING)
         self.server.push(sample=self.sample)
 
     async def take_sample(self) -> None:
@@ -142,18 +147,7 @@ class Daemon:
             follower = self.followers[run.id] = Follower(self.workspace.run(run.id), run.brief)
         if run.brief.adopt and run.started is not None:
             follower.adopt()
-        any_news = False
-        for _ in range(LOOKS):
-            metrics, events = follower.read()
-            for line in metrics:
-                run.progress.metrics(line)
-            for line in events:
-                run.progress.event(line)
-            any_news = any_news or bool(metrics or events)
-            if not follower.behind:
-                return any_news
-        follower.skip()
-        return any_news
+        return follower.take_in(run.progress)
 
     def unchanged(self, run_id: str) -> bool:
         """Take in the new lines of a run, and tell whether it is running as it was at the last look: cheap to see."""
@@ -180,6 +174,7 @@ class Daemon:
             self.close(run)
             if run_id not in self.unread:
                 ended.lighten(run, str(self.workspace.run(run_id)))
+                self.shelf.due.add(run_id)
         if changed or news:
             self.readings.stale.add(run_id)
             self.keeper.news(run_id, urgent=changed)
@@ -193,7 +188,7 @@ class Daemon:
                 self.unread.add(run.id)
                 return
             self.unread.discard(run.id)
-        if run.exited is not None and run.exited.get("code") and "last" not in run.exited and not run.last_words:
+        if run.exited is not None and ended.wordless(run.exited) and not run.last_words:
             run.last_words = self.followers[run.id].last_words()
             self.world.seen(run.id, folders.look(self.workspace.run(run.id)), time.time())
         self.memories.remember(run)

@@ -1,13 +1,8 @@
-"""What the folders of ended runs said when they were last read, in one file, so that a start need not read them again.
-
-runs/.engine/ended.cache is a reading of the folders and nothing else: a run whose files are no longer the same is read
-from its folder, and so is every run when the file is missing, damaged, or of another version of this program.
-"""
+"""What the folder of an ended run said when it was last read, so that a start need not read it again (engine.shelf)."""
 
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
@@ -25,14 +20,11 @@ from engine.estimate import Kind
 from engine.live import Progress
 from engine.records import ENDED, Spec
 from engine.run import Run
-from engine.stamps import FILES, Stamps, sign
+from engine.stamps import FILES, sign
 from engine.state import World
-from engine.workspace import Workspace
 
 LONGEST = 64 << 10
 """Bytes of what is kept of one run; one with more to say is read from its folder."""
-MOST = 1 << 30
-"""Bytes of the whole file that are read: half a million runs."""
 ALL = (*FILES, rundir.ADOPTED, rundir.LOG)
 """What one may rest on."""
 READERS = ("cause", "ended", "estimate", "folders", "live", "records", "run", "rundir", "stamps", "state", "tail")
@@ -42,7 +34,6 @@ LIVING = {
     "prediction", "predicted", "turn", "want", "want_of", "expected", "kinds", "estimated", "whole", "sequel",
 }  # fmt: skip
 """Fields of a run that are not read from its folder, or not asked for once it has ended."""
-log = logging.getLogger("engine")
 
 
 def _record(name: str, kind: type, left_out: Collection[str] = (), **instead: Any) -> Any:
@@ -80,7 +71,8 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 ALIKE = ("family", "cwd", "name", "preset", "user", "host", "python")
 """Texts of a spec that many have."""
 _commands: dict[tuple[str, ...], tuple[str, ...]] = {}
-_decode = msgspec.msgpack.Decoder(Kept).decode
+decode = msgspec.msgpack.Decoder(Kept).decode
+decode_all = msgspec.msgpack.Decoder(list[Kept]).decode
 
 
 def head() -> str:
@@ -95,7 +87,12 @@ def head() -> str:
 def rests_on(spec: Spec, exited: Mapping[str, object]) -> tuple[str, ...]:
     """Name the files that the reading of a run rests on: of its log only the end of one that failed without a word."""
     told = (rundir.ADOPTED,) if spec.adopt or spec.imported else ()
-    return (*FILES, *told, rundir.LOG) if exited.get("code") and "last" not in exited else (*FILES, *told)
+    return (*FILES, *told, rundir.LOG) if wordless(exited) else (*FILES, *told)
+
+
+def wordless(exited: Mapping[str, object]) -> bool:
+    """Whether a run failed and its supervisor did not note the last line of its log."""
+    return bool(exited.get("code")) and "last" not in exited
 
 
 def brief(spec: Spec) -> Spec:
@@ -111,92 +108,48 @@ def whole(path: str) -> Spec:
     return read[0]
 
 
-class Shelf:
-    """One per daemon: opened when it comes up, written anew once it is up, if there is news.
+def encode(run: Run, signed: Sequence[bytes]) -> bytes | None:
+    """Give what is kept of a run that was just read from its folder. signed: the folder's files before that (ALL).
 
-    The file is a line with `head` and the digest of the rest, which is a list of `Kept` as MessagePack: one that is not
-    exactly as it was written is not believed at all.
+    None for one that has not told its end, of which a later look at its locks may say something else, and for one that
+    MessagePack can't hold.
     """
-
-    def __init__(self, workspace: Workspace, stamps: Stamps | None = None) -> None:
-        """stamps: what tells how the files are, taken since the workspace was taken."""
-        self.runs = str(workspace.runs)
-        self.path = workspace.ended
-        self._stamps = stamps
-        self._signed: dict[str, bytes] = {}
-        """Of each folder the signs of FILES, where a second process took them."""
-        self._kept: dict[str, tuple[Kept, msgspec.Raw]] = {}
-        """What was not asked for yet."""
-        self._good: list[msgspec.Raw] = []
-        """What still holds, for the next file."""
-        self._fresh: list[msgspec.Raw] = []
-
-    def open(self) -> None:
-        """Read the file."""
-        try:
-            line, _, body = rundir.contents(self.path, limit=MOST).partition(b"\n")
-            if line == _first_line(body):
-                for raw in msgspec.msgpack.decode(body, type=list[msgspec.Raw]):
-                    kept = _decode(raw)
-                    self._kept[kept.told.brief.id] = kept, raw
-        except FileNotFoundError:
-            pass
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            log.warning("%s is not used: %s", self.path, error)
-            self._kept.clear()
-        if self._stamps is not None:
-            self._signed = self._stamps.take()
-
-    def get(self, run_id: str) -> Kept | None:
-        """Give what is known of a run, if its folder is still as it was then."""
-        if (found := self._kept.get(run_id)) is None:
-            return None
-        kept, raw = found
-        names, folder = rests_on(kept.told.brief, kept.told.exited or {}), f"{self.runs}/{run_id}"
-        files = self._signed.get(run_id) or b"".join(sign(folder))
-        if files + b"".join(sign(folder, names[len(FILES) :])) != kept.sign:
-            return None
-        del self._kept[run_id]
-        self._good.append(raw)
-        return kept
-
-    def put(self, run: Run, signed: Sequence[bytes]) -> None:
-        """Take in a run that was just read from its folder. signed: the folder's files before that, see `sign`.
-
-        Only one that has told its end: of any other a later look at its locks may say something else.
-        """
-        if run.state not in ENDED or run.exited is None:
-            return
-        run.progress.settle()
-        spec = brief(run.spec)
-        far = Far(**{**_part(run.progress, Far), "spark": list(run.progress.spark)})
-        told = Told(**{**_part(run, Told), "brief": spec, "progress": far})
-        names = rests_on(spec, run.exited)
-        known = dict(zip(ALL, signed, strict=True))
-        kept = Kept(b"".join(known[name] for name in names), told, [*(run.kinds or ())] if run.took > 0 else [])
-        try:
-            data = msgspec.msgpack.encode(_short(kept))
-            same = _decode(data) == kept
-        except (msgspec.MsgspecError, OverflowError, TypeError, ValueError, RecursionError):
-            return  # something in it that MessagePack can't hold
-        if same and len(data) <= LONGEST:
-            self._fresh.append(msgspec.Raw(data))
-
-    def close(self) -> None:
-        """Write the file if it would be another; that it can't be is told and costs the next start some time."""
-        try:
-            for left in self.path.parent.glob(f"{self.path.name}.*.new"):
-                left.unlink()  # by an engine that was killed over it; this one has the workspace to itself
-            if self._fresh or self._kept:
-                body = msgspec.msgpack.encode([*self._good, *self._fresh])
-                rundir.write_new(self.path, _first_line(body) + b"\n" + body)
-        except OSError as error:
-            log.warning("%s is not written: %s", self.path, error.strerror)
-        self._kept, self._good, self._fresh, self._signed = {}, [], [], {}
+    if run.state not in ENDED or run.exited is None:
+        return None
+    run.progress.settle()
+    spec = brief(run.spec)
+    far = Far(**{**_part(run.progress, Far), "spark": list(run.progress.spark)})
+    told = Told(**{**_part(run, Told), "brief": spec, "progress": far})
+    known = dict(zip(ALL, signed, strict=True))
+    signs = b"".join(known[name] for name in rests_on(spec, run.exited))
+    kept = Kept(signs, told, [*(run.kinds or ())] if run.took > 0 else [])
+    try:
+        data = again(kept)
+        return data if len(data) <= LONGEST and decode(data) == kept else None
+    except (msgspec.MsgspecError, OverflowError, TypeError, ValueError, RecursionError):
+        return None
 
 
-def _first_line(body: bytes) -> bytes:
-    return f"{head()} {sha256(body).hexdigest()}".encode()
+def again(kept: Kept) -> bytes:
+    """Encode what was decoded."""
+    return msgspec.msgpack.encode(_short(kept))
+
+
+def reread(folder: Path, world: World, now: float) -> tuple[Run, list[bytes]] | None:
+    """Read an ended run as a start would, beside the world that knows it; None if that is no run any more."""
+    signed = sign(str(folder), ALL)
+    if (read := folders.load(folder)) is None:
+        return None
+    beside = World(1, world.boot, world.boot_id)
+    run = beside.found(*read)
+    follower = folders.Follower(folder, run.brief)
+    follower.take_in(run.progress)
+    beside.seen(run.id, folders.look(folder), now)
+    if run.exited is not None and wordless(run.exited):
+        run.last_words = follower.last_words()
+        beside.seen(run.id, folders.look(folder), now)
+    follower.close()
+    return run, signed
 
 
 def _part(source: object, record: Any) -> dict[str, Any]:

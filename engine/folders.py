@@ -14,6 +14,7 @@ from engine import rundir
 from engine.adopter import Adopter
 from engine.errors import UsageError, WorkspaceError
 from engine.ids import RUN_ID
+from engine.live import Progress
 from engine.records import Spec, decode_spec, encode
 from engine.run import Seen
 from engine.tail import Tail, last_line
@@ -22,6 +23,8 @@ from engine.workspace import Workspace
 RECENT = 64 << 10
 """Bytes of metrics.jsonl from its end that a restart reads: enough for the last numbers, whatever the run's length."""
 EVENTS_RECENT = 1 << 20
+LOOKS = 16
+"""Chunks of a run's lines that are read in one go before what is older is left out of the lists."""
 
 
 def create(workspace: Workspace, spec: Spec, patch: str) -> None:
@@ -146,6 +149,21 @@ class Follower:
         for line in self.adopted.read() if self.adopted is not None else ():
             (events if "event" in line else metrics).append(line)
         return metrics, events
+
+    def take_in(self, progress: Progress) -> bool:
+        """Let a progress know the new lines; tells whether there were any."""
+        any_news = False
+        for _ in range(LOOKS):
+            metrics, events = self.read()
+            for line in metrics:
+                progress.metrics(line)
+            for line in events:
+                progress.event(line)
+            any_news = any_news or bool(metrics or events)
+            if not self.behind:
+                return any_news
+        self.skip()
+        return any_news
 
     def adopt(self, moment: float = 0.03, *, ended: bool = False) -> bool:
         """Take in what the run's foreign sources have told, for about so many seconds; tells whether that was all.

@@ -67,7 +67,7 @@ class Workspace:
 
     @property
     def ended(self) -> Path:
-        """What is kept of ended runs (engine.ended)."""
+        """What is kept of ended runs (engine.shelf)."""
         return self.private / "ended.cache"
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -251,6 +252,53 @@ def test_an_engine_that_is_told_to_end_while_it_reads_leaves_what_is_kept(
     assert (workspace.private / "ended.cache").read_bytes() == kept
 
 
+def test_what_ends_while_an_engine_lives_is_known_at_the_next_start(workspace: Workspace):
+    bag(workspace)
+    from_folders(workspace)
+    made = folder(workspace, 30, {}, gpus=0)
+    (made / rundir.LOG).write_text("no such module\n")
+
+    def live(daemon: Daemon, read: list[str]) -> None:
+        """It ends, in the eyes of an engine that has followed it."""
+        daemon.shelf.close()
+        for name, line in ((rundir.METRICS, {"t": 20.0, "step": 3, "loss": 0.5}), (rundir.LIFECYCLE, BEGUN),
+                           (rundir.LIFECYCLE, {"t": 70.0, "event": "exited", "code": 1})):  # fmt: skip
+            rundir.append(made / name, line)
+            daemon.look(made.name)
+        assert daemon.shelf.due == {made.name}
+        daemon.shelf.keep(daemon.world, 60.0)
+        assert not daemon.shelf.due
+
+    start(workspace, live)
+    read: list[str] = []
+    minds: list[str] = []
+    rows = start(workspace, lambda daemon, ids: (read.extend(ids), minds.append(mind(daemon))))
+    assert read == UNKEPT, "it need not be read"
+    assert "no such module" in rows[made.name].reason
+    (workspace.private / "ended.cache").unlink()
+    assert start(workspace, lambda daemon, _: minds.append(mind(daemon))) == rows
+    assert minds[0] == minds[1]
+
+
+def test_an_engine_on_a_full_disk_keeps_nothing_and_goes_on(workspace: Workspace):
+    bag(workspace)
+    from_folders(workspace)
+    path = workspace.private / "ended.cache"
+    kept = path.read_bytes()
+    rundir.append(workspace.run("toto-0001") / rundir.METRICS, {"t": 100.0, "step": 77})
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept) + 10, hard))  # ten bytes of what is new have room
+    try:
+        rows = start(workspace)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    assert rows["toto-0001"].step == 77
+    assert path.read_bytes() == kept, "what was begun is taken back"
+    assert start(workspace) == rows
+    assert path.read_bytes().startswith(kept)
+    assert len(path.read_bytes()) > len(kept)
+
+
 def test_a_spec_that_went_away_meanwhile_is_told(workspace: Workspace):
     bag(workspace)
     from_folders(workspace)
@@ -288,16 +336,24 @@ def test_an_engine_that_is_killed_while_it_writes_leaves_what_was_there(workspac
     bag(workspace)
     first = from_folders(workspace)
     again = "import sys; from pathlib import Path; from tests.engine.test_ended import write_forever; "
+    path = workspace.private / "ended.cache"
     for _ in range(3):
-        writer = subprocess.Popen([sys.executable, "-c", f"{again}write_forever(Path(sys.argv[1]))", workspace.root])
-        beside = workspace.private / f"ended.cache.{writer.pid}.new"
-        wait_for(lambda beside=beside: beside.exists())
-        writer.kill()
-        writer.wait()
+        size = path.stat().st_size
+        with subprocess.Popen([sys.executable, "-c", f"{again}write_forever(Path(sys.argv[1]))", workspace.root]) as by:
+            wait_for(lambda size=size: path.stat().st_size != size)
+            by.kill()
+        beside = workspace.private / f"ended.cache.{by.pid}.new"
+        beside.touch()  # as if it had been killed while it wrote all anew
         read: list[str] = []
         assert start(workspace, lambda _, ids, read=read: read.extend(ids)) == first
         assert read == UNKEPT
         assert not beside.exists(), "what it left is cleared away"
+    for cut in (1, 100, 2000):  # as a kill in the middle of a write would leave it
+        path.write_bytes(path.read_bytes()[:-cut])
+        assert start(workspace) == first
+        assert start(workspace, lambda _, ids, read=read: read.extend(ids)) == first
+        assert read == 2 * UNKEPT, "it is whole again"
+        del read[2:]
 
 
 def write_forever(root: Path) -> None:
