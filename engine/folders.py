@@ -90,29 +90,37 @@ def scan(workspace: Workspace) -> Iterator[str]:
 def load(folder: Path) -> tuple[Spec, list[rundir.Line]] | None:
     """Read spec and orders of a run; None if its spec.json is missing, not a plain file, or not a spec."""
     try:
-        spec = decode_spec(rundir.contents(folder / rundir.SPEC))
+        spec = decode_spec(rundir.contents(f"{folder}/{rundir.SPEC}"))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     if spec.id != folder.name:
         return None  # a copied folder must not answer for another run
-    return spec, rundir.read(folder / rundir.ORDERS)
+    return spec, rundir.read(f"{folder}/{rundir.ORDERS}")
 
 
 def look(folder: Path) -> Seen:
     """Read lifecycle and probe both locks, as they are together at one moment.
 
-    The lifecycle is read before and after the probes, and all again if it grew: a run that begins or ends meanwhile
-    would else look lost. Where the locks disagree the trainer's is probed once more for the same reason.
+    The lifecycle is read before the probes, and all again if it has grown after them: a run that begins or ends
+    meanwhile would else look lost. Where the locks disagree the trainer's is probed once more for the same reason.
     """
+    told, *locks = (f"{folder}/{name}" for name in (rundir.LIFECYCLE, rundir.TRAINER_LOCK, rundir.SUPERVISOR_LOCK))
     while True:
-        before = rundir.read(folder / rundir.LIFECYCLE)
-        trainer = rundir.held(folder / rundir.TRAINER_LOCK)
-        supervisor = rundir.held(folder / rundir.SUPERVISOR_LOCK)
+        before = _size(told)
+        lifecycle = rundir.read(told)
+        trainer, supervisor = map(rundir.held, locks)
         if trainer != supervisor:
-            trainer = rundir.held(folder / rundir.TRAINER_LOCK)
-        lifecycle = rundir.read(folder / rundir.LIFECYCLE)
-        if len(lifecycle) == len(before):
+            trainer = rundir.held(locks[0])
+        if _size(told) == before:
             return Seen(lifecycle, supervisor, trainer)
+
+
+def _size(path: str) -> int:
+    """Bytes of a file; -1 if there is none."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return -1
 
 
 class Follower:
@@ -122,11 +130,11 @@ class Follower:
         self.folder = folder
         self.spec = spec
         self.adopter: Adopter | None = None
-        self.adopted = Tail(folder / rundir.ADOPTED, last=RECENT) if spec.adopt or spec.imported else None
-        self.metrics = Tail(folder / rundir.METRICS, last=RECENT)
-        self.events = Tail(folder / rundir.EVENTS, last=EVENTS_RECENT)
-        self._lifecycle = Tail(folder / rundir.LIFECYCLE)
-        self._lock = rundir.Probe(str(folder / rundir.SUPERVISOR_LOCK))
+        self.adopted = Tail(f"{folder}/{rundir.ADOPTED}", last=RECENT) if spec.adopt or spec.imported else None
+        self.metrics = Tail(f"{folder}/{rundir.METRICS}", last=RECENT)
+        self.events = Tail(f"{folder}/{rundir.EVENTS}", last=EVENTS_RECENT)
+        self._lifecycle = Tail(f"{folder}/{rundir.LIFECYCLE}")
+        self._lock = rundir.Probe(f"{folder}/{rundir.SUPERVISOR_LOCK}")
         self._size = -1
         """Of the lifecycle, as it was before the last look."""
 

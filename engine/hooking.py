@@ -43,8 +43,8 @@ class Hooking:
         self.pending.append(run.id)
 
     def call(self) -> None:
-        """Start what is due. A damaged hooks.json keeps everything waiting until it was mended."""
-        if not self.pending:
+        """Start what is due, once all runs are known. A damaged hooks.json keeps all waiting until it was mended."""
+        if not self.pending or not self.daemon.up.is_set():
             return
         workspace, runs = self.daemon.workspace, self.daemon.world.runs
         try:

@@ -6,7 +6,7 @@ import os
 
 import msgspec
 
-from engine.rundir import MAX_LINE, Line, contents, open_plain
+from engine.rundir import MAX_LINE, Line, contents, open_plain, read_at
 
 _decode = msgspec.json.Decoder().decode
 CHUNK = 1 << 20
@@ -33,9 +33,7 @@ class Tail:
         if size - self.offset <= last:
             return
         try:
-            with open(open_plain(self.path), "rb") as file:
-                file.seek(size - last - 1)
-                head = file.read(MAX_LINE)
+            head = _at(self.path, size - last - 1, MAX_LINE)
         except OSError:
             return
         self.offset = size - last + head.find(b"\n") if b"\n" in head else size
@@ -55,9 +53,7 @@ class Tail:
         if size == self.offset:
             return []
         try:
-            with open(open_plain(self.path), "rb") as file:
-                file.seek(self.offset)
-                data = file.read(CHUNK)
+            data = _at(self.path, self.offset, CHUNK)
         except OSError:
             self.shut = True
             return []
@@ -83,6 +79,14 @@ class Tail:
     def behind(self) -> bool:
         """Tell whether there is more to read than the last look took."""
         return self._full and not self.shut and self.size() > self.offset + CHUNK
+
+
+def _at(path: str, offset: int, most: int) -> bytes:
+    fd = open_plain(path)
+    try:
+        return read_at(fd, offset, most)
+    finally:
+        os.close(fd)
 
 
 def last_line(path: str | os.PathLike[str]) -> str:
