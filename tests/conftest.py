@@ -27,6 +27,7 @@ from engine.errors import EngineDown
 from engine.messages import Down, GetStatus, ListRuns, ShowRun, Submit
 from engine.records import ENDED, RunRow, Spec
 from engine.workspace import Workspace
+from tests.nursery import Nursery
 
 # A busy machine is no fault of the code: examples are counted, not timed.
 settings.register_profile("paddock", deadline=None, max_examples=30)
@@ -111,15 +112,28 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 class Box:
     """A real engine in a workspace, started when first asked, and stopped with its runs at the end."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, nursery: Nursery | None = None) -> None:
+        """nursery: what to fork the first engine off; the later ones, and without it all, are started as anybody's."""
         self.workspace = workspace
+        self._nursery = nursery
         self._client: Client | None = None
 
     @property
     def client(self) -> Client:
         if self._client is None:
+            nursery, self._nursery = self._nursery, None
+            if nursery is not None and not self.workspace.socket.exists():
+                self.workspace.prepare()
+                if nursery.start(self.workspace.root, self.workspace.log):
+                    wait_for(self._up, "for the engine to be born")
             self._client = connect(self.workspace)
         return self._client
+
+    def _up(self) -> bool:
+        with contextlib.suppress(EngineDown):
+            connect(self.workspace, start=False).close()
+            return True
+        return False
 
     def submit(self, *command: str, **fields: Any) -> RunRow:
         hold = fields.pop("hold", False)
@@ -214,10 +228,17 @@ def database(workspace: Workspace, empty_database: Path) -> Path:
     return Path(shutil.copy(empty_database, workspace.database))
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def box(workspace: Workspace, database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
+def box(workspace: Workspace, database: Path, nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
     """A real engine with two CPU slots, in a workspace where one has been before."""
     monkeypatch.setenv("ENGINE_CPU_SLOTS", "2")
-    made = Box(workspace)
+    made = Box(workspace, nursery)
     yield made
     made.close()

@@ -53,6 +53,8 @@ def cli(box: Box, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     monkeypatch.chdir(box.workspace.root)
 
     def call(*args: str) -> Said:
+        if args[0] != "up":
+            assert box.client  # forked, which no command does
         capsys.readouterr()
         try:
             code = main.run(args)

@@ -212,14 +212,14 @@ def test_everything_killed_at_once_is_told_as_lost(box: Box):
     row = box.python(LOGGER)
     wait_for(lambda: last_told(box.workspace.run(row.id)))
     started = box.lines(row.id, rundir.LIFECYCLE)[0]
-    os.kill(box.pid, signal.SIGSTOP)  # so that nobody adopts in between
+    engine = box.pid
+    os.kill(engine, signal.SIGSTOP)  # so that nobody adopts in between
     os.kill(started["supervisor"], signal.SIGKILL)
     os.kill(started["pid"], signal.SIGKILL)
     wait_for(lambda: not alive(started["pid"]) and not alive(started["supervisor"]))
     box.client.close()
-    pid = int(subprocess.check_output(["pgrep", "-f", f"engine.daemon --home {box.workspace.root}"]))
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not alive(pid))
+    os.kill(engine, signal.SIGKILL)
+    wait_for(lambda: not alive(engine))
     box._client = None
     row = box.ended(row.id)
     assert (row.state, row.reason) == ("lost", "it and its supervisor were killed together")

@@ -18,6 +18,7 @@ from engine.workspace import Workspace
 from tests.conftest import Box, alive, stopped, wait_for
 from tests.engine.store_folders import finished
 from tests.engine.test_cli import BLOCK
+from tests.nursery import Nursery
 
 TOURS = ("demo",)
 """What only calls other commands."""
@@ -143,7 +144,7 @@ def leaves() -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[Scene]:
     root = tmp_path_factory.mktemp("dry")
     workspace = Workspace(root / "w")
     workspace.root.mkdir()
@@ -169,7 +170,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         patch.delenv("ENGINE_RUN", raising=False)
         patch.chdir(workspace.root)
-        box = Box(workspace)
+        box = Box(workspace, nursery)
         try:
             box.ended(box.submit("false", name="failed").id)
             pid = box.state(box.submit("sh", "-c", BLOCK, name="live").id, "running").pid
