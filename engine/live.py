@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 SPARK = 40
+DRAWN = 10
+"""Cells of a run's curve in a list: of an ended run no more is told, which was half of what 10,000 of them say."""
 LOSSES = ("loss", "train_loss", "train/loss")
 """What the loss of training is called, the first that is there counting."""
 CONTEXT = 1 << 30
 """The most that CUDA and its libraries take of a device for one process; what is in use beyond is not the run's."""
 RATE_WINDOW = 30.0
 """Seconds of late over which steps per second are taken."""
+
+
+def squeeze(values: Sequence[float], width: int) -> tuple[float, ...]:
+    """Means of `width` equal stretches, so that a long curve fits a short line."""
+    if len(values) <= width:
+        return tuple(values)
+    edges = [len(values) * i // width for i in range(width + 1)]
+    return tuple(sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges))
 
 
 def number(value: object) -> float | None:
@@ -74,7 +85,7 @@ class Progress:
     """Seconds within which it said that its next line comes."""
     last: float = 0.0
     spark: deque[float] | tuple[float, ...] = field(default_factory=lambda: deque(maxlen=SPARK))
-    """The last losses; once the run is settled half as many, each the mean of two."""
+    """The last losses; once the run is settled DRAWN means of them."""
     _pace: deque[tuple[float, int]] | None = None
 
     def metrics(self, line: Mapping[str, object]) -> None:
@@ -110,9 +121,7 @@ class Progress:
         """Let go of what only a living run needs: 5 KB of its pace, and 1 KB of its losses."""
         self._pace = None
         if not isinstance(self.spark, tuple):
-            told = [*self.spark]
-            pairs = zip(told[len(told) % 2 :: 2], told[len(told) % 2 + 1 :: 2], strict=True)
-            self.spark = (*told[: len(told) % 2], *((one + two) / 2 for one, two in pairs))
+            self.spark = tuple(float(f"{mean:.6g}") for mean in squeeze([*self.spark], DRAWN))
 
     def _keep_pace(self, t: float, step: int) -> None:
         if self._pace is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from engine.live import DRAWN, squeeze
 from engine.records import RunRow
 from tui import present
 from tui.present import Cell, cell
@@ -70,7 +71,7 @@ def _progress(row: RunRow, _: float) -> Cell:
 
 
 def _spark(row: RunRow, _: float) -> Cell:
-    return cell(present.spark(present.squeeze(row.spark, 10), 10), "spark")
+    return cell(present.spark(squeeze(row.spark, DRAWN), DRAWN), "spark")
 
 
 def _skill(row: RunRow, _: float) -> Cell:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -196,14 +195,6 @@ def spark(values: Sequence[float | None], width: int, low: float | None = None, 
         for v in shown
     )
     return text.rjust(width)
-
-
-def squeeze(values: Sequence[float], width: int) -> tuple[float, ...]:
-    """Means of `width` equal stretches, so that a long curve fits a short line."""
-    if len(values) <= width:
-        return tuple(values)
-    edges = [len(values) * i // width for i in range(width + 1)]
-    return tuple(sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges))
 
 
 # -- a run ----------------------------------------------------------------------------------------------------------

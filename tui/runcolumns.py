@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from engine.live import DRAWN, squeeze
 from engine.query_fields import Known, Stored, best, skill, took
 from engine.records import ENDED, LIVE, WAITING, RunRow
 from tui import present
@@ -115,7 +116,7 @@ CATALOG: dict[str, RunColumn] = {column.name: column for column in (
               "how much better than the naive forecast", right=True, down=True, asked="skill"),
     RunColumn("loss", "LOSS", 8, lambda r, _: _amount(r.loss, present.number), lambda r, _: r.loss,
               "the last training loss", right=True, asked="loss"),
-    RunColumn("spark", "CURVE", 10, lambda r, _: cell(present.spark(present.squeeze(r.spark, 10), 10), "spark"),
+    RunColumn("spark", "CURVE", 10, lambda r, _: cell(present.spark(squeeze(r.spark, DRAWN), DRAWN), "spark"),
               lambda r, _: None, "the loss of late"),
     RunColumn("done", "DONE", 13, _done, lambda r, _: present.progress(r), "how far it is", down=True),
     RunColumn("steps", "STEPS", 7, lambda r, _: _amount(r.step, present.count, "rest"), lambda r, _: r.step,

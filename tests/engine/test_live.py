@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +32,22 @@ def test_a_usual_run():
     assert progress.metric == 0.6
     progress.event({"t": 44.0, "event": "finished", "step": 100, "why": "steps"})
     assert progress.finished == "steps"
+
+
+def test_of_an_ended_run_a_curve_is_as_long_as_it_is_drawn():
+    progress = Progress()
+    for step in range(1, 61):
+        progress.metrics({"t": step, "step": step, "loss": 100 / 3 + step})
+    progress.settle()
+    told = progress.spark
+    assert told == (55.8333, 59.8333, 63.8333, 67.8333, 71.8333, 75.8333, 79.8333, 83.8333, 87.8333, 91.8333)
+    progress.settle()
+    assert progress.spark is told
+    progress.metrics({"t": 61, "step": 61, "loss": 1.0})  # a settled run has told more
+    assert [*progress.spark] == [*told, 1.0]
+    few = Progress(spark=deque([0.5, 0.25]))
+    few.settle()
+    assert few.spark == (0.5, 0.25)
 
 
 def test_a_clock_moved_back_and_a_resumed_step_start_the_pace_anew():
