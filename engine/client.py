@@ -61,16 +61,24 @@ class Client:
         return self._ask(request)
 
     def _ask(self, request: Request) -> Reply:
+        return self._read(self._answer(request))
+
+    def _answer(self, request: Request) -> bytes:
         try:
             self._sock.sendall(encode(request))
-            line = self._file.readline()
+            return self._file.readline()
         except OSError as error:
             raise EngineDown(f"The engine went away ({error.strerror or error}). Try again.") from None
-        return self._read(line)
 
-    def watch(self, every: float = 0.25) -> Iterator[Snapshot | Changed]:
-        """Give everything once, then what changes, until the engine ends (EngineDown)."""
-        first = self.call(Watch(every))
+    def watch(self, every: float = 0.25, hold: Callable[[], object] | None = None) -> Iterator[Snapshot | Changed]:
+        """Give everything once, then what changes, until the engine ends (EngineDown).
+
+        hold: called when everything has come and before it is looked at, which takes a while of 10,000 runs.
+        """
+        line = self._answer(Watch(every))
+        if hold is not None:
+            hold()
+        first = self._read(line)
         while isinstance(first, Snapshot | Changed):
             yield first
             try:

@@ -151,8 +151,12 @@ class PaddockApp(Asking, Sparing):
         if self.is_running:
             self.remember("theme", theme_name)
 
+    def on_load(self) -> None:
+        # A fault of this thread and of the reader's is one of ours: it ends the program with its traceback instead of
+        # a dead screen.
+        self.run_worker(self.feed.run, name="feed", group="feed", thread=True)
+
     def on_mount(self) -> None:
-        # After the first frame: nobody should wait for an engine to see the screen.
         self.call_after_refresh(self._begin)
         self.set_interval(SLOW_BEAT if self.slow else BEAT, self._tick)
         # After `fg` the terminal shows nothing of ours, and only what changes would be drawn.
@@ -168,8 +172,7 @@ class PaddockApp(Asking, Sparing):
         if not gc.isenabled():  # switched off in __main__; what is there by now stays for good
             gc.freeze()
             gc.enable()
-        # A fault of these threads is one of ours: it ends the program with its traceback instead of a dead screen.
-        self.run_worker(self.feed.run, name="feed", group="feed", thread=True)
+        self.feed.shown()
         self.run_worker(self.reader.run, name="reader", group="reader", thread=True)
 
     def on_unmount(self) -> None:

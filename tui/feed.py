@@ -18,7 +18,7 @@ BACK_OFF = (0.2, 0.5, 1.0, 2.0, 4.0, 5.0)
 
 
 class Feed:
-    """Calls `publish` in its thread with every new World; call run() in a thread, stop() from any.
+    """Calls `publish` in its thread with every new World; call run() in a thread, shown() and stop() from any.
 
     may_start: start an engine at the first connection, or when start_engine() was called. Afterwards a lost engine is
     waited for and not started, because somebody may have taken it down on purpose.
@@ -30,6 +30,7 @@ class Feed:
         self._start = may_start
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._shown = threading.Event()
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._no_start = ""
@@ -63,19 +64,12 @@ class Feed:
 
     def _follow(self, failures: int) -> int:
         """One connection from start to end. Returns how many failures to count when it ends without an error."""
-        start, self._start = self._start, False
-        if start:
-            self._tell(self._world.linked(Link(CONNECTING, since=time.time())))
-        try:
-            client = connect(self.workspace, start=start, told=self._coming_up)
-        except EngineError as error:
-            self._no_start = str(error) if start else self._no_start
-            raise
+        client = self._reach()
         self._no_start = ""
         with self._lock:
             self._client = client
         try:
-            for message in client.watch():
+            for message in client.watch(hold=self._shown.wait):
                 if self._stop.is_set():
                     break
                 world = self._world.told(message)
@@ -93,10 +87,35 @@ class Feed:
             client.close()
         return failures
 
+    def _reach(self) -> Client:
+        """An engine that runs is asked before anything is on the screen, and has answered by then; one that has to be
+        started is not: nobody should wait for it to see the screen."""
+        if not self._shown.is_set():
+            try:
+                client = connect(self.workspace, start=False)
+            except (EngineError, OSError, ValueError):  # tried again, and told, once there is a screen
+                self._shown.wait()
+            else:
+                self._start = False
+                return client
+        start, self._start = self._start, False
+        if start:
+            self._tell(self._world.linked(Link(CONNECTING, since=time.time())))
+        try:
+            return connect(self.workspace, start=start, told=self._coming_up)
+        except EngineError as error:
+            self._no_start = str(error) if start else self._no_start
+            raise
+
     def _coming_up(self, text: str) -> None:
         self._tell(self._world.linked(Link(CONNECTING, text, since=self._world.link.since)))
 
+    def shown(self) -> None:
+        """There is a screen: nothing is told before."""
+        self._shown.set()
+
     def _tell(self, world: World) -> None:
+        self._shown.wait()
         self._world = world
         self._publish(world)
 
@@ -109,6 +128,7 @@ class Feed:
         """End run() soon."""
         self._stop.set()
         self._wake.set()
+        self._shown.set()
         with self._lock:
             if self._client is not None:
                 self._client.close()
