@@ -206,11 +206,15 @@ class RunsScreen(SeveralScreen):
     # -- the filter ----------------------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
-        self.paddock.run_worker(self.list.warm, group="warm", thread=True, exit_on_error=False)
-        self._suggester.learn(self.paddock.world.rows.values(), self.list.known)
         line = self.query_one("#query", FilterLine)
         line.display = True
         self.set_focus(line)  # at once: focus() would let the next key that was typed go to the list
+        self.call_after_refresh(self.paddock.run_worker, self._warm, group="warm", thread=True, exit_on_error=False)
+
+    def _warm(self) -> None:
+        """Look through all runs before a word is asked for, in a thread; not before the line is on the screen."""
+        self._suggester.learn(self.paddock.world.rows.values(), self.list.known)
+        self.list.warm()
 
     @on(Input.Changed, "#query")
     def _typed(self, event: Input.Changed) -> None:
