@@ -59,6 +59,15 @@ def test_run_folders(workspace: Workspace):
     assert (check.ok, "exec-0001" in check.text) == (False, True)
 
 
+def test_the_version_is_the_one_that_is_installed():
+    from importlib import metadata
+
+    from engine.readings import own_version
+
+    found = [one.version for one in metadata.distributions() if one.metadata["Name"] == "paddock"]
+    assert own_version() == (found[0] if found else "0")
+
+
 def test_locks_and_versions(workspace: Workspace):
     workspace.prepare()
     assert doctor_more.versions(workspace, "versions").ok is True
