@@ -6,7 +6,7 @@ Times are unix seconds, durations seconds. Clock times are local ones (TZ); `now
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from engine.errors import UsageError
 
@@ -105,8 +105,16 @@ def _seconds(at: datetime, said: str) -> float:
         raise UsageError(f"{said}: expected {MOMENT}.") from None
 
 
+LAST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
+"""The last day that is one in every time zone."""
+
+
 def clock(t: float, now: float) -> str:
-    """Say a time as short as it is clear: 22:00, tomorrow 08:00, Fri 18:30, 2026-03-01 22:00."""
+    """Say a time as short as it is clear: 22:00, tomorrow 08:00, Fri 18:30, 2026-03-01 22:00.
+
+    A number that is no time of people, as a damaged line may hold, is the nearest that is one.
+    """
+    t = min(max(t, 0.0), LAST)
     at, today = datetime.fromtimestamp(t), datetime.fromtimestamp(now)
     days = (at.date() - today.date()).days
     time = f"{at:%H:%M}"

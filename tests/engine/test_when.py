@@ -84,6 +84,12 @@ def test_clock_is_as_short_as_it_is_clear():
     assert told == ["yesterday 22:00", "22:00", "tomorrow 22:00", "Fri 22:00", "2026-03-11 22:00"]
 
 
+def test_a_number_that_is_no_time_is_told_all_the_same():
+    assert clock(1e12, NOON).startswith("9999-12-")
+    assert clock(1e300, NOON) == clock(1e12, NOON)
+    assert clock(-1e300, NOON) == clock(0.0, NOON)
+
+
 def test_a_clock_time_means_the_local_one(monkeypatch):
     for zone, hour in (("UTC", 22), ("America/New_York", 3), ("Asia/Tokyo", 13)):
         monkeypatch.setenv("TZ", zone)
