@@ -208,6 +208,8 @@ class Daemon:
         self.keeper.news()
 
     def changed(self, run: Run) -> None:
+        if run.state in ENDED:
+            self.shelf.due.add(run.id)
         self.readings.stale.add(run.id)
         self.keeper.news(run.id)
 

@@ -30,6 +30,7 @@ async def load(daemon: Daemon) -> list[str]:
     world, shelf, workspace = daemon.world, daemon.shelf, daemon.workspace
     with staying():  # looking all that is read over again and again takes a third of the time
         shelf.open()
+        await shelf.ask()
         daemon.memories.load(now)
         for line in rundir.read(workspace.queue):
             world.take_queue(line)

@@ -10,6 +10,7 @@ that tell of one run the later counts.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -70,8 +71,11 @@ class Shelf:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             log.warning("%s is not used: %s", self.path, error)
             self._sound = False
+
+    async def ask(self) -> None:
+        """Hear how the files are, where somebody was asked; a disk that was not read for long takes its time."""
         if self._stamps is not None:
-            self._signed = self._stamps.take()
+            self._signed = await asyncio.to_thread(self._stamps.take)
 
     def _parts(self, data: bytes) -> Iterator[list[Kept]]:
         at = 0

@@ -21,7 +21,7 @@ from engine import ended, restart, rundir, server
 from engine.client import connect
 from engine.core import Daemon
 from engine.errors import EngineStarting, WorkspaceError
-from engine.messages import ListRuns
+from engine.messages import ListRuns, Order
 from engine.provenance import Git
 from engine.records import RunRow, Spec, encode
 from engine.retry import Policy
@@ -265,7 +265,8 @@ def test_what_ends_while_an_engine_lives_is_known_at_the_next_start(workspace: W
                            (rundir.LIFECYCLE, {"t": 70.0, "event": "exited", "code": 1})):  # fmt: skip
             rundir.append(made / name, line)
             daemon.look(made.name)
-        assert daemon.shelf.due == {made.name}
+        daemon.wishes.order(Order(run="toto-0001", order="note", value="good"))
+        assert daemon.shelf.due == {made.name, "toto-0001"}
         daemon.shelf.keep(daemon.world, 60.0)
         assert not daemon.shelf.due
 
@@ -274,7 +275,7 @@ def test_what_ends_while_an_engine_lives_is_known_at_the_next_start(workspace: W
     minds: list[str] = []
     rows = start(workspace, lambda daemon, ids: (read.extend(ids), minds.append(mind(daemon))))
     assert read == UNKEPT, "it need not be read"
-    assert "no such module" in rows[made.name].reason
+    assert ("no such module" in rows[made.name].reason, rows["toto-0001"].note) == (True, "good")
     (workspace.private / "ended.cache").unlink()
     assert start(workspace, lambda daemon, _: minds.append(mind(daemon))) == rows
     assert minds[0] == minds[1]
