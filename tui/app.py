@@ -98,10 +98,10 @@ class PaddockApp(Asking, Sparing):
         self.stylesheet = Sheet(variables=self.get_css_variables())
         use(keys or {}, readonly=readonly or far is not None)
         self.set_keymap(dict(keys or {}))
-        self.slow = slow
-        self._tour_due = tour
+        self.slow, self._tour_due = slow, tour
         if slow:
             self.animation_level = "none"
+            self.add_class("-slow")
         readonly = readonly or far is not None
         self.workspace = workspace
         self.far = far
@@ -345,7 +345,6 @@ class PaddockApp(Asking, Sparing):
             barred = (key.changes and self.readonly) or key.action in ("", "app.command_palette")
             if barred or not places & set(key.where):
                 continue
-            # Of a list or a log: what the one in focus does.
             action = "app.open_chosen" if key.action == "open" else key.action
             run = partial(self.run_action, action, focused if key.made_by == "widget" else screen)
             yield SystemCommand(key.text[:1].upper() + key.text[1:], f"key {key.label}", run)

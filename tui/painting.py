@@ -12,11 +12,14 @@ from typing import Any
 from rich.color import ColorSystem
 from rich.console import Console, RenderableType
 from rich.segment import Segment
-from textual._compositor import ChopsUpdate
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.strip import Strip
 
+AGAIN = 0.05
+"""Seconds between two looks at whether a slow terminal has taken what was written."""
 Piece = tuple[int, int, Segment]
 """First column, end column, what stands there."""
 
@@ -36,13 +39,38 @@ class Painted:
 
         edges: the first columns of all strips of this line. Where they are others than before nothing is known of it.
         """
-        line = self._lines.get(y)
-        if line is None or [*line] != [*edges]:
-            line = self._lines[y] = dict.fromkeys(edges)
+        line, cut = self._lines.get(y), [*edges]
+        if line is None or [*line] != cut:
+            line = self._lines[y] = self._cut(y, cut)
         before, line[x] = line[x], strip
         if before is None or before.cell_length != strip.cell_length:
             return None
         return [] if before is strip else differing(before, strip, x)
+
+    def change_line(self, y: int, strip: Strip) -> list[Piece] | None:
+        """The same of a whole line."""
+        before, self._lines[y] = self._whole(y), {0: strip}
+        if before is None or before.cell_length != strip.cell_length:
+            return None
+        return differing(before, strip, 0)
+
+    def _whole(self, y: int) -> Strip | None:
+        """A line in one; None where not all of it is known."""
+        known = self._lines.get(y, {})
+        strips = [strip for strip in known.values() if strip is not None]
+        at = 0
+        for x, strip in zip(known, strips, strict=False):
+            if x != at:
+                return None
+            at += strip.cell_length
+        return Strip.join(strips) if strips and len(strips) == len(known) else None
+
+    def _cut(self, y: int, edges: list[int]) -> dict[int, Strip | None]:
+        """What is known of a line, cut at other columns than before."""
+        whole = self._whole(y)
+        if whole is None:
+            return dict.fromkeys(edges)
+        return {x: whole.crop(x, end) for x, end in zip(edges, [*edges[1:], whole.cell_length], strict=True)}
 
 
 def differing(before: Strip, after: Strip, x: int) -> list[Piece]:
@@ -70,38 +98,97 @@ class Changes(ChopsUpdate):
 
     def render_segments(self, console: Console) -> str:
         written: list[str] = []
-        colors, render = console._color_system or ColorSystem.TRUECOLOR, Strip.render_style
         for y, first, last in self.spans:
             for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
                 if strip is None or x >= last or end <= first:
                     continue
                 found = self._painted.change(y, self.chops[y], x, strip)
-                if found is None:
-                    written += [f"\x1b[{y + 1};{x + 1}H", strip.render(console)]
-                    continue
-                at = -1
-                for start, stop, (text, style, _) in found:
-                    if start != at:
-                        written.append(f"\x1b[{y + 1};{start + 1}H")
-                    written.append(render(style, text, colors) if style is not None else text)
-                    at = stop
+                written += _written(found, x, y, strip, console)
         return "".join(written)
 
 
+class WholeChanges(LayoutUpdate):
+    """A frame of the whole screen that writes what differs alone: a question over it is some lines, not all of them."""
+
+    def __init__(self, update: LayoutUpdate, painted: Painted) -> None:
+        super().__init__(update.strips, update.region)
+        self._painted = painted
+
+    def render_segments(self, console: Console) -> str:
+        written: list[str] = []
+        for y, strips in enumerate(self.strips, self.region.y):
+            line = Strip.join([*strips])
+            written += _written(self._painted.change_line(y, line), 0, y, line, console)
+        return "".join(written)
+
+
+def _written(found: list[Piece] | None, x: int, y: int, strip: Strip, console: Console) -> list[str]:
+    """The pieces where they stand; of None the whole strip."""
+    if found is None:
+        return [f"\x1b[{y + 1};{x + 1}H", strip.render(console)]
+    colors = console._color_system or ColorSystem.TRUECOLOR
+    written, at = [], -1
+    for start, stop, (text, style, _) in found:
+        if start != at:
+            written.append(f"\x1b[{y + 1};{start + 1}H")
+        written.append(Strip.render_style(style, text, colors) if style is not None else text)
+        at = stop
+    return written
+
+
 class Sparing(App[None]):
-    """An app that knows what its terminal shows."""
+    """An app that knows what its terminal shows.
+
+    slow: for a line of few bytes. Frames of the whole screen write what differs too, which does not heal what others
+    wrote over it; and while the terminal has not taken the last frame there is no other: what changes meanwhile is in
+    the next one, so that keys are never answered behind frames that nobody needs any more.
+    """
+
+    slow = False
 
     def __init__(self) -> None:
         super().__init__()
         self._painted = Painted()
+        self._painted_size = Size()
+        self._waiting = False
+        self._left_out = False
+        """Whether a frame came while frames were held back."""
 
     def forget_painted(self) -> None:
         """Call it when the terminal was somebody else's for a while."""
         self._painted.forget()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if self._batch_count:
+            self._left_out |= self._waiting and renderable is not None
+            return
+        if self._painted_size != self.size:
+            self._painted.forget()
+            self._painted_size = self.size
         if isinstance(renderable, ChopsUpdate):
             renderable = Changes(renderable, self._painted)
+        elif self.slow and isinstance(renderable, LayoutUpdate) and renderable.region == self.size.region:
+            renderable = WholeChanges(renderable, self._painted)
         elif renderable is not None:
             self._painted.forget()
         super()._display(screen, renderable)
+        if self.slow and not self._waiting and self._behind:
+            self._waiting = True
+            self._begin_batch()
+            self.set_timer(AGAIN, self._go_on)
+
+    @property
+    def _behind(self) -> bool:
+        """Whether frames wait for the terminal, besides one that is on its way."""
+        writer = getattr(self._driver, "_writer_thread", None)
+        return writer is not None and writer._queue.qsize() > 0
+
+    def _go_on(self) -> None:
+        """Draw again, once the terminal has taken what there was."""
+        if self._behind:
+            self.set_timer(AGAIN, self._go_on)
+            return
+        left_out, self._waiting, self._left_out = self._left_out, False, False
+        self._end_batch()
+        if left_out:
+            self.screen.refresh()

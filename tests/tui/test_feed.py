@@ -9,7 +9,7 @@ import pytest
 
 from engine.client import connect
 from engine.errors import EngineError
-from engine.messages import Hello, Watch
+from engine.messages import GetStatus, Watch
 from tests.conftest import wait_for
 from tests.tui import recorded
 from tests.tui.recorded import RecordedEngine
@@ -62,4 +62,4 @@ def test_an_engine_is_started_only_once_there_is_a_screen(box):
         feed.shown()
         wait_for(lambda: told and told[-1].known, "for the engine")
         with connect(workspace, start=False) as client:
-            assert client.call(Hello()).status.pid
+            assert client.call(GetStatus()).status.pid

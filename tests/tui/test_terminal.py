@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pexpect
@@ -15,6 +16,8 @@ import pytest
 
 from engine.messages import GetStatus, Order, QueueOrder
 from tests.conftest import alive, wait_for
+from tests.tui import recorded
+from tests.tui.recorded import RecordedEngine
 from tui.settings import Settings
 
 
@@ -190,3 +193,20 @@ async def first_screen(port: int, server: subprocess.Popen[str]) -> tuple[str, i
 
 def children(pid: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_on_a_line_that_takes_nothing_keys_are_heard_and_their_frames_left_out(workspace):
+    """A screen that is gone to and left forty times while nobody reads: the order after it is given, and shown next."""
+    now = time.time()
+    with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now), recorded.history(now)) as engine:
+        screen = start(workspace, "--slow", size=(50, 200))
+        screen.expect("kronos-0208")
+        screen.expect("leave")
+        screen.send("21" * 40 + "p")
+        wait_for(lambda: any(isinstance(one, QueueOrder) for one in engine.asked), "for the order", 60)
+        screen.expect("the queue is paused")
+        assert len(screen.before) < 250_000, "some frames, not eighty"
+        screen.send("q")
+        screen.expect(pexpect.EOF)
+        screen.close()
+        assert screen.exitstatus == 0
