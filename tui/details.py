@@ -54,11 +54,12 @@ class _Line:
         self._width = width
         self.parts: list[Part] = []
 
-    def add(self, label: str, value: Cell) -> None:
+    def add(self, label: str, value: Cell) -> bool:
         gap: list[Part] = [("   ", "text")] if self.parts else []
         more = [*gap, (f"{label} " if label else "", "rest"), *value]
-        if width_of(self.parts) + width_of(more) <= self._width:
-            self.parts += more
+        fits = width_of(self.parts) + width_of(more) <= self._width
+        self.parts += more if fits else []
+        return fits
 
 
 def _result(row: RunRow, width: int, sample: Sample | None) -> list[Part]:
@@ -80,7 +81,9 @@ def _result(row: RunRow, width: int, sample: Sample | None) -> list[Part]:
         line.add("attempt", ((_attempt(row), "text"),))
     if row.device_memory is not None:
         shared = f" of {present.size(row.claim)} it may share" if row.claim else ""
-        line.add("GPU memory", ((present.size(row.device_memory) + shared, "text"), *_room(row, sample)))
+        used = (present.size(row.device_memory) + shared, "text")
+        if not line.add("GPU memory", (used, *_room(row, sample))):
+            line.add("GPU memory", (used,))
     elif row.predicted and row.state in WAITING:
         runs = "1 run" if row.predicted_from == 1 else f"{row.predicted_from} runs"
         line.add("GPU memory", ((f"predicted {present.size(row.predicted)} from {runs}", "text"),))

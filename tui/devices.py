@@ -52,7 +52,7 @@ class _Widths:
         self.bar = 24 if self.wide else 14 if width >= 100 else 12
         self.amount = 14
         self.percent = 5
-        self.history = 24 if self.wide else 12 if width >= 100 else 6
+        self.history = 60 if width >= 220 else 24 if self.wide else 12 if width >= 100 else 6
 
     def line(self, label: Cell, bar: Cell, amount: Cell, percent: Cell, history: Cell, rest: Cell) -> list[Part]:
         parts = [

@@ -298,8 +298,18 @@ def test_a_run_tells_what_its_devices_have_left_while_it_lives():
     row = next(row for row in recorded.busy_box(now) if row.id == "toto-0211")
     told = plain(details.facts(row, 200, now, sample)[1])
     assert "GPU memory 57.0 GiB · 18.8 GiB of 80.0 GiB free" in told
+    assert plain(details.facts(row, 115, now, sample)[1]).endswith("GPU memory 57.0 GiB"), "what fits"
     device = msgspec.structs.replace(sample.devices[0], memory_free=2 << 30)
     line = details.facts(row, 200, now, msgspec.structs.replace(sample, devices=(device,)))[1]
     assert (" · 2.0 GiB of 80.0 GiB free", "attention") in line
     ended = msgspec.structs.replace(row, state="failed", ended=now)
     assert "free" not in plain(details.facts(ended, 200, now, sample)[1])
+
+
+def test_a_wide_terminal_shows_a_minute_of_a_device():
+    now = 1000.0
+    history = tuple(recorded.history(now))
+    world = World(sample=history[-1], history=history)
+    shown = {width: plain(devices.lines(world, width, 3)[0]) for width in (120, 160, 240)}
+    assert [sum(sign in "▁▂▃▄▅▆▇█" for sign in text[40:]) for text in shown.values()] == [12, 24, 60]
+    assert all("toto-0211" in text for text in shown.values())
