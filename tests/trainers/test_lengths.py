@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,10 @@ def test_a_step_takes_as_many_windows_as_the_budget_holds():
     assert {(s.context, s.horizon) for s in sizes} == {(c, h) for c in (16, 32, 64) for h in (8, 16)}
     assert all(s.windows % 4 == 0 and s.windows * s.length <= 1000 < (s.windows + 4) * s.length for s in sizes)
     assert lengths.mean_windows == pytest.approx(sum(s.windows for s in sizes) / 500, rel=0.05)
-    assert sizes == [Lengths(train, DATA, parts=4).at(step, 500) for step in range(500)]
-    assert sizes != [Lengths(TrainConfig(lookbacks=(32, 16, 64), horizons=(8, 16), token_budget=1000, seed=4), DATA,
-                             parts=4).at(step, 500) for step in range(500)]  # fmt: skip
+    again, other = (Lengths(replace(train, seed=seed), DATA, parts=4) for seed in (3, 4))
+    assert sizes == [again.at(step, 500) for step in range(500)]
+    assert [again.at(step, 500) for step in (499, 250, 0)] == [sizes[499], sizes[250], sizes[0]]  # in any order
+    assert sizes != [other.at(step, 500) for step in range(500)]
     assert lengths.between(3, 9, 500) == sum(s.windows for s in sizes[3:9])
     assert lengths.size(64, 16).windows == 12
 
