@@ -343,7 +343,7 @@ sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in chi
 """
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_two_processes_train_both_phases_as_one_does(home: Home) -> None:
     asked = {**TINY, "model__condition": "teacher", "model__tokenizer_zeta": 0, "train__eval_every": 6}
     _, one = home.train("kronos-0001", "kronos", **asked)

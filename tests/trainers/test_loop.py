@@ -103,9 +103,9 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(home: Home) -> No
 
 def test_killed_at_any_moment_and_resumed_it_equals_an_uninterrupted_run(home: Home) -> None:
     _, whole = home.train("toy-0001", **LONG)
-    killed = home.make("toy-0002", **LONG, model__pause=0.02)
+    killed = home.make("toy-0002", **LONG, model__pause=0.05)
     process = home.start(killed)
-    wait_for(lambda: len(scores(killed)) >= 2 and max(losses(killed)) > 16, "for step 17", 150)
+    wait_for(lambda: len(scores(killed)) >= 2 and max(losses(killed)) > 16, "for step 17", 250)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert max(losses(killed)) < 40
@@ -137,9 +137,9 @@ def _adopt_without_pause(folder: Path) -> None:
 def test_sigterm_saves_a_checkpoint_and_exits_143(home: Home) -> None:
     folder = home.make("toy-0001", train__steps=100_000, model__pause=0.01)
     process = home.start(folder)
-    wait_for(lambda: len(losses(folder)) > 3, "for some steps", 150)
+    wait_for(lambda: len(losses(folder)) > 3, "for some steps", 250)
     process.terminate()
-    _, err = process.communicate(timeout=150)
+    _, err = process.communicate(timeout=250)
     assert (process.returncode, err) == (143, "")
     finished = lines(folder, "events.jsonl")[-1]
     assert (finished["event"], finished["why"]) == ("finished", "stopped")

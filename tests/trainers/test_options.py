@@ -106,14 +106,14 @@ def test_with_everything_on_a_killed_and_resumed_run_equals_an_uninterrupted_one
     assert used["optimizer"] == "Muon(match_rms_adamw) of 1 matrices, AdamW(fused) of 4 other tensors"
     assert used["augment"] == ["noise", "scale", "time_mask"]
     assert used["checkpointing"] is True
-    killed = home.make("toy-0002", **EVERYTHING, model__pause=0.02)
+    killed = home.make("toy-0002", **EVERYTHING, model__pause=0.1)
     process = home.start(killed)
-    wait_for(lambda: len(scores(killed)) >= 4 and max(losses(killed)) > 16, "for step 17", 150)
+    wait_for(lambda: len(scores(killed)) >= 4 and max(losses(killed)) > 16, "for step 17", 250)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     for path in checkpoint.all_in(killed):  # the pause is part of the model's config, which a resume must not change
         text = (path / "config.json").read_text()
-        (path / "config.json").write_text(text.replace('"pause": 0.02', '"pause": 0.0'))
+        (path / "config.json").write_text(text.replace('"pause": 0.1', '"pause": 0.0'))
     code, resumed = home.train("toy-0002.2", resume_from="toy-0002", **EVERYTHING)
     assert code == 0
     assert losses(killed) | losses(resumed) == losses(whole)

@@ -97,11 +97,11 @@ def test_compare_two_runs_look_at_the_code_sort_remove(two, tmp_path, monkeypatc
         await journey.sees("val_skill ▲")
         await journey.press("home", "down", "F")
         await journey.until(lambda: screen.runs == ("toto-0002", "toto-0001"), "for another first")
-        await journey.until(lambda: screen.found.runs == screen.runs, "for the comparison anew", 30)
+        await journey.until(lambda: screen.found.runs == screen.runs, "for the comparison anew")
         await journey.sees("better, p < 0.001")
 
         await journey.press("d")
-        await journey.until(lambda: isinstance(journey.app.screen, DiffScreen), "for the diff", 30)
+        await journey.until(lambda: isinstance(journey.app.screen, DiffScreen), "for the diff")
         await journey.sees("-steps = 3", "+steps = 2", "-warm = 9", "train.lr")
         await journey.press("escape", "E")
         await journey.until(lambda: isinstance(journey.app.screen, ChooseScreen))
@@ -134,7 +134,7 @@ def test_of_nine_marked_the_first_eight_are_compared(workspace, size):
         if size[0] < 100:
             await journey.press("v")
         chart = screen.query_one("#error", Chart)
-        await journey.until(lambda: len(chart.picture.curves) == 8, "for the curves", 30)
+        await journey.until(lambda: len(chart.picture.curves) == 8, "for the curves")
         with open(workspace.run("toto-0003") / "metrics.jsonl", "a") as file:
             file.write(json.dumps({"t": 1.0, "step": 50, "val_pct_mae": 0.25}) + "\n")
         screen._read_curves()

@@ -152,7 +152,7 @@ def test_a_worker_and_who_takes_up_its_answer_may_fail(workspace):
         async def told(what: str) -> None:
             said = f"A fault of tui: {what}"
             notices = journey.app._notifications
-            await journey.until(lambda: any(one.message.startswith(said) for one in notices), f"for {said}", 20)
+            await journey.until(lambda: any(one.message.startswith(said) for one in notices), f"for {said}")
 
         await journey.known()
         journey.app.in_worker(lambda: int("y"), lambda _: None)

@@ -26,7 +26,7 @@ def test_any_command_then_its_clone_which_exists_already(box, committed, monkeyp
 
     async def form_of(journey) -> NewRunScreen:
         screen = await journey.until(lambda: isinstance(journey.app.screen, NewRunScreen) and journey.app.screen)
-        await journey.until(lambda: screen.form is not None, "for the form", 30)
+        await journey.until(lambda: screen.form is not None, "for the form")
         return screen
 
     async def way(journey):
@@ -52,7 +52,7 @@ def test_any_command_then_its_clone_which_exists_already(box, committed, monkeyp
         await journey.sees("dry run: nothing is queued", "exec-0001 would start on CPU")
         assert box.rows() == {}
         await journey.press("escape", "ctrl+s")
-        await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back", 30)
+        await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back")
         box.ended("exec-0001")
         await journey.until(lambda: journey.app.world.finished, "for its end")
         journey.dashboard.set_focus(journey.dashboard.table("finished"))
@@ -64,12 +64,12 @@ def test_any_command_then_its_clone_which_exists_already(box, committed, monkeyp
         screen.fields.go("command")
         await journey.paste("y")
         await journey.sees("engine exec --tag quick -- python train.pyy")
-        await journey.until(lambda: screen._foretold and "same run" not in journey.text(), "for what is foreseen", 30)
+        await journey.until(lambda: screen._foretold and "same run" not in journey.text(), "for what is foreseen")
         await journey.press("backspace")
         await journey.sees("the same run exists")
         screen.fields.go("tags")
         await journey.press("ctrl+u", "ctrl+s")
-        await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back", 30)
+        await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back")
 
     travel(committed, way)
     assert [row.tags for row in box.rows().values()] == [("quick",), ()]
