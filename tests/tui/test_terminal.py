@@ -201,7 +201,6 @@ def test_on_a_line_that_takes_nothing_keys_are_heard_and_their_frames_left_out(w
     with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now), recorded.history(now)) as engine:
         screen = start(workspace, "--slow", size=(50, 200))
         screen.expect("kronos-0208")
-        screen.expect("leave")
         screen.send("21" * 40 + "p")
         wait_for(lambda: any(isinstance(one, QueueOrder) for one in engine.asked), "for the order", 60)
         screen.expect("the queue is paused")
