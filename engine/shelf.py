@@ -50,8 +50,8 @@ class Shelf:
         """Of the program that runs: its files may be others when a run ends."""
         self._kept: dict[str, Kept] = {}
         """What was not asked for yet."""
-        self._good: list[Kept] = []
-        """What still holds."""
+        self._good: set[str] = set()
+        """Of which runs it still holds."""
         self._told = 0
         """How many runs the file tells of, some of them twice."""
         self._sound = True
@@ -102,7 +102,7 @@ class Shelf:
         if files + b"".join(sign(folder, names[len(FILES) :])) != kept.sign:
             return None
         del self._kept[run_id]
-        self._good.append(kept)
+        self._good.add(run_id)
         return kept
 
     def put(self, run: Run, signed: Sequence[bytes]) -> None:
@@ -116,12 +116,20 @@ class Shelf:
             for left in self.path.parent.glob(f"{self.path.name}.*.new"):
                 left.unlink()  # by an engine that was killed over it; this one has the workspace to itself
             if not self._sound or self._told - len(self._good) > max(STALE, len(self._good)):
-                rundir.write_new(self.path, self._part([*map(ended.again, self._good), *self._fresh]))
+                rundir.write_new(self.path, self._part([*self._again(), *self._fresh]))
                 self._sound, self._fresh = True, []
         except OSError as error:
             log.warning("%s is not written: %s", self.path, error.strerror)
         self.write()
-        self._kept, self._good, self._signed = {}, [], {}
+        self._kept, self._good, self._signed = {}, set(), {}
+
+    def _again(self) -> list[bytes]:
+        """Read what still holds once more: to have it at hand until now would be 8 MB that the engine has for good."""
+        if not self._good:
+            return []
+        parts = self._parts(rundir.contents(self.path, limit=MOST))
+        found = {kept.told.brief.id: kept for part in parts for kept in part}
+        return [ended.again(found[run_id]) for run_id in found.keys() & self._good]
 
     def keep(self, world: World, seconds: float) -> None:
         """Add runs that have ended, for about so long: each is read as the next start would read it."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from engine import ended, restart, rundir, server
+from engine import ended, restart, rundir, server, shelf
 from engine.client import connect
 from engine.core import Daemon
 from engine.errors import EngineStarting, WorkspaceError
@@ -279,6 +279,22 @@ def test_what_ends_while_an_engine_lives_is_known_at_the_next_start(workspace: W
     (workspace.private / "ended.cache").unlink()
     assert start(workspace, lambda daemon, _: minds.append(mind(daemon))) == rows
     assert minds[0] == minds[1]
+
+
+def test_a_file_that_tells_mostly_what_was_is_written_anew(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shelf, "STALE", 2)
+    bag(workspace)
+    from_folders(workspace)
+    path = workspace.private / "ended.cache"
+    size = path.stat().st_size
+    sizes = []
+    for step in range(80, 100):
+        rundir.append(workspace.run("toto-0001") / rundir.METRICS, {"t": 100.0 + step, "step": step})
+        rows = start(workspace)
+        sizes.append(path.stat().st_size)
+    assert max(sizes) < 4 * size
+    assert sizes != sorted(sizes), "it became shorter"
+    assert rows == from_folders(workspace)
 
 
 def test_an_engine_on_a_full_disk_keeps_nothing_and_goes_on(workspace: Workspace):
