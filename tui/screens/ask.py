@@ -9,14 +9,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui.present import Part
+from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
 
 
-class AskScreen(ModalScreen[str | None]):
+class AskScreen(OverScreen[str | None]):
     """Gives what was typed, or None after escape. check: what is wrong with a text, "" when nothing is."""
 
     CSS = """

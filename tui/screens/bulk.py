@@ -7,17 +7,17 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 
 from tui import present
 from tui.bulk import Bulk
 from tui.present import Part
 from tui.runcolumns import about
+from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
 from tui.widgets.strips import cut
 
 
-class BulkScreen(ModalScreen[bool]):
+class BulkScreen(OverScreen[bool]):
     """Gives True for yes. The list scrolls with the arrows: every run that is meant is in it."""
 
     CSS = """
@@ -29,6 +29,7 @@ class BulkScreen(ModalScreen[bool]):
     BulkScreen #runs { height: auto; max-height: 20; scrollbar-size-vertical: 1; background: $surface; }
     BulkScreen #answers { height: 2; }
     """
+    LEAVE = "answer(False)"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter", "answer(True)", "yes", show=False),
         Binding("n,escape,q", "answer(False)", "no", show=False),

@@ -10,11 +10,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui.columns import Column
 from tui.present import Part, cell
+from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
 from tui.widgets.table import Table
 
@@ -42,7 +42,7 @@ COLUMNS: tuple[Column[Choice], ...] = (
 )
 
 
-class ChooseScreen(ModalScreen[str | None]):
+class ChooseScreen(OverScreen[str | None]):
     """Gives the name of a choice, or None after escape. detail: a line below the question."""
 
     CSS = """

@@ -9,11 +9,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui.columns import Column
 from tui.present import Cell, Part, cell
+from tui.screens.over import OverScreen
 from tui.widgets.filterline import FilterLine
 from tui.widgets.lines import Lines
 from tui.widgets.table import Table
@@ -22,7 +22,7 @@ Choice = tuple[str, str]
 """Name and what it is."""
 
 
-class ColumnsScreen(ModalScreen[tuple[str, ...] | None]):
+class ColumnsScreen(OverScreen[tuple[str, ...] | None]):
     """Gives the names that were chosen, in their order, or None after escape."""
 
     CSS = """

@@ -8,16 +8,17 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from tui.present import Part
+from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
 from tui.widgets.strips import width_of
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(OverScreen[bool]):
     """Gives True for yes; escape and no give False."""
 
+    LEAVE = "answer(False)"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter", "answer(True)", "yes", show=False),
         Binding("n,escape,q", "answer(False)", "no", show=False),

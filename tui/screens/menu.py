@@ -9,13 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.events import Key
-from textual.screen import ModalScreen
 
 from tui.present import Part
+from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
 
 
-class MenuScreen(ModalScreen[str | None]):
+class MenuScreen(OverScreen[str | None]):
     """Gives the key that was pressed, or None after escape. entries: (key, text, told in grey)."""
 
     CSS = """
@@ -24,6 +24,7 @@ class MenuScreen(ModalScreen[str | None]):
       border-subtitle-color: $rest; background: $surface; padding: 0 1; }
     MenuScreen #entries { background: $surface; }
     """
+    LEAVE = "choose('')"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "choose('')", "no", show=False)]
 
     def __init__(self, title: str, entries: Sequence[tuple[str, str, str]]) -> None:

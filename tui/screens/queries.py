@@ -9,11 +9,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui.columns import Column
 from tui.present import cell
+from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
 from tui.widgets.table import Table
 
@@ -24,7 +24,7 @@ COLUMNS: tuple[Column[Query], ...] = (
 )
 
 
-class QueriesScreen(ModalScreen[str | None]):
+class QueriesScreen(OverScreen[str | None]):
     """Gives the chosen query, or None after escape."""
 
     DEFAULT_CSS = """

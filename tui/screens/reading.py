@@ -8,14 +8,15 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import ScrollableContainer, VerticalScroll
-from textual.screen import ModalScreen
 
+from tui.screens.over import OverScreen
 from tui.widgets.lines import Line, Lines
 
 
-class ReadingScreen(ModalScreen[None]):
+class ReadingScreen(OverScreen[None]):
     """A box that scrolls. A subclass has its looks, the keys that opened it, and may lay out its lines."""
 
+    LEAVE = "close"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "close", "close", show=False),
         Binding("j", "scroll(1)", "down", show=False),

@@ -107,7 +107,7 @@ class FieldTable(Scrolled, can_focus=True):
             self.post_message(self.Edited())
 
     def action_step(self, way: int) -> None:
-        if self._form is not None and self.item is not None:
+        if way and self._form is not None and self.item is not None:
             self._edit(self._form.stepped(self.item, way))
 
     def action_rub(self) -> None:
@@ -151,8 +151,22 @@ class FieldTable(Scrolled, can_focus=True):
     async def on_click(self, event: events.Click) -> None:
         content = event.get_content_offset(self)
         if content is not None and content.y + self.scroll_offset.y < len(self._items):
-            self._place = content.y + self.scroll_offset.y
+            place = content.y + self.scroll_offset.y
+            again, self._place = place == self._place, place
             self.refresh()
+            if again and self.item is not None and self.item.choices:
+                self.action_step(self._way_at(content.x))
+
+    def _way_at(self, x: int) -> int:
+        """Where in the line under the cursor `‹ value ›` steps when it is clicked: 0 beside it."""
+        name, value = self._widths
+        start = 3 + name
+        return 0 if not start <= x < start + value else -1 if x < start + 2 else 1
+
+    @property
+    def _widths(self) -> tuple[int, int]:
+        """Cells of a name and of a value."""
+        return (max(24, self._longest), 26) if self.scrollable_content_region.width >= 100 else (20, 18)
 
     def on_resize(self, _: events.Resize) -> None:
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._items))
@@ -188,7 +202,7 @@ class FieldTable(Scrolled, can_focus=True):
             value = [("‹ ", "key"), (text, role if role != "rest" else "text"), (" ›", "key")]
         elif editing:
             value = [*value, ("▏", "ours")]
-        name_width, value_width = (max(24, self._longest), 26) if width >= 100 else (20, 18)
+        name_width, value_width = self._widths
         parts: list[Part] = [("● " if changed else "  ", "ours"), *fill(((item.name, "text"),), name_width)]
         parts += [(" ", "text"), *fill(tuple(value), value_width), ("  ", "text")]
         room = width - name_width - value_width - 5

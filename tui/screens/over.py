@@ -1,0 +1,18 @@
+"""What lies over a screen for a while: a click beside it leaves it, as escape does."""
+
+from __future__ import annotations
+
+from textual.events import Click
+from textual.screen import ModalScreen, ScreenResultType
+
+
+class OverScreen(ModalScreen[ScreenResultType]):
+    """Of a box, #box. A subclass binds escape to what leaves it without an answer; LEAVE is that action."""
+
+    LEAVE = "leave"
+
+    async def on_click(self, event: Click) -> None:
+        # A click on an answer in the box comes here too, when it has been given.
+        if self.is_current and event.screen_offset not in self.query_one("#box").region:
+            event.stop()
+            await self.run_action(self.LEAVE)
