@@ -81,18 +81,24 @@ def wait_for(condition: Callable[[], Any], what: str = "", seconds: float = 60.0
         time.sleep(0.01)
 
 
+def states(group: int) -> set[str]:
+    """The states of the processes of a group, as /proc tells them: Z of one that has ended and nobody has reaped."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            state, _parent, its_group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group:
+                found.add(state)
+    return found
+
+
 def stopped(group: int) -> bool:
     """Whether SIGSTOP holds a process group.
 
     Its leader alone does not show it: a shell waits in state D for a child of vfork that was stopped before its exec.
     """
-    states = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # ended meanwhile
-            state, _parent, its_group = path.read_text().rpartition(")")[2].split()[:3]
-            if int(its_group) == group:
-                states.add(state)
-    return "T" in states and states <= {"T", "D", "Z"}
+    found = states(group)
+    return "T" in found and found <= {"T", "D", "Z"}
 
 
 @pytest.fixture
