@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import socket
@@ -13,6 +14,8 @@ from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
 LOCAL = frozenset(("localhost", "127.0.0.1", "::1"))
+GRACE = 10.0
+"""Seconds that the program behind a page has to end once the page is gone."""
 FAMILIES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 
@@ -29,6 +32,7 @@ class LocalServer(Server):
             title="paddock",
         )
         self._talks: set[web.WebSocketResponse] = set()
+        self._programs: set[asyncio.subprocess.Process] = set()
 
     def serve(self, debug: bool = False) -> None:
         """Until SIGINT or SIGTERM."""
@@ -39,6 +43,7 @@ class LocalServer(Server):
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
         app.middlewares.append(only_from_here)
+        app.on_cleanup.append(self.on_cleanup)
         return app
 
     async def on_startup(self, app: web.Application) -> None:
@@ -55,6 +60,18 @@ class LocalServer(Server):
             await super()._process_messages(websocket, app_service)
         finally:
             self._talks.discard(websocket)
+            self._programs = {one for one in self._programs if one.returncode is None}
+            if app_service._process is not None:
+                self._programs.add(app_service._process)
+
+    async def on_cleanup(self, app: web.Application) -> None:
+        """Bury the programs, which textual-serve forgets once they have said their last word."""
+        for program in self._programs:
+            try:
+                await asyncio.wait_for(program.wait(), GRACE)
+            except TimeoutError:
+                program.kill()
+                await program.wait()
 
 
 @web.middleware
