@@ -27,7 +27,6 @@ from tui.painting import Sparing
 from tui.places import FIRST, modes
 from tui.reader import Reader, Reading
 from tui.screens.base import BaseScreen
-from tui.screens.run import RunScreen
 from tui.settings import Settings
 from tui.sheet import Sheet
 from tui.status import leaving
@@ -243,6 +242,8 @@ class PaddockApp(Asking, Sparing):
         self.set_timer(max(delay, PATIENCE), held.close)
 
     def open_run(self, run: str, tab: str = "charts") -> None:
+        from tui.screens.run import RunScreen
+
         if isinstance(self.screen, RunScreen) and self.screen.run_id == run:
             self.screen.action_go(tab)
             return

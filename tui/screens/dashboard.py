@@ -14,7 +14,7 @@ from textual.geometry import Size
 from textual.widgets import Input
 
 from engine.records import RunRow
-from tui import behindrun, devices, outlook
+from tui import devices, outlook
 from tui.alerts import alerts
 from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
@@ -29,6 +29,7 @@ from tui.widgets.chart import Chart
 from tui.widgets.filterline import FilterLine
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
+from tui.widgets.pane import framed
 from tui.widgets.scrubber import Scrubber
 from tui.widgets.table import RunTable
 from tui.world import AWAY, World
@@ -65,14 +66,14 @@ class DashboardScreen(Queueing, PastDevices):
         yield Lines(id="devices", classes="pane")
         slow = self.paddock.slow
         running = tuple(column for column in RUNNING if not (slow and column.moves))
-        yield RunTable(running, cell(""), id="running", markable=True)
+        yield framed(RunTable(running, cell(""), id="running", markable=True))
         with Horizontal(id="lists"):
-            yield RunTable(QUEUE, cell(""), id="queue", markable=True)
-            yield RunTable(FINISHED, cell(""), id="finished", markable=True)
+            yield framed(RunTable(QUEUE, cell(""), id="queue", markable=True))
+            yield framed(RunTable(FINISHED, cell(""), id="finished", markable=True))
         with Horizontal(id="detail"):
-            yield Chart("loss", id="loss")
-            yield Chart("val pct_mae", id="error")
-            yield LogView("", id="log")
+            yield framed(Chart("loss", id="loss"))
+            yield framed(Chart("val pct_mae", id="error"))
+            yield framed(LogView("", id="log"))
         yield Scrubber(id="scrub")
         yield FilterLine(id="filter", placeholder="part of id, family, tag or cause; esc clears", compact=True)
         yield Lines(id="foot")
@@ -88,7 +89,6 @@ class DashboardScreen(Queueing, PastDevices):
             ("log", "log", "following"),
         ):
             pane = self.query_one(f"#{name}")
-            pane.add_class("pane")
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
         self.query_one("#loss", Chart).offer(*CURVES)
@@ -239,6 +239,8 @@ class DashboardScreen(Queueing, PastDevices):
         """Of the list that has the focus; of the one with the cursor where a chart or the log has it."""
         here = self.focused.id if isinstance(self.focused, RunTable) else None
         home = here or next((name for name in TABLES if self.table(name).chosen == self._run), TABLES[0])
+        from tui import behindrun
+
         self.paddock.open_sql(behindrun.of_list(home))
 
     def action_choose(self, run: str) -> None:

@@ -26,6 +26,7 @@ from tui.screens.several import SeveralScreen
 from tui.suggest import QuerySuggester
 from tui.widgets.filterline import FilterLine
 from tui.widgets.lines import Lines
+from tui.widgets.pane import framed
 from tui.widgets.table import RunTable
 from tui.world import AWAY, World
 
@@ -62,7 +63,7 @@ class RunsScreen(SeveralScreen):
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
-        yield RunTable(self.list.columns(), cell(""), id="list", markable=True, wide=True, pinned=2)
+        yield framed(RunTable(self.list.columns(), cell(""), id="list", markable=True, wide=True, pinned=2))
         yield Lines(id="about", classes="pane")
         yield Lines(id="said")
         yield FilterLine(
@@ -81,7 +82,6 @@ class RunsScreen(SeveralScreen):
         self.list.look(Looks(names or USUAL, sort, down))
         for name in ("query", "typed", "said"):
             self.query_one(f"#{name}").display = False
-        self.table.add_class("pane")
         self.begin()
 
     # -- what the engine says ------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from rich.segment import Segment
 from rich.style import Style
@@ -41,6 +41,9 @@ class Words:
         left, top = pane.content_offset
         width, height = pane.outer_size
         pane.refresh(Region(-left, -top if self._upper else height - 1 - top, width, 1))
+
+
+P = TypeVar("P", bound=Widget)
 
 
 class Sides(NamedTuple):
@@ -121,6 +124,12 @@ class Pane(Widget):
         if not palette_of(self).true:
             return [*filters]
         return [one for one in filters if not isinstance(one, ANSIToTruecolor)]
+
+
+def framed(pane: P) -> P:
+    """Give a pane its frame while it is not mounted: later on its styles would be worked out once more."""
+    pane.add_class("pane", update=False)
+    return pane
 
 
 class Scrolled(ScrollView, Pane):  # in this order: a widget has the styles of its first base
