@@ -13,6 +13,6 @@ class OverScreen(ModalScreen[ScreenResultType]):
 
     async def on_click(self, event: Click) -> None:
         # A click on an answer in the box comes here too, when it has been given.
-        if self.is_current and event.screen_offset not in self.query_one("#box").region:
+        if self.is_current and not self.query_one("#box").region.contains_point(event.screen_offset):
             event.stop()
             await self.run_action(self.LEAVE)
