@@ -32,9 +32,6 @@ MAX_LINE = 1 << 20
 MAX_READ = 64 << 20
 """Bytes that are read of one file in one go; ours are far smaller."""
 
-BLOCK = 1 << 16
-"""Bytes asked for at a time: memory for all of them is taken first, however few there are."""
-
 TYPE_CHECKING = False  # known to type checkers by its name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,17 +70,16 @@ def contents(path: str | os.PathLike[str], *, last: int | None = None, limit: in
 
 
 def read_at(fd: int, offset: int, most: int) -> bytes:
-    """Read a plain file from an offset on, at most so many bytes. Python's own files take three times as long for it,
-    and run folders are made of small ones."""
+    """Read a plain file from an offset on, at most so many bytes of those that it has now.
+
+    Python's own files take three times as long for it, and run folders are made of small ones.
+    """
+    most = min(most, os.fstat(fd).st_size - offset)  # memory for all that is asked for is taken first
     parts = []
-    while most > 0:
-        asked = min(most, BLOCK)
-        block = os.pread(fd, asked, offset)
+    while most > 0 and (block := os.pread(fd, most, offset)):
         parts.append(block)
-        if len(block) < asked:
-            break
-        offset, most = offset + asked, most - asked
-    return b"".join(parts)
+        offset, most = offset + len(block), most - len(block)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def append(path: str | os.PathLike[str], record: Line, *, sync: bool = False) -> None:

@@ -98,7 +98,7 @@ class Shelf:
         if (kept := self._kept.get(run_id)) is None:
             return None
         names, folder = ended.rests_on(kept.told.brief, kept.told.exited or {}), f"{self.runs}/{run_id}"
-        files = self._signed.get(run_id) or b"".join(sign(folder))
+        files = self._signed.pop(run_id, b"") or b"".join(sign(folder))
         if files + b"".join(sign(folder, names[len(FILES) :])) != kept.sign:
             return None
         del self._kept[run_id]
