@@ -65,7 +65,7 @@ def test_a_database_of_another_make_is_one_line_in_the_tab(workspace):
         await journey.until(lambda: journey.app.screen is journey.dashboard, "to go on")
 
     with scene.box(workspace):
-        app = travel(workspace, way, (200, 50))
+        app = travel(workspace, way, (160, 40))
     assert app.return_code in (None, 0)
     assert "does not exist" in (folder() / faults.NAME).read_text()
 
@@ -88,7 +88,7 @@ def test_curves_that_could_not_be_read_once_are_read_again_and_their_fault_is_to
         assert not screen._curves_fault
 
     with scene.results(workspace):
-        travel(workspace, way, (200, 50))
+        travel(workspace, way, (160, 40))
 
 
 def test_a_tab_that_met_trouble_is_read_again(workspace, monkeypatch):
@@ -111,7 +111,7 @@ def test_a_tab_that_met_trouble_is_read_again(workspace, monkeypatch):
         assert screen._symbol == "", "choosing it again reads it again"
 
     with scene.box(workspace):
-        travel(workspace, way, (200, 50))
+        travel(workspace, way, (160, 40))
 
 
 def test_a_run_whose_engine_did_not_tell_of_it_is_asked_for_again(workspace, monkeypatch):
@@ -128,7 +128,7 @@ def test_a_run_whose_engine_did_not_tell_of_it_is_asked_for_again(workspace, mon
         await journey.sees("set by hand, over the preset")
 
     with scene.box(workspace) as engine:
-        travel(workspace, way, (200, 50))
+        travel(workspace, way, (160, 40))
 
 
 def test_an_engine_that_answers_nonsense_keeps_no_query_waiting(workspace):
@@ -144,7 +144,7 @@ def test_an_engine_that_answers_nonsense_keeps_no_query_waiting(workspace):
         assert not screen.running
 
     with scene.results(workspace) as engine:
-        travel(workspace, way, (200, 50))
+        travel(workspace, way, (160, 40))
 
 
 def test_a_worker_and_who_takes_up_its_answer_may_fail(workspace):
