@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
         print("tui needs a terminal. `engine ls` and `engine show RUN` say the same as text.", file=sys.stderr)
         return 2
+    if "TEXTUAL_DRIVER" in os.environ:
+        end_with(os.getppid())
     if options.workspace:
         folder = Path(options.workspace).expanduser().absolute()
         if not folder.is_dir():
@@ -113,6 +115,19 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"tui: port {port} can't be used: {why}. Another one: --port {other}.", file=sys.stderr)
         return 1
     return 0
+
+
+def end_with(parent: int) -> None:
+    """End soon after the server that shows this in a browser: where that was killed nobody else would."""
+    import threading
+    import time
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _far(host: str, looks: dict[str, Any]) -> int:

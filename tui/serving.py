@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
 import socket
@@ -14,8 +13,6 @@ from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
 LOCAL = frozenset(("localhost", "127.0.0.1", "::1"))
-GRACE = 10.0
-"""Seconds that the program behind a page has to end once the page is gone."""
 FAMILIES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 
@@ -26,13 +23,15 @@ class LocalServer(Server):
         # textual-serve asks for 60 frames a second of every program; what a person asked for comes after that
         frames = os.environ.get("TEXTUAL_FPS") or ("10" if "--slow" in command else "")
         super().__init__(
-            (f"TEXTUAL_FPS={shlex.quote(frames)} " if frames else "") + shlex.join(command),
+            # exec: no shell stands between the server and what it ends
+            (f"TEXTUAL_FPS={shlex.quote(frames)} " if frames else "") + "exec " + shlex.join(command),
             host="localhost",
             port=port,
             title="paddock",
         )
         self._talks: set[web.WebSocketResponse] = set()
-        self._programs: set[asyncio.subprocess.Process] = set()
+        self._shown: list[AppService] = []
+        """What is behind the pages, until its process has ended."""
 
     def serve(self, debug: bool = False) -> None:
         """Until SIGINT or SIGTERM."""
@@ -43,7 +42,7 @@ class LocalServer(Server):
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
         app.middlewares.append(only_from_here)
-        app.on_cleanup.append(self.on_cleanup)
+        app.on_cleanup.append(self._wait)
         return app
 
     async def on_startup(self, app: web.Application) -> None:
@@ -54,24 +53,20 @@ class LocalServer(Server):
         for talk in tuple(self._talks):
             await talk.close(code=WSCloseCode.GOING_AWAY, message=b"the server has ended")
 
+    async def _wait(self, app: web.Application) -> None:
+        """For the ends of the processes, which asyncio wants to hear of before its loop is closed."""
+        for one in self._shown:
+            if one._process is not None:
+                await one._process.wait()
+
     async def _process_messages(self, websocket: web.WebSocketResponse, app_service: AppService) -> None:
         self._talks.add(websocket)
+        self._shown = [one for one in self._shown if one._process is not None and one._process.returncode is None]
+        self._shown.append(app_service)
         try:
             await super()._process_messages(websocket, app_service)
         finally:
             self._talks.discard(websocket)
-            self._programs = {one for one in self._programs if one.returncode is None}
-            if app_service._process is not None:
-                self._programs.add(app_service._process)
-
-    async def on_cleanup(self, app: web.Application) -> None:
-        """Bury the programs, which textual-serve forgets once they have said their last word."""
-        for program in self._programs:
-            try:
-                await asyncio.wait_for(program.wait(), GRACE)
-            except TimeoutError:
-                program.kill()
-                await program.wait()
 
 
 @web.middleware

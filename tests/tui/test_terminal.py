@@ -166,6 +166,19 @@ def test_a_browser_gets_the_same_screens(box, workspace):
         process.communicate()
 
 
+def test_what_a_browser_sees_ends_with_a_server_that_was_killed():
+    child = "import os, time; from tui.__main__ import end_with; end_with(os.getppid()); print(os.getpid(), flush=True)"
+    server = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child + '; time.sleep(600)'!r}])"
+    process = subprocess.Popen([sys.executable, "-c", server], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    assert alive(pid)
+    process.kill()
+    process.wait()
+    wait_for(lambda: not alive(pid), "for the end of what it showed", 60)
+    process.stdout.close()
+
+
 async def first_screen(port: int, server: subprocess.Popen[str]) -> tuple[str, int]:
     """What a browser is sent until the dashboard is there, and the program that draws it; then the server is ended."""
     import aiohttp  # 0.2 s, which every worker would pay
