@@ -127,7 +127,7 @@ def test_charts_devices_and_log_go_to_the_same_moment_and_back_to_now(scene, box
         )  # fmt: skip
         screen.action_go("devices")
         power = screen.query_one("#power", Chart)
-        await journey.until(lambda: power.picture.curves, "for the samples")
+        await journey.until(lambda: power.picture.curves and log.lines, "for samples and log")
         await journey.press("less_than_sign", "less_than_sign", "comma")
         moment = T0 + 602 - 0.21 * 600
         assert screen.moment == pytest.approx(moment)
