@@ -31,6 +31,7 @@ from engine.server import Server
 from engine.shelf import Shelf
 from engine.stamps import Stamps
 from engine.state import Action, Adopt, Start, World
+from engine.troubles import Troubles
 from engine.wishes import Wishes
 from engine.workspace import Workspace
 
@@ -54,6 +55,7 @@ class Daemon:
         self.keeper = Keeper(workspace, self.store_changed)
         self.server = Server(self)
         self.shelf = Shelf(workspace, stamps)
+        self.troubles = Troubles()
         self.readings = Readings(workspace, self.world)
         self.lifelines = Lifelines(self)
         self.memories = Memories(workspace, self.world)
@@ -106,10 +108,10 @@ class Daemon:
 
     async def tick_forever(self) -> None:
         while True:
-            try:
+            with self.troubles.apart("the round of each second"):  # said, and tried again in the next
                 await self.tick()
-            except OSError as error:  # a full or vanished disk: said, and tried again in a second
-                log.warning("tick: %s", error)
+            if self.troubles.end_round():
+                self.server.push(status=self.status())
             await asyncio.sleep(TICK)
 
     async def tick(self) -> None:
@@ -118,11 +120,14 @@ class Daemon:
         self.history.append(self.sample)
         self.ticks += 1
         for number, run_id in enumerate([*self.world.live, *self.unread]):
-            if (self.ticks + number) % THOROUGH == 0 or not self.unchanged(run_id):
-                self.look(run_id)
-        self.attempts.catch_up()
-        if self.sampler.record(self.sample, busy=bool(self.world.live)):
-            self.keeper.news()
+            with self.troubles.apart(run_id):
+                if (self.ticks + number) % THOROUGH == 0 or not self.unchanged(run_id):
+                    self.look(run_id)
+        with self.troubles.apart("attempts"):
+            self.attempts.catch_up()
+        with self.troubles.apart("samples"):
+            if self.sampler.record(self.sample, busy=bool(self.world.live)):
+                self.keeper.news()
         self.schedule()
         self.hooking.call()
         self.shelf.keep(self.world, KEEPING)
@@ -255,7 +260,7 @@ class Daemon:
         return True
 
     def status(self) -> EngineStatus:
-        return self.readings.status(self.keeper.status(), self.hooking.trouble)
+        return self.readings.status(self.keeper.status(), self.hooking.trouble, self.troubles.text)
 
     def store_changed(self) -> None:
         if self.server.watchers:

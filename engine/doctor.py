@@ -184,6 +184,10 @@ def _engine(workspace: Workspace, name: str) -> Check:
         return Check(name, False, "it answers something else than asked", "`engine down`, then `engine up`")
     status = reply.status
     text = f"pid {status.pid}, version {status.version}, {sum(status.counts.values())} runs"
+    if status.trouble:
+        return Check(
+            name, False, f"{text}; {status.trouble}", f"free some space if that is it; else look at {workspace.log}"
+        )
     if status.store_error:
         return Check(name, False, f"{text}; the database: {status.store_error}", _mend(status.store_error))
     return Check(name, True, text)

@@ -102,7 +102,7 @@ class Readings:
             events=rundir.read_last(folder / rundir.EVENTS, EVENTS_RECENT)[-500:],
         )
 
-    def status(self, store: StoreStatus, hook_trouble: str = "") -> EngineStatus:
+    def status(self, store: StoreStatus, hook_trouble: str = "", trouble: str = "") -> EngineStatus:
         return EngineStatus(
             pid=os.getpid(),
             started=self.started,
@@ -115,6 +115,7 @@ class Readings:
             limits=self.world.limits,
             limited={name: len(runs) for name, runs in self.world.running().items()},
             hook_trouble=hook_trouble,
+            trouble=trouble,
             **store,
         )
 

@@ -240,6 +240,8 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Since when nothing is started, by order."""
     hook_trouble: str = ""
     """What is wrong with hooks.json, or how the last hook that failed did."""
+    trouble: str = ""
+    """What went wrong in a late round of the engine, as on a full disk; the rest of that round was done."""
     store_backlog: int = 0
     """Bytes of run folders not yet in runs.duckdb."""
     store_holder: str = ""

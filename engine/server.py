@@ -192,8 +192,9 @@ class Server:
                 await writer.drain()
                 await asyncio.sleep(max(0.02, watch.every))
                 for run_id in [*daemon.world.live]:
-                    if daemon.follow(daemon.world.runs[run_id]):
-                        daemon.readings.stale.add(run_id)
+                    with daemon.troubles.apart(run_id):
+                        if daemon.follow(daemon.world.runs[run_id]):
+                            daemon.readings.stale.add(run_id)
                 self.push()
         finally:
             self.watchers.discard(watcher)

@@ -40,6 +40,8 @@ def alerts(world: World, now: float) -> list[Alert]:
 def _box(world: World) -> Iterator[Alert]:
     status, sample = world.status, world.sample
     if status is not None:
+        if status.trouble:
+            yield Alert("trouble", f"engine: {status.trouble}", rank=9.5e9)
         if status.store_error:
             yield Alert("trouble", f"runs.duckdb: {status.store_error}", rank=9e9)
         if status.hook_trouble:

@@ -16,7 +16,7 @@ NUMBERS = frozenset({
 })  # fmt: skip
 """Fields of a row that move all the time while a run trains."""
 _FACTS = tuple(name for name in RunRow.__struct_fields__ if name not in NUMBERS)
-_STEADY = ("pid", "queue_paused", "hook_trouble", "store_holder", "store_error", "limits", "limited")
+_STEADY = ("pid", "trouble", "queue_paused", "hook_trouble", "store_holder", "store_error", "limits", "limited")
 """What of the engine's status a person should see at once."""
 
 

@@ -105,7 +105,7 @@ def status(as_json: Json = False) -> None:
             ("database", f"{words.size(told.database)}, {behind}"),
             ("hooks", told.hook_trouble),
             ("held by", told.store_holder),
-            ("trouble", told.store_error),
+            ("trouble", "; ".join(filter(None, (told.trouble, told.store_error)))),
         ])
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ import pytest
 
 from engine import rundir
 from engine.client import connect
+from engine.doctor import examine
 from engine.errors import BadDependency, EngineDown, UnknownRun, UsageError, WorkspaceError
 from engine.messages import Changed, Down, GetStatus, Order, Retry, ShowRun, Snapshot, Watch
 from engine.records import encode
@@ -52,6 +53,44 @@ def test_failures_have_a_cause(box: Box):
     assert (row.state, row.reason) == ("failed", "exit code 3: something broke")
     row = box.ended(box.submit("sh", "-c", "kill -KILL $$").id)
     assert row.reason == "killed by signal 9 (SIGKILL), not by the engine"
+
+
+FAULTY = """
+import sys
+from engine import core, daemon
+whole = core.Daemon.look
+def look(self, run_id):
+    if run_id == "exec-0001" and self.world.runs[run_id].state == "running":
+        raise ZeroDivisionError("of a fault")
+    whole(self, run_id)
+core.Daemon.look = look
+sys.exit(daemon.main())
+"""
+
+
+def test_a_fault_in_looking_at_one_run_is_told_and_leaves_the_others_alone(box: Box):
+    box.workspace.prepare()
+    with open(box.workspace.log, "a") as log:
+        engine = subprocess.Popen([sys.executable, "-c", FAULTY], stderr=log)
+    try:
+        wait_for(lambda: box.workspace.socket.exists() and box.client)
+        first = box.submit("sh", "-c", "sleep 1000")
+        told = wait_for(lambda: box.client.call(GetStatus()).status.trouble, "for a look at it")
+        assert told == "exec-0001: ZeroDivisionError: of a fault; this is a fault of the engine"
+        assert box.ended(box.submit("true").id).state == "ok"
+        with connect(box.workspace) as client:
+            news = client.watch(0.02)
+            assert len([next(news) for _ in range(3)]) == 3, "who watches is not hung up on"
+        assert box.workspace.log.read_text().count("Traceback") == 1, "it is not said anew each second"
+        [check] = [one for one in examine(box.workspace) if one.name == "engine"]
+        assert (check.ok, "fault of the engine" in check.text) == (False, True)
+    finally:
+        engine.kill()
+        engine.wait()
+    box.client.close()
+    box._client = None
+    box.state(first.id, "running")
+    assert not box.client.call(GetStatus()).status.trouble
 
 
 def test_queue_order_slots_and_reasons(box: Box):

@@ -63,6 +63,7 @@ def row(**fields: object) -> RunRow:
          "dashboard.pause-queue"),
         (world(store_error="disk I/O error"), "runs.duckdb: disk I/O error", "trouble", ""),
         (world(hook_trouble="line 3 is no JSON"), "hooks: line 3", "attention", ""),
+        (world(trouble="exec-0001: No space left on device"), "engine: exec-0001: No space", "trouble", ""),
         (world(sample=recorded.two_gpus(NOW)), "GPU0: python (not ours) holds 4.2 GiB while runs wait", "attention",
          ""),
     ],
