@@ -162,7 +162,7 @@ def _by_place(rows: Iterable[RunRow]) -> tuple[RunRow, ...]:
 
 
 def _by_end(rows: Iterable[RunRow]) -> tuple[RunRow, ...]:
-    # Twice by one thing each: of 10,000 rows a third of what it takes by a pair.
+    # Twice by one thing each, as a sort is stable: less work than once by a pair.
     return tuple(sorted(sorted(rows, key=_id), key=lambda row: row.ended or row.since, reverse=True))
 
 

@@ -135,7 +135,7 @@ def framed(pane: P) -> P:
 class Scrolled(ScrollView, Pane):  # in this order: a widget has the styles of its first base
     """A pane of lines it draws itself; how many there are is a matter of its scrollbar alone, until that comes or goes.
 
-    Textual lays the whole screen out at each change: 10 ms for every line of a log and every letter of a filter.
+    Textual lays out and draws the whole screen at each change, as at every line of a log and every letter of a filter.
     """
 
     virtual_size = Reactive(Size(0, 0), repaint=False)
