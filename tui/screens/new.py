@@ -54,7 +54,7 @@ class NewRunScreen(BaseScreen):
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
         yield FilterLine(id="find", placeholder="part of a field's name or help: lr  dropout  epochs", compact=True)
-        yield FieldTable(id="fields")
+        yield FieldTable(id="fields", classes="pane")
         yield Lines(id="command", classes="pane")
         yield Lines(id="foot")
 
@@ -68,7 +68,6 @@ class NewRunScreen(BaseScreen):
 
     def on_mount(self) -> None:
         fields = self.query_one("#fields")
-        fields.add_class("pane")
         fields.border_title = f" New run like {self._like} " if self._like else " New run "
         self.query_one("#command").border_title = " the same as a command "
         self.query_one("#find").display = False
