@@ -72,7 +72,7 @@ class NewRunScreen(BaseScreen):
         self.query_one("#command").border_title = " the same as a command "
         self.query_one("#find").display = False
         self.begin()
-        self._describe()
+        self.call_after_refresh(self._describe)  # a worker that decodes would hold the first frame up
 
     def target(self) -> RunRow | None:
         return None
