@@ -10,7 +10,7 @@ import signal
 import time
 from collections import deque
 
-from engine import ended, folders, kernel, restart
+from engine import ended, kernel, restart
 from engine.attempts import Attempts
 from engine.devices import Sample
 from engine.errors import EngineError
@@ -193,9 +193,7 @@ class Daemon:
                 self.unread.add(run.id)
                 return
             self.unread.discard(run.id)
-        if run.exited is not None and ended.wordless(run.exited) and not run.last_words:
-            run.last_words = self.followers[run.id].last_words()
-            self.world.seen(run.id, folders.look(self.workspace.run(run.id)), time.time())
+        ended.hear(self.world, run, self.followers[run.id], time.time())
         self.memories.remember(run)
         self.settled(run)
 

@@ -68,16 +68,25 @@ def kept(workspace: Workspace) -> int:
         return 0
 
 
-def serve(workspace: Workspace, cpu_slots: int, stamps: Stamps | None = None) -> None:
-    """Be the engine. Somebody waits for it: no garbage is looked for among what comes in, and TLS does not come in."""
+def come_in() -> None:
+    """Import the engine. Somebody waits for it: no garbage is looked for among what comes in, and TLS does not."""
     with staying():
         sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without, as where Python was built without
-        import asyncio
-        import logging
+        import logging  # noqa: F401
 
-        from engine.core import Daemon
+        import engine.core  # noqa: F401
 
         del sys.modules["ssl"]
+
+
+def serve(workspace: Workspace, cpu_slots: int, stamps: Stamps | None = None) -> None:
+    """Be the engine."""
+    come_in()
+    import asyncio
+    import logging
+
+    from engine.core import Daemon
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     asyncio.run(Daemon(workspace, cpu_slots, stamps).run())
 

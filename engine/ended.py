@@ -145,11 +145,16 @@ def reread(folder: Path, world: World, now: float) -> tuple[Run, list[bytes]] | 
     follower = folders.Follower(folder, run.brief)
     follower.take_in(run.progress)
     beside.seen(run.id, folders.look(folder), now)
-    if run.exited is not None and wordless(run.exited):
-        run.last_words = follower.last_words()
-        beside.seen(run.id, folders.look(folder), now)
+    hear(beside, run, follower, now)
     follower.close()
     return run, signed
+
+
+def hear(world: World, run: Run, follower: folders.Follower, now: float) -> None:
+    """Let the world know the last line of a log, where that is all there is of a run's last words."""
+    if run.exited is not None and wordless(run.exited) and not run.last_words:
+        run.last_words = follower.last_words()
+        world.seen(run.id, folders.look(follower.folder), now)
 
 
 def _part(source: object, record: Any) -> dict[str, Any]:

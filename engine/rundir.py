@@ -58,28 +58,24 @@ def open_plain(path: str | os.PathLike[str]) -> int:
     return fd
 
 
-def contents(path: str | os.PathLike[str], *, last: int | None = None, limit: int = MAX_READ) -> bytes:
-    """Read a plain file: its beginning, or its last bytes, and never more than `limit`. Raises OSError."""
-    fd = open_plain(path)
-    try:
-        if last is None:
-            return read_at(fd, 0, limit)
-        return read_at(fd, max(0, os.fstat(fd).st_size - last), min(limit, last))
-    finally:
-        os.close(fd)
-
-
-def read_at(fd: int, offset: int, most: int) -> bytes:
-    """Read a plain file from an offset on, at most so many bytes of those that it has now.
+def contents(path: str | os.PathLike[str], *, at: int = 0, last: int | None = None, limit: int = MAX_READ) -> bytes:
+    """Read a plain file: what it has now from `at` on, or its last bytes, and never more than `limit`. Raises OSError.
 
     Python's own files take three times as long for it, and run folders are made of small ones.
     """
-    most = min(most, os.fstat(fd).st_size - offset)  # memory for all that is asked for is taken first
-    parts = []
-    while most > 0 and (block := os.pread(fd, most, offset)):
-        parts.append(block)
-        offset, most = offset + len(block), most - len(block)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    fd = open_plain(path)
+    try:
+        size = os.fstat(fd).st_size
+        if last is not None:
+            at, limit = max(0, size - last), min(limit, last)
+        most = min(limit, size - at)  # memory for all that is asked for is taken first
+        parts = []
+        while most > 0 and (block := os.pread(fd, most, at)):
+            parts.append(block)
+            at, most = at + len(block), most - len(block)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def append(path: str | os.PathLike[str], record: Line, *, sync: bool = False) -> None:

@@ -6,7 +6,7 @@ import os
 
 import msgspec
 
-from engine.rundir import MAX_LINE, Line, contents, open_plain, read_at
+from engine.rundir import MAX_LINE, Line, contents
 
 _decode = msgspec.json.Decoder().decode
 CHUNK = 1 << 20
@@ -33,7 +33,7 @@ class Tail:
         if size - self.offset <= last:
             return
         try:
-            head = _at(self.path, size - last - 1, MAX_LINE)
+            head = contents(self.path, at=size - last - 1, limit=MAX_LINE)
         except OSError:
             return
         self.offset = size - last + head.find(b"\n") if b"\n" in head else size
@@ -53,7 +53,7 @@ class Tail:
         if size == self.offset:
             return []
         try:
-            data = _at(self.path, self.offset, CHUNK)
+            data = contents(self.path, at=self.offset, limit=CHUNK)
         except OSError:
             self.shut = True
             return []
@@ -79,14 +79,6 @@ class Tail:
     def behind(self) -> bool:
         """Tell whether there is more to read than the last look took."""
         return self._full and not self.shut and self.size() > self.offset + CHUNK
-
-
-def _at(path: str, offset: int, most: int) -> bytes:
-    fd = open_plain(path)
-    try:
-        return read_at(fd, offset, most)
-    finally:
-        os.close(fd)
 
 
 def last_line(path: str | os.PathLike[str]) -> str:

@@ -61,15 +61,9 @@ class Nursery:
 
 def main() -> None:
     """Fork an engine for every wish, until there is nobody left to have one."""
-    from engine.allocator import staying
+    from engine.daemon import come_in
 
-    with staying():
-        sys.modules["ssl"] = None  # type: ignore[assignment]  # as in an engine
-        import logging  # noqa: F401
-
-        import engine.core  # noqa: F401
-
-        del sys.modules["ssl"]
+    come_in()
     signal.signal(signal.SIGCHLD, _bury)
     wishes = socket.socket(fileno=os.dup(0))
     while True:

@@ -63,7 +63,7 @@ class Overlay:
             without, units = [], []
             for run, one in self._open.items():
                 points = self._points(one, x, smooth)
-                there = points and (x not in ("tokens", "epoch") or any(placed(xs) for xs, _ in points.values()))
+                there = points and (x not in _LOGGED or any(placed(xs) for xs, _ in points.values()))
                 found[run] = points if there else {}
                 if x == "tokens" and there:
                     units.append(unit(points))

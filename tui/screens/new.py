@@ -24,6 +24,7 @@ from tui.screens.tell import TellScreen
 from tui.widgets.fieldtable import FieldTable
 from tui.widgets.filterline import FilterLine
 from tui.widgets.lines import Lines
+from tui.widgets.pane import framed
 from tui.world import World
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class NewRunScreen(BaseScreen):
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
         yield FilterLine(id="find", placeholder="part of a field's name or help: lr  dropout  epochs", compact=True)
-        yield FieldTable(id="fields", classes="pane")
+        yield framed(FieldTable(id="fields"))
         yield Lines(id="command", classes="pane")
         yield Lines(id="foot")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -31,9 +31,6 @@ from tui.widgets.scrubber import Scrubber
 from tui.widgets.strips import width_of
 from tui.widgets.table import Table
 from tui.world import World
-
-if TYPE_CHECKING:  # duckdb's functions: they are imported in the workers that ask them
-    pass
 
 TABS = ("charts", "log", "config", "code", "devices", "checkpoints", "evaluation", "events")
 

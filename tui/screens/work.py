@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +13,6 @@ from textual.timer import Timer
 from engine import rundir
 from engine.errors import WorkspaceError
 from engine.records import ENDED, RunRow
-from tui import faults
 from tui.runs import changed
 from tui.screens.base import BaseScreen
 from tui.world import World
@@ -44,22 +42,12 @@ class WorkScreen(BaseScreen):
     def work(self, kind: str, job: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
         """Do a job in a thread. kind: a later job of the same kind makes the answer of this one void."""
         number = self._asked[kind] = self._asked.get(kind, 0) + 1
-        app = self.paddock  # asked for here: a thread has no active app
 
         def back(answer: Answer) -> None:
             if self.is_mounted and self._asked[kind] == number:
                 then(answer)
 
-        def run() -> None:
-            try:
-                answer = job()
-            except Exception as error:  # the edge of a worker
-                call: Callable[[], object] = partial(self.notify, faults.said(error), severity="error", timeout=8)
-            else:
-                call = partial(back, answer)
-            app.back(call)
-
-        app.run_worker(run, group="asks", thread=True, exit_on_error=False)
+        self.paddock.in_worker(job, back)
 
     def fresh(self, pane: str, *parts: object) -> bool:
         """Whether any of what a pane is made from is another thing than when this was last asked.

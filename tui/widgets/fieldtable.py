@@ -40,8 +40,8 @@ class FieldTable(Scrolled, can_focus=True):
     class Edited(Message):
         """Something was typed; the form has it."""
 
-    def __init__(self, *, id: str, classes: str = "") -> None:  # noqa: A002
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
         self._base = Style()
         """Of all its lines while they are drawn."""
         self._form: Form | None = None
