@@ -93,6 +93,13 @@ def test_a_usual_list_of_runs_needs_the_standard_library_only():
     assert not loaded & {"msgspec", "pathlib", "dataclasses", "subprocess", "typer"}
 
 
+def test_the_first_frame_waits_for_nothing_that_it_does_not_show():
+    """And TLS is there all the same for whoever wants it."""
+    start = "from tui import __main__ as it; it.options_of([]); it.import_asyncio(); import tui.screens.dashboard"
+    assert not loaded_by(start) & {"argparse", "ssl", "typer", "duckdb", "git", "numpy", "tui.runs", "tui.form"}
+    assert "ssl" in loaded_by(f"{start}, ssl; ssl.create_default_context()")
+
+
 def test_packages_are_empty():
     for package in ("engine", "sweeps", "tui"):
         assert (ROOT / package / "__init__.py").read_text().strip() == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import sys
@@ -13,7 +12,25 @@ from typing import Any
 # Textual takes most of the time until the first frame: not for --help, and nothing heavier before it.
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+class Options:
+    """What the command line asks for."""
+
+    readonly = False
+    workspace = ""
+    host = ""
+    theme = ""
+    slow = False
+    keys = ""
+    serve = False
+    port: int | None = None
+
+
+def options_of(argv: Sequence[str]) -> Options:
+    """Read a command line; leaves the program where that asks for help or can't be read."""
+    if not argv:
+        return Options()  # most often: argparse takes as long as a tenth of our own modules
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="tui",
         description="Watch and steer the training runs of a workspace. q leaves; training goes on.",
@@ -41,9 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--serve", action="store_true", help="show it in a browser on this machine instead")
     parser.add_argument("--port", type=int, metavar="N", help="of --serve, 8000 if not told")
-    options = parser.parse_args(argv)
+    options = parser.parse_args(argv, Options())
     if options.port is not None and not options.serve:
         parser.error("--port is for --serve")
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = options_of(sys.argv[1:] if argv is None else argv)
     if options.keys:
         return _print_keys(options.keys)
     if options.serve:
@@ -61,9 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         os.environ["ENGINE_HOME"] = str(folder)
 
-    if options.slow:
-        os.environ.setdefault("TEXTUAL_FPS", "10")  # read when Textual is imported
+    # Read when Textual is imported. Its own 60 would let a key wait 16 ms for the second frame that it brings.
+    os.environ.setdefault("TEXTUAL_FPS", "10" if options.slow else "120")
     sys.setswitchinterval(0.001)  # a key waits no longer for threads that read; Python's own is 5 ms, some times a key
+    import_asyncio()
     gc.disable()  # until the first frame: collections among what is only being imported take a tenth of the time
     from engine import workspace
     from engine.errors import UsageError
@@ -71,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tui.app import PaddockApp
 
     try:
-        looks = {"theme": options.theme or "", "keys": keymap.load(), "slow": options.slow}
+        looks: dict[str, Any] = {"theme": options.theme, "keys": keymap.load(), "slow": options.slow}
     except UsageError as error:
         print(f"tui: {error}", file=sys.stderr)
         return error.exit_code
@@ -82,6 +105,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return app.return_code or 0
 
 
+def import_asyncio() -> None:
+    """Without OpenSSL, as on a Python that has none: nothing here speaks TLS, and to load it takes 10 ms."""
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    try:
+        import asyncio  # noqa: F401
+    finally:
+        del sys.modules["ssl"]
+
+
 def _print_keys(form: str) -> int:
     """The table of keys: with a person's own the file says which those are, markdown is of the program."""
     from tui import keymap
@@ -90,7 +122,7 @@ def _print_keys(form: str) -> int:
     return 0
 
 
-def _serve(options: argparse.Namespace) -> int:
+def _serve(options: Options) -> int:
     """The same program in a browser, through textual-serve: whoever reaches the port can do all that you can."""
     try:
         from tui.serving import LocalServer

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.records import RunRow
 from tui import devicecells, present
@@ -19,8 +20,7 @@ HOT = 88
 NEARLY_FULL = 0.03
 
 
-@dataclass(frozen=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """role: trouble or attention. run: the one it is about, "" for the box. key: name of what helps, with its words."""
 
     role: str

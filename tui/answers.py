@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from engine.board import METRIC, NAIVE, Board, BoardRow
 from engine.errors import EngineError, NothingToShow
@@ -35,8 +36,7 @@ _turn = threading.Lock()
 """One worker at a time: or the engine, asked to write what is new, would find the database held by our own reading."""
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What is ranked. family, dataset (a fingerprint): "" is all, and the one with the most runs."""
 
     metric: str = METRIC
@@ -44,8 +44,7 @@ class Wish:
     dataset: str = ""
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(Struct, frozen=True):
     """One leaderboard with what belongs to it. trouble: why there is none, in one line."""
 
     wish: Wish
@@ -69,8 +68,7 @@ class Ranking:
     trouble: str = ""
 
 
-@dataclass(frozen=True)
-class Near:
+class Near(Struct, frozen=True):
     """What is told of one run of a leaderboard beside its row."""
 
     run: str
@@ -172,8 +170,7 @@ def row_of(board: Board | None, run: str | None) -> BoardRow | None:
 # -- runs side by side ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """Runs side by side, as engine.compare has them. trouble: why there is nothing, in one line."""
 
     runs: tuple[str, ...] = ()

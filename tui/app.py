@@ -19,6 +19,7 @@ from textual.screen import Screen
 from engine.notice import notice
 from engine.records import RunRow
 from engine.workspace import Workspace
+from tui.ahead import Ahead
 from tui.asking import Asking
 from tui.beat import BEAT, SLOW_BEAT, news
 from tui.feed import Feed
@@ -42,7 +43,7 @@ PATIENCE = 0.5
 """Seconds for which nothing is drawn while a screen is being made, at most."""
 
 
-class PaddockApp(Asking, Sparing):
+class PaddockApp(Asking, Sparing, Ahead):
     """tui: starts drawing at once; feed and reader come in from their threads as messages."""
 
     TITLE = "paddock"
@@ -113,6 +114,8 @@ class PaddockApp(Asking, Sparing):
         self.world = World()
         self._shown: World | None = None
         self._read_shown: Reading | None = None
+        self._alone = True
+        """Whether the first screen is the only one, until it has something to show."""
         self.reading: Reading | None = None
         self.x_axis, self.smooth, self.log_scale = "step", False, False
         self.feed = Feed(workspace, lambda world: self._post(self.Told(world)), may_start=not readonly)
@@ -208,6 +211,9 @@ class PaddockApp(Asking, Sparing):
         if self._shown is not self.world:
             self._shown = self.world
             screen.show(self.world)
+            if self._alone and self.world.known:
+                self._alone = False
+                self.call_after_refresh(self.make_ahead)
             if self._tour_due and self.world.known:
                 self._tour_due = False
                 if not self.settings.get("tour", False):

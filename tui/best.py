@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from engine.board import Board, BoardRow, direction_of
 from engine.paired import SIGNIFICANT
@@ -26,8 +27,7 @@ IN_USE = "in use"
 """What the run of .best_model_path itself is marked with."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """A row of the leaderboard with what the screen knows besides."""
 
     row: BoardRow

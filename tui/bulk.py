@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.messages import Order, OrderKind, Request, Retry
 from engine.records import ENDED, LIVE, WAITING, RunRow
@@ -13,8 +14,7 @@ from tui.keys import named
 WHY = "asked in the TUI"
 
 
-@dataclass(frozen=True)
-class Bulk:
+class Bulk(Struct, frozen=True):
     """take: the runs it is for. leave: the others, with why. requests: what is sent, in their order."""
 
     verb: str
@@ -30,8 +30,7 @@ class Bulk:
         return f"{self.verb} {runs(len(self.take))}?"
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """states: those a run has to be in for it. Keys stand by name in braces, see keys.named."""
 
     verb: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
 from rich.cells import cell_len
 
 from engine import braille, ticks
@@ -22,8 +22,7 @@ LEAST_ROWS, LEAST_WIDTH = 2, 16
 """Of the plot and of the chart; below there is only a legend."""
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(Struct, frozen=True, dict=True):
     """role: its colour. dotted: a level to compare with. quiet: drawn, but not in the legend."""
 
     name: str
@@ -53,8 +52,7 @@ class Curve:
         return value if braille.fine(value) else None
 
 
-@dataclass(frozen=True)
-class Band:
+class Band(Struct, frozen=True, dict=True):
     """The room between two curves, such as two quantiles: a ground behind the curves, with edges of its role."""
 
     xs: Sequence[float]
@@ -72,8 +70,7 @@ class Band:
         return Curve("", self.xs, self.high, self.role)
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(Struct, frozen=True, dict=True):
     """What a chart shows. `version` changes with the data: equal versions are not drawn again."""
 
     title: str
@@ -98,8 +95,7 @@ class Picture:
         return (min(e.low_x for e in found), max(e.high_x for e in found)) if found else None
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True):
     """How charts that belong together are looked at. All in units of x.
 
     window: what is shown, None for everything. at: where the crosshair is. picked: what the mouse is just marking.
@@ -113,8 +109,7 @@ class View:
 EVERYTHING = View()
 
 
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """Lines of parts, and where in them the plot is: its first column, its width in cells, and what x it spans."""
 
     lines: list[list[Part]] = field(default_factory=list)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from engine.live import DRAWN, squeeze
 from engine.records import RunRow
@@ -14,8 +15,7 @@ from tui.present import Cell, cell
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True)
-class Column(Generic[Row]):
+class Column(Struct, Generic[Row], frozen=True):
     """rank: dropped first when it is highest and the place is narrow; 0 stays always.
 
     flex: how big a part of the spare width it takes; `width` is then the least it makes sense with.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from engine.board import direction_of
 from engine.compare import Comparison
@@ -25,8 +26,7 @@ FIRST = ("val_pct_mae", "val_skill")
 BEST = "★"
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(Struct, frozen=True):
     """A run. values: by metric. best: the metrics it is the best by. against: the test against the first, in words."""
 
     run: str
@@ -43,8 +43,7 @@ class Side:
         return dict(self.values).get(metric)
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A field of a part of engine.differ. values: of each run, in their order; "-" where it has none."""
 
     part: str

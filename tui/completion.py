@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from tui.sqltext import COMMENT, KEYWORD, KEYWORDS, NUMBER, SPACE, STRING, Token, statement_at, tokens
 
@@ -25,15 +26,13 @@ ENDS_TABLES = KEYWORDS - {"as", "join", "left", "right", "full", "inner", "cross
 """Words that end a list of tables."""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     name: str
     type: str = ""
     comment: str = ""
 
 
-@dataclass(frozen=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """A table or a view. kind: "table", "view", or "yours" for a view somebody saved."""
 
     name: str
@@ -42,8 +41,7 @@ class Relation:
     columns: tuple[Column, ...] = ()
 
 
-@dataclass(frozen=True)
-class Catalogue:
+class Catalogue(Struct, frozen=True, dict=True):
     relations: tuple[Relation, ...] = ()
 
     @cached_property
@@ -51,8 +49,7 @@ class Catalogue:
         return {relation.name.lower(): relation for relation in self.relations}
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """text: what is put in. about: the type of a column, else the kind. comment: what the database says of it."""
 
     text: str
@@ -60,8 +57,7 @@ class Offer:
     comment: str = ""
 
 
-@dataclass(frozen=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """Offers that replace the characters from start to the cursor."""
 
     start: int

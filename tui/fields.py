@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine import when
 from engine.errors import UsageError
@@ -17,8 +18,7 @@ _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(Struct, frozen=True):
     """A line of the form. kind: as Field.type, or choice, gpus, size, span, moment. choices: left and right walk them.
 
     when: it has a meaning only while another field has one of these values, as texts.

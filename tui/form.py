@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine import when
 from engine.families import Family, Field, bounds, explained, shown
@@ -37,8 +39,7 @@ COMMAND = Family(title="any command", help="a program that is not one of ours", 
 """`engine exec` as one more family."""
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(Struct, frozen=True, dict=True):
     """families: what there is to choose from. texts: what was typed, by item; nothing typed is the default.
 
     base: the fields of the chosen preset, as text, once the trainers have resolved it.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.store_runs import BySymbol
 from tui.columns import Column
@@ -16,8 +17,7 @@ BLOCK, LEAST = 6, 2
 ORDERS = ("worst first", "best first", "by name")
 
 
-@dataclass(frozen=True)
-class Symbol:
+class Symbol(Struct, frozen=True):
     name: str
     skills: tuple[float | None, ...]
     """Of each run; None where it was not scored on this symbol."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 EVERYWHERE, LIST, LOG = "everywhere", "list", "log"
 DASHBOARD, RUNS, RUN, COMPARE, BEST, SQL, FORM = "dashboard", "runs", "run", "compare", "best", "sql", "form"
@@ -24,8 +25,7 @@ _GROUPS = {BOTH: "chosen", CHARTED: "charts", TRAVELLED: "run", SIZED: "panes"}
 """What keys of several places are called by."""
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct, frozen=True, dict=True):
     """keys: as Textual names them, the first is shown. foot: the word in the footer, "" keeps it out of there.
 
     changes: not available with --readonly. made_by: "widget" when the list or log binds it itself; one without an

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 LEAST_CHARTS = 9
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Heights with frames; 0 is not shown. frame: lines a frame takes (1: only a rule above)."""
 
     frame: int

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from tui.keys import named
 from tui.reader import KEPT, Points
@@ -19,8 +20,7 @@ WORN = ("loss", "val_loss", "epoch", "t", "step")
 """Not taken for a metric to compare by, where a run has none of ours."""
 
 
-@dataclass(frozen=True)
-class Curves:
+class Curves(Struct, frozen=True):
     """What was read: run -> name -> points; a smoothed curve is name + "~". version grows with the data."""
 
     version: int = 0

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Any
 
+from msgspec import Struct
 from textual.screen import Screen
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """screen: `module:Class`, imported when it is first gone to; "" for what opens over the others by an action."""
 
     digit: str
@@ -25,6 +24,10 @@ class Place:
     def go(self) -> str:
         """The action that leads there."""
         return self.action or f"app.go('{self.name}')"
+
+    @property
+    def module(self) -> str:
+        return self.screen.partition(":")[0]
 
 
 PLACES: tuple[Place, ...] = (
@@ -39,6 +42,8 @@ PLACES: tuple[Place, ...] = (
 """6 is kept free for sweeps."""
 
 FIRST = PLACES[0].name
+OPENED = ("tui.screens.run", "tui.screens.new", "tui.screens.help", "tui.screens.tour")
+"""The modules of what opens over the others, and is made anew each time."""
 
 
 def is_place(name: str) -> bool:
@@ -46,13 +51,12 @@ def is_place(name: str) -> bool:
     return any(place.name == name for place in PLACES)
 
 
-def _make(screen: str) -> Screen[Any]:
-    module, name = screen.split(":")
-    made = getattr(import_module(module), name)()
+def _make(place: Place) -> Screen[Any]:
+    made = getattr(import_module(place.module), place.screen.partition(":")[2])()
     assert isinstance(made, Screen)
     return made
 
 
 def modes() -> dict[str, str | Callable[[], Screen[Any]]]:
     """What Textual calls modes: places with a stack of screens each, that stay as they were left."""
-    return {place.name: partial(_make, place.screen) for place in PLACES if place.screen}
+    return {place.name: partial(_make, place) for place in PLACES if place.screen}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from tui import faults
 from tui.logs import LogTail
@@ -25,8 +26,7 @@ weeks takes no more memory than one of an hour."""
 Points = tuple[Sequence[float], Sequence[float]]
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What to read. x: step, epoch, time or tokens. smooth: also give exponential means of the noisy curves."""
 
     run: str = ""
@@ -34,8 +34,7 @@ class Wish:
     smooth: bool = False
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What was read: curves by name, smoothed ones by name + "~", and the end of the log."""
 
     wish: Wish

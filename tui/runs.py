@@ -7,15 +7,17 @@ when only values changed that neither asks about, the rows are put in the places
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import compress, count
 from operator import attrgetter, is_not
 from typing import Any
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from engine import ids
 from engine.errors import BadFilter
 from engine.query_fields import Known, Stored
-from engine.query_rows import Mask, Query, Texts, read
+from engine.query_rows import Mask, Texts, read
 from engine.query_sql import sql
 from engine.records import RunRow
 from tui import present
@@ -30,8 +32,7 @@ EVERY = 60.0
 ID = RunColumn("id", "RUN", 13, lambda row, _: ((row.id, "strong"),), lambda row, _: row.id, "its id", asked="id")
 
 
-@dataclass(frozen=True)
-class Looks:
+class Looks(Struct, frozen=True):
     """What is remembered: names of columns in their order, what is sorted by, and whether the largest come first."""
 
     columns: tuple[str, ...] = USUAL
@@ -39,8 +40,7 @@ class Looks:
     down: bool = True
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True):
     """rows: as they are listed. matched, total: runs, of which an unfolded one has several rows. ids: of the rows."""
 
     rows: tuple[RunRow, ...] = ()
@@ -49,18 +49,16 @@ class View:
     ids: list[str] = field(default_factory=list)
 
 
-@dataclass
 class RunList:
     """Give it rows with show(); everything else says how."""
 
-    looks: Looks = Looks()
-    known: Known = NOBODY
-    values: Values = field(default_factory=dict)
-    query: Query = field(default_factory=lambda: read(""))
-    unfolded: frozenset[str] = frozenset()
-    """Ids that all attempts at a run share, where these are listed too."""
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self.looks = Looks()
+        self.known = NOBODY
+        self.values: Values = {}
+        self.query = read("")
+        self.unfolded: frozenset[str] = frozenset()
+        """Ids that all attempts at a run share, where these are listed too."""
         self.view = View()
         self.id_width = 11
         self._rows: Mapping[str, RunRow] = {}

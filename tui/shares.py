@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 LEAST_COLUMNS, LEAST_LINES = 22, 5
 """What every pane keeps, its frame included; a terminal without room for that shares it out evenly."""
@@ -14,8 +15,7 @@ Shares = dict[str, float]
 """Pane -> its share; 1 is what it would have if all had the same."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """Panes with borders between them that can be moved.
 
     name: what it is remembered by. panes: ids, in their order; of `rows|picture` the one that is shown. down: they lie

@@ -6,9 +6,10 @@ import datetime
 import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
 
 from engine.store_sql import Answer
 from tui import present
@@ -29,8 +30,7 @@ Row = tuple[Any, ...]
 # -- the catalogue ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """A line of the catalogue. kind: head, table, view, yours, column, recipe. puts: what enter puts in the editor."""
 
     key: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 KEYWORDS = frozenset(
     """
@@ -35,8 +36,7 @@ _PATTERN = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(Struct, frozen=True):
     """text[start:end]. kind: one of the constants above; a string, comment or quoted name may lack its end."""
 
     kind: str

@@ -6,9 +6,9 @@ import re
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-from msgspec import structs
+from msgspec import Struct, structs
+from msgspec.structs import replace
 
 from engine.devices import Sample
 from tui import present
@@ -49,8 +49,7 @@ def _between(xs: Sequence[float], ys: Sequence[float], x: float) -> float | None
 # -- the log --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Times:
+class Times(Struct, frozen=True):
     """When each line of a log was written, as far as its lines tell: ascending, one for each line that tells."""
 
     at: tuple[float, ...] = ()
@@ -116,8 +115,7 @@ def _is_day(text: str) -> bool:
 # -- devices --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(Struct, frozen=True):
     """What the devices did until a moment, in unix seconds; trouble: why nothing is known of it."""
 
     moment: float
@@ -145,8 +143,7 @@ def world_at(world: World, past: Past) -> World:
 # -- the scrubber ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Scrub:
+class Scrub(Struct, frozen=True):
     """start, end: of the run so far, unix seconds. moment: where one is, None for now. live: it goes on.
 
     keys: which go through time; back: the one that leads to now.

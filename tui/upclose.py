@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from engine.errors import NothingToShow
 from engine.store_forecasts import Band, forecast
@@ -27,45 +28,39 @@ PATCH_LIMIT = 1 << 20
 """Bytes of a patch that are shown."""
 
 
-@dataclass(frozen=True)
-class Devices:
+class Devices(Struct, frozen=True):
     run: str
     watched: tuple[Watched, ...] = ()
     trouble: str = ""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """kept: whether its folder is still there."""
 
     saved: Saved
     kept: bool
 
 
-@dataclass(frozen=True)
-class Checkpoints:
+class Checkpoints(Struct, frozen=True):
     run: str
     rows: tuple[Checkpoint, ...] = ()
     trouble: str = ""
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     run: str
     rows: tuple[Scored, ...] = ()
     trouble: str = ""
 
 
-@dataclass(frozen=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     run: str
     symbol: str
     band: Band | None = None
     trouble: str = ""
 
 
-@dataclass(frozen=True)
-class Patch:
+class Patch(Struct, frozen=True):
     """text: the uncommitted changes a run was queued with. left_out: bytes of it that are not shown."""
 
     run: str

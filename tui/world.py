@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine import ids
 from engine.devices import Sample
@@ -19,8 +21,7 @@ SORTED = (*GROUPS, "failed", "best")
 CONNECTING, CONNECTED, AWAY = "connecting", "connected", "away"
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(Struct, frozen=True):
     """How the connection is. why: what went wrong, one line. since, retry_at: unix seconds."""
 
     state: str = CONNECTING
@@ -29,8 +30,7 @@ class Link:
     retry_at: float = 0.0
 
 
-@dataclass(frozen=True)
-class World:
+class World(Struct, frozen=True, dict=True):
     link: Link = Link()
     rows: Mapping[str, RunRow] = field(default_factory=dict)
     sample: Sample | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -84,7 +83,7 @@ def test_a_device_that_idles_under_a_run_is_one():
     busy, idle = recorded.two_gpus(NOW), recorded.two_gpus(NOW, (97.0, 0.0))
     trains = row(devices=("GPU-1",), phase="train")
     for history, found in (((idle,) * LONG, 1), ((busy, *(idle,) * (LONG - 1)), 0), ((idle,) * (LONG - 1), 0)):
-        made = replace(world([trains], sample=idle), history=history)
+        made = msgspec.structs.replace(world([trains], sample=idle), history=history)
         assert len([alert for alert in alerts(made, NOW) if "GPU1 idles" in alert.text]) == found
 
 

@@ -20,7 +20,8 @@ from tests.tui import recorded
 from tests.tui.pilot import SIZES, travel
 from tests.tui.recorded import RecordedEngine
 from tui import bulk
-from tui.runcolumns import CATALOG
+from tui.present import plain
+from tui.runcolumns import CATALOG, about
 from tui.runs import Looks, RunList
 from tui.screens.bulk import BulkScreen
 from tui.screens.columns import ColumnsScreen
@@ -304,6 +305,18 @@ def by_id(rows) -> dict[str, RunRow]:
     return {row.id: row for row in rows}
 
 
+def sorted_by(looks: Looks) -> RunList:
+    made = RunList()
+    made.look(looks)
+    return made
+
+
+def test_the_column_about_a_run_sorts_by_what_it_says():
+    names = {"name": "paper"}, {"note": "look at it"}, {"what": "lr=3e-4"}, {"what": ""}, {"state": "failed"}, {}
+    rows = [*MANY, *(msgspec.structs.replace(row, **change) for row in MANY[:50] for change in names)]
+    assert {CATALOG["about"].key(row, NOW) == (plain(about(row)) or None) for row in rows} == {True}
+
+
 @pytest.mark.parametrize("sort", [*CATALOG, "id", "optim.lr"])
 def test_news_give_the_same_list_as_all_at_once(sort):
     looks = Looks(("state",), sort, len(sort) % 2 == 0)
@@ -311,13 +324,13 @@ def test_news_give_the_same_list_as_all_at_once(sort):
     known = Known(("optim.lr",), ())
     rows = by_id(MANY)
     steps = [("toto-00090", {"step": 5000, "loss": 0.5}), ("toto-00085", {"state": "ok", "ended": NOW, "best": 0.1})]
-    made = RunList(looks)
+    made = sorted_by(looks)
     made.learn(known, values, NOW)
     made.ask("state:ended or optim.lr:3 or loss>0.4", NOW)
     made.show(rows, NOW)
     for run, fields in steps:
         rows = {**rows, run: RunRow(**{**{f: getattr(rows[run], f) for f in rows[run].__struct_fields__}, **fields})}
-        anew = RunList(looks)
+        anew = sorted_by(looks)
         anew.learn(known, values, NOW)
         anew.ask(made.query.text, NOW)
         assert made.show(rows, NOW).rows == anew.show(rows, NOW).rows
@@ -351,7 +364,7 @@ def test_whatever_is_asked_between_news_lists_what_a_new_list_would(steps):
             rows = {**rows, run: msgspec.structs.replace(rows[run], loss=loss, state=state)}
         else:
             view = made.show(rows, NOW)
-    anew = RunList(made.looks)
+    anew = sorted_by(made.looks)
     anew.ask(made.query.text, NOW)
     anew.fold(made.unfolded)
     assert view == anew.show(rows, NOW)
@@ -388,7 +401,7 @@ def test_only_values_that_nobody_asks_about_leave_the_order_alone():
 def test_runs_without_a_value_come_last_both_ways():
     rows = by_id(MANY)
     for down in (True, False):
-        made = RunList(Looks(("val_pct_mae",), "val_pct_mae", down))
+        made = sorted_by(Looks(("val_pct_mae",), "val_pct_mae", down))
         found = [row.best for row in made.show(rows, NOW).rows]
         known = [value for value in found if value is not None]
         assert found == sorted(known, reverse=down) + [None] * (len(found) - len(known))
@@ -419,7 +432,7 @@ def test_a_query_goes_on_by_names_and_values():
 
 
 def test_markdown_is_a_table_of_the_columns():
-    made = RunList(Looks(("state", "family"), "id", False))
+    made = sorted_by(Looks(("state", "family"), "id", False))
     made.show(by_id(MANY), NOW)
     text = made.markdown(MANY[:2], NOW)
     assert text.splitlines()[:2] == ["| RUN | STATE | FAMILY |", "|---|---|---|"]

@@ -37,6 +37,10 @@ class BaseScreen(Looking):
     WHERE = ""
     NAME = ""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen = False
+
     @property
     def paddock(self) -> PaddockApp:
         return cast("PaddockApp", self.app)
@@ -68,6 +72,12 @@ class BaseScreen(Looking):
         event.refresh_styles = False  # they are kept right while it is out of sight; to work them out anew takes 10 ms
         if self.ready:
             self.show(self.paddock.world)
+            if not self._seen:
+                self._seen = True
+                self.call_after_refresh(self.arrived)
+
+    def arrived(self) -> None:
+        """Called once, after the first frame that was seen: now is the time to have read what takes a while."""
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         self.paddock.on_worker_state_changed(event)
@@ -109,7 +119,7 @@ class BaseScreen(Looking):
         self.paddock.reader.look_at(Wish(run, self.paddock.x_axis, self.paddock.smooth))
 
     def begin(self) -> None:
-        """Show what is known already; called at the end of on_mount."""
+        """Show what is known already; called at the end of on_mount, which may be before somebody goes there."""
         self.show(self.paddock.world)
         self.lay()
         if (reading := self.paddock.reading) is not None:

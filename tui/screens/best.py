@@ -21,6 +21,7 @@ from tui.screens.work import SETTLED
 from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
+from tui.widgets.pane import framed
 from tui.widgets.strips import pieces
 from tui.widgets.table import Table
 from tui.world import World
@@ -68,13 +69,13 @@ class BestScreen(Promoting):
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
         yield Lines(id="asked")
-        yield Table[best.Line]((), cell("Reading the leaderboard…", "rest"), key=lambda line: line.id, id="board",
-                               markable=True)  # fmt: skip
+        empty = cell("Reading the leaderboard…", "rest")
+        yield framed(Table[best.Line]((), empty, key=lambda line: line.id, id="board", markable=True))
         yield Lines(id="said")
         with Horizontal(id="near"):
-            yield Table[heat.Symbol]((), cell("", "rest"), key=lambda row: row.name, id="symbols")
-            yield Chart("forecast", id="forecast")
-            with VerticalScroll(id="why-pane"):
+            yield framed(Table[heat.Symbol]((), cell("", "rest"), key=lambda row: row.name, id="symbols"))
+            yield framed(Chart("forecast", id="forecast"))
+            with VerticalScroll(id="why-pane", classes="pane"):
                 yield Lines(id="why")
         yield Lines(id="foot")
 
@@ -87,13 +88,14 @@ class BestScreen(Promoting):
             ("why-pane", "Why", ""),
         ):
             pane = self.query_one(f"#{name}")
-            pane.add_class("pane")
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
         self._show_pane()
         # Until there is a ranking that tells how much room they take: it may wait long for what is being written.
         self.query_one("#said").display = self.query_one("#near").display = False
         self.begin()
+
+    def arrived(self) -> None:
         self.ask_again()
 
     @property

@@ -22,6 +22,7 @@ from tui.shares import Row
 from tui.theme import run_roles
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
+from tui.widgets.pane import framed
 from tui.widgets.table import Table
 from tui.world import World
 
@@ -78,13 +79,13 @@ class CompareScreen(Comparing):
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
         yield Lines(id="told")
-        yield Table[compare.Side]((), cell(""), key=lambda side: side.run, id="runs")
+        yield framed(Table[compare.Side]((), cell(""), key=lambda side: side.run, id="runs"))
         with Horizontal(id="curves"):
-            yield Chart("loss", id="loss")
-            yield Chart("val pct_mae", id="error")
+            yield framed(Chart("loss", id="loss"))
+            yield framed(Chart("val pct_mae", id="error"))
         with Horizontal(id="below"):
-            yield Table[compare.Setting]((), cell(""), key=lambda row: row.key, id="fields", wide=True)
-            yield Table[heat.Symbol]((), cell(""), key=lambda row: row.name, id="symbols")
+            yield framed(Table[compare.Setting]((), cell(""), key=lambda row: row.key, id="fields", wide=True))
+            yield framed(Table[heat.Symbol]((), cell(""), key=lambda row: row.name, id="symbols"))
         yield Lines(id="foot")
 
     def on_mount(self) -> None:
@@ -96,7 +97,6 @@ class CompareScreen(Comparing):
             ("symbols", "Skill by symbol, %", ""),
         ):
             pane = self.query_one(f"#{name}")
-            pane.add_class("pane")
             pane.border_title = f" {title} " if title else ""
             pane.border_subtitle = f" {keys} " if keys else ""
         self.query_one("#loss", Chart).offer("compare.smooth", "compare.log-scale", "compare.x-axis")

@@ -27,6 +27,7 @@ from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
+from tui.widgets.pane import framed
 from tui.widgets.scrubber import Scrubber
 from tui.widgets.strips import width_of
 from tui.widgets.table import Table
@@ -36,7 +37,7 @@ TABS = ("charts", "log", "config", "code", "devices", "checkpoints", "evaluation
 
 
 def _list(name: str, columns: Sequence[Column[Any]], key: Callable[[Any], str]) -> Table[Any]:
-    return Table(columns, cell("reading the database…", "rest"), key=key, id=name)
+    return framed(Table(columns, cell("reading the database…", "rest"), key=key, id=name))
 
 
 class RunScreen(Loading):
@@ -77,31 +78,28 @@ class RunScreen(Loading):
         yield Lines(id="tabs")
         with ContentSwitcher(initial=self._tab, id="pages"):
             with Grid(id="charts"):
-                yield Chart("loss", id="loss", focusable=True)
-                yield Chart("val pct_mae", id="error", focusable=True)
-                yield Chart("windows/s", id="speed", focusable=True)
-                yield Chart("lr", id="rates", focusable=True)
-            yield LogView("its log is empty", id="log")
-            with VerticalScroll(id="config"):
+                yield framed(Chart("loss", id="loss", focusable=True))
+                yield framed(Chart("val pct_mae", id="error", focusable=True))
+                yield framed(Chart("windows/s", id="speed", focusable=True))
+                yield framed(Chart("lr", id="rates", focusable=True))
+            yield framed(LogView("its log is empty", id="log"))
+            with VerticalScroll(id="config", classes="pane"):
                 yield Lines(id="config-lines")
-            with VerticalScroll(id="code"):
+            with VerticalScroll(id="code", classes="pane"):
                 yield Lines(id="code-lines")
             with Grid(id="devices"):
                 for name in DEVICE_CHARTS:
-                    yield Chart(name, id=name, focusable=True, group=CLOCK)
+                    yield framed(Chart(name, id=name, focusable=True, group=CLOCK))
             yield _list("checkpoints", CHECKPOINTS, lambda row: f"{row.saved.step} {row.saved.path}")
             with Horizontal(id="evaluation"):
                 yield _list("symbols", SYMBOLS, lambda row: row.symbol)
-                yield Chart("forecast", id="forecast", focusable=True, group=AHEAD)
-            with VerticalScroll(id="events"):
+                yield framed(Chart("forecast", id="forecast", focusable=True, group=AHEAD))
+            with VerticalScroll(id="events", classes="pane"):
                 yield Lines(id="event-lines")
         yield Scrubber(id="scrub")
         yield Lines(id="foot")
 
     def on_mount(self) -> None:
-        panes = ("loss", "error", "speed", "rates", "log", "config", "code", *DEVICE_CHARTS, "checkpoints", "symbols")
-        for name in (*panes, "forecast", "events"):
-            self.query_one(f"#{name}").add_class("pane")
         for name, keys in (("loss", CURVES), ("error", ZOOM), ("utilisation", ZOOM)):
             self.query_one(f"#{name}", Chart).offer(*keys)
         self.query_one("#log").border_subtitle = " following "

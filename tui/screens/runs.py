@@ -162,7 +162,7 @@ class RunsScreen(SeveralScreen):
         """Have settings and metrics read in a worker, if the list asks for any and they may be others by now."""
         needs = self.list.needs()
         names = {*self.list.looks.columns, self.list.looks.sort} - CATALOG.keys() - {"id"}
-        if self._reading or not (needs or names):
+        if self._reading or not (needs or names) or not self.ready:
             return
         stored = world.status.store_at if world.status is not None else None
         runs = (frozenset(needs), len(world.rows), len(world.finished))

@@ -30,6 +30,7 @@ from tui.sqltext import line_and_column
 from tui.widgets.catalogue import CataloguePane
 from tui.widgets.editor import SqlEditor
 from tui.widgets.lines import Lines
+from tui.widgets.pane import framed
 from tui.widgets.querypane import QueryPane
 from tui.widgets.resultpane import ResultPane
 from tui.widgets.table import Table
@@ -82,7 +83,7 @@ class SqlScreen(Keeping):
         with Horizontal(id="sql"):
             yield CataloguePane(id="side")
             with Vertical(id="work"):
-                yield QueryPane(id="query")
+                yield framed(QueryPane(id="query"))
                 yield Lines(id="verdict")
                 yield ResultPane(id="answer")
         yield Lines(id="foot")
@@ -114,11 +115,12 @@ class SqlScreen(Keeping):
 
     def on_mount(self) -> None:
         pane = self.query_one("#query")
-        pane.add_class("pane")
         pane.border_title, pane.border_subtitle = " Query ", " read only "
         self.given.plot.border_subtitle = f" {label('sql.plot')} rows "
         self.editor.text = FIRST
         self.begin()
+
+    def arrived(self) -> None:
         self._load()
 
     def target(self) -> RunRow | None:
@@ -136,7 +138,7 @@ class SqlScreen(Keeping):
     def on_screen_resume(self, _: ScreenResume) -> None:  # Textual calls the base class's as well
         if self.ready:
             self.take()
-            if not self.pane.catalogue.relations:
+            if self._seen and not self.pane.catalogue.relations:
                 self._load()
 
     def take(self) -> None:

@@ -13,6 +13,7 @@ from tui.completion import Catalogue
 from tui.present import cell
 from tui.sql import NODES, Node
 from tui.widgets.lines import Lines
+from tui.widgets.pane import framed
 from tui.widgets.table import Table
 
 
@@ -38,7 +39,7 @@ class CataloguePane(Vertical):
         self._opened = {"recipes"}
 
     def compose(self) -> ComposeResult:
-        yield Table[Node](NODES, cell("reading…", "rest"), key=lambda node: node.key, id="tables")
+        yield framed(Table[Node](NODES, cell("reading…", "rest"), key=lambda node: node.key, id="tables"))
         yield Lines(id="about", classes="pane")
 
     @property
@@ -46,7 +47,6 @@ class CataloguePane(Vertical):
         return self.query_one("#tables", Table)
 
     def on_mount(self) -> None:
-        self.table.add_class("pane")
         self.table.border_title, self.table.border_subtitle = " Tables ", " enter opens, puts in "
 
     def show(self, catalogue: Catalogue, empty: str = "") -> None:

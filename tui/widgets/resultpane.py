@@ -18,6 +18,7 @@ from tui.keys import offer
 from tui.present import Cell, cell
 from tui.sql import Row
 from tui.widgets.chart import Chart
+from tui.widgets.pane import framed
 from tui.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -47,12 +48,10 @@ class ResultPane(Vertical):
     def compose(self) -> ComposeResult:
         keys = *offer("sql.run", " runs the query   "), *offer("sql.history", " earlier ones   ")
         nothing: Cell = (*keys, ("tab", "key"), (" completes a name", "rest"))
-        yield Table[tuple[int, Row]]((), nothing, key=lambda row: str(row[0]), id="result", wide=True)
-        yield Chart("", id="plot", focusable=True)
+        yield framed(Table[tuple[int, Row]]((), nothing, key=lambda row: str(row[0]), id="result", wide=True))
+        yield framed(Chart("", id="plot", focusable=True))
 
     def on_mount(self) -> None:
-        self.table.add_class("pane")
-        self.plot.add_class("pane")
         self.table.border_title = " Result "
         self.plot.display = False
 

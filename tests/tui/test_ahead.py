@@ -1,0 +1,130 @@
+"""Screens that are made while nobody types: there at once, with the styles they would have, and nothing is read yet."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tui import recorded
+from tests.tui.pilot import travel
+from tests.tui.recorded import RecordedEngine
+from tui import ahead
+from tui.answers import rank
+from tui.places import PLACES
+from tui.screens import best
+from tui.screens.run import RunScreen
+from tui.theme import LIGHT
+
+NOW = 1_800_000_000.0
+MADE = [place.name for place in PLACES if place.screen]
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr(ahead, "REST", 0.0)
+    monkeypatch.setattr(ahead, "STEP", 0.01)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How often the leaderboard was ranked."""
+    found: list[float] = []
+
+    def ranked(workspace, wish):
+        found.append(NOW)
+        return rank(workspace, wish)
+
+    monkeypatch.setattr(best, "rank", ranked)
+    return found
+
+
+def styles_stand(screen, least):
+    """Whether its nodes have the styles that they get when all are worked out anew."""
+    nodes = [*screen.walk_children(with_self=True)]
+    known = [node.styles.base.get_rules() for node in nodes]
+    screen.app.stylesheet.update(screen)
+    return len(nodes) > least and [node.styles.base.get_rules() for node in nodes] == known
+
+
+def test_screens_are_made_ahead_look_as_they_would_and_read_nothing_before_they_are_seen(workspace, at_once, asked):
+    async def way(journey):
+        app = journey.app
+        await journey.known()
+        before = journey.text()
+        await journey.until(lambda: [*app._screen_stacks] == MADE, "for all screens")
+        made = [app._screen_stacks[name][0] for name in MADE]
+        await journey.until(lambda: all(screen.is_mounted for screen in made), "for their panes")
+        assert app.screen is journey.dashboard
+        assert journey.text().splitlines()[1:] == before.splitlines()[1:]
+        assert not asked
+        assert all(styles_stand(screen, 5) for screen in made)
+        await journey.press("5")
+        await journey.until(lambda: asked, "for the leaderboard to be asked for")
+        await journey.sees("No run has a result yet")
+        first = len(asked)
+        await journey.press("1", "5")
+        await journey.until(lambda: app.current_mode == "best")
+        assert len(asked) == first  # what was asked for once is not asked for again by coming back
+        await journey.press("2")
+        await journey.sees(" Runs · ", recorded.busy_box(NOW)[0].id)
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way)
+
+
+def test_a_theme_that_came_after_it_was_made_holds_for_a_screen(workspace, at_once):
+    async def way(journey):
+        app = journey.app
+        await journey.known()
+        await journey.until(lambda: [*app._screen_stacks] == MADE, "for all screens")
+        app.theme = LIGHT.name
+        await journey.press("2")
+        await journey.until(lambda: app.current_mode == "runs")
+        assert app.screen.background_colors[1] == app.screen_stack[0].background_colors[1]
+        assert styles_stand(app.screen, 5)
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way)
+
+
+def test_nothing_is_made_while_somebody_types(workspace, monkeypatch):
+    monkeypatch.setattr(ahead, "STEP", 0.01)
+    clock = [1000.0]
+    monkeypatch.setattr(ahead, "monotonic", lambda: clock[0])
+
+    async def way(journey):
+        app = journey.app
+        await journey.known()
+        for _ in range(5):
+            clock[0] += 0.9 * ahead.REST
+            await journey.press("j")
+            await journey.pilot.pause(0.03)
+        assert [*app._screen_stacks] == ["dashboard"]
+        clock[0] += 1.1 * ahead.REST
+        await journey.until(lambda: [*app._screen_stacks] == MADE, "for all screens")
+        await journey.until(lambda: app._screen_stacks[MADE[-1]][0].is_mounted)
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way)
+
+
+@pytest.mark.parametrize("name", MADE[1:])
+def test_the_program_may_end_while_a_screen_is_made(workspace, name):
+    async def way(journey):
+        await journey.known()
+        journey.app._init_mode(name)
+        journey.app.exit()
+
+    with RecordedEngine(workspace, [], recorded.two_gpus(NOW), recorded.history(NOW)):
+        assert travel(workspace, way).return_code == 0
+
+
+def test_a_screen_that_is_opened_over_others_has_its_styles(workspace):
+    async def way(journey):
+        app = journey.app
+        await journey.known()
+        await journey.press("enter")
+        await journey.until(lambda: isinstance(app.screen, RunScreen) and app.screen.ready, "for the run")
+        assert styles_stand(app.screen, 20)
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way)
