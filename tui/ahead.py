@@ -1,8 +1,9 @@
-"""Screens are made while nobody types, and their styles worked out once: the first visit is then as short as others."""
+"""What is done while nobody types: screens are made, whose first visit is short then; memory is tidied."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import sys
 from importlib import import_module
 from time import monotonic
 from typing import Any
@@ -11,13 +12,21 @@ from textual.app import App, ScreenStackError
 from textual.css.query import NoMatches
 from textual.events import Event, InputEvent
 from textual.screen import Screen
+from textual.timer import Timer
 
-from tui.places import OPENED, PLACES
+from tui.places import PLACES, SPARE, make
 
-REST = 1.0
+REST = 0.5
 """Seconds without a key or the mouse before something is made."""
 STEP = 0.1
 """Seconds between two things that are made: a key that comes meanwhile waits for one of them at most."""
+
+
+YOUNG = (700, 10, 1_000_000)
+"""When the collector looks at young objects (gc.set_threshold: Python's own numbers), and in effect never at all there
+are: that takes 50 ms with 10,000 runs, which a key would wait for."""
+TIDY, AT_LAST = 60.0, 600.0
+"""Seconds between two looks at all objects while nobody types, and after which there is one in any case."""
 
 
 class Ahead(App[None]):
@@ -25,7 +34,24 @@ class Ahead(App[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._touched_at = monotonic()
+        self._touched_at = self._tidied_at = monotonic()
+        self._spare: dict[str, Screen[Any]] = {}
+        self._making: Timer | None = None
+
+    def collect_at_rest(self) -> None:
+        """Let no key wait for Python's collector; what is there by now stays for good."""
+        gc.freeze()
+        gc.set_threshold(*YOUNG)
+        gc.enable()
+        self.set_interval(REST, self.tidy)
+
+    def tidy(self) -> None:
+        """Take apart what holds itself, if it is time."""
+        now = monotonic()
+        since = now - self._tidied_at
+        if since >= AT_LAST or (since >= TIDY and now - self._touched_at >= REST):
+            gc.collect()
+            self._tidied_at = now
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, InputEvent):
@@ -35,26 +61,35 @@ class Ahead(App[None]):
     def make_ahead(self) -> None:
         """Begin; what somebody has gone to by then is there already."""
         self._touched_at = monotonic()
-        steps = self._steps()
+        self._making = self.set_interval(STEP, self._make_one)
 
-        def step() -> None:
-            if not self.is_running or (monotonic() - self._touched_at >= REST and next(steps, None) is None):
-                timer.stop()
-
-        timer = self.set_interval(STEP, step)
-
-    def _steps(self) -> Iterator[bool]:
-        """Each makes one thing."""
-        for place in PLACES:
-            if place.screen and place.name not in self._screen_stacks:
-                import_module(place.module)
-                yield True
-                if place.name not in self._screen_stacks:
-                    self._init_mode(place.name)
-                    yield True
-        for module in OPENED:
+    def _make_one(self) -> None:
+        """Import or make one thing, if it is time; no more once all is there."""
+        assert self._making is not None
+        if not self.is_running:
+            self._making.stop()
+        if not self.is_running or monotonic() - self._touched_at < REST:
+            return
+        places = [place for place in PLACES if place.screen and place.name not in self._screen_stacks]
+        spare = [name for name in SPARE if name not in self._spare]
+        wanted = [*(place.screen for place in places), *(SPARE[name] for name in spare)]
+        if not wanted:
+            self._making.pause()
+        elif (module := wanted[0].partition(":")[0]) not in sys.modules:
             import_module(module)
-            yield True
+        elif places:
+            self._init_mode(places[0].name)
+        else:
+            screen = self._spare[spare[0]] = make(wanted[0])
+            self._register(self, screen)
+            self._load_screen_css(screen)
+            screen._screen_resized(self.size)
+
+    def opened(self, name: str) -> Screen[Any]:
+        """One of SPARE to be opened: made ahead, else now."""
+        if self._making is not None:
+            self._making.resume()
+        return self._spare.pop(name, None) or make(SPARE[name])
 
     def _handle_exception(self, error: Exception) -> None:
         """A screen that is being made when the program ends finds its panes gone, or itself: nobody wants to know."""
@@ -65,7 +100,7 @@ class Ahead(App[None]):
     def _load_screen_css(self, screen: Screen[Any]) -> None:
         """Take up the styles of a screen, which hold for that alone (SCOPED_CSS): Textual works out all others anew.
 
-        What is on it gets its styles as it is mounted; they are as new as those of the other screens then.
+        What is on it gets its styles as it is mounted; anew where another theme came since.
         """
         assert screen.SCOPED_CSS
         for path in screen.css_path:
@@ -75,5 +110,8 @@ class Ahead(App[None]):
         if screen.CSS and not self.stylesheet.has_source(type(screen).__module__, name):
             where = type(screen).__module__, name
             self.stylesheet.add_source(screen.CSS, read_from=where, scope=screen._css_type_name)
-        self.stylesheet.apply(screen)
+        if screen._css_update_count in (-1, self._css_update_count):
+            self.stylesheet.apply(screen)
+        else:
+            self.stylesheet.update(screen)
         screen._css_update_count = self._css_update_count

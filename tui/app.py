@@ -171,9 +171,8 @@ class PaddockApp(Asking, Sparing, Ahead):
         self.refresh(layout=True)
 
     def _begin(self) -> None:
-        if not gc.isenabled():  # switched off in __main__; what is there by now stays for good
-            gc.freeze()
-            gc.enable()
+        if not gc.isenabled():  # switched off in __main__
+            self.collect_at_rest()
         self.feed.shown()
         self.run_worker(self.reader.run, name="reader", group="reader", thread=True)
 
@@ -251,12 +250,15 @@ class PaddockApp(Asking, Sparing, Ahead):
         from tui.screens.run import RunScreen
 
         if isinstance(self.screen, RunScreen) and self.screen.run_id == run:
-            self.screen.action_go(tab)
+            self.screen.call_later(self.screen.action_go, tab)
             return
+        made = self.opened("run")
+        assert isinstance(made, RunScreen)
+        made.look_at(run, tab)
         if isinstance(self.screen, RunScreen):
-            self.switch_screen(RunScreen(run, tab))
+            self.switch_screen(made)
         else:
-            self.push_screen(RunScreen(run, tab))
+            self.push_screen(made)
 
     def open_sql(self, text: str) -> None:
         """Go to the SQL screen with a query, and ask it there: `s` on a table shows the SQL behind it."""
@@ -288,7 +290,7 @@ class PaddockApp(Asking, Sparing, Ahead):
         from tui.screens.new import NewRunScreen
 
         if not isinstance(self.screen, NewRunScreen):
-            self.push_screen(NewRunScreen(like))
+            self.push_screen(NewRunScreen(like) if like else self.opened("new"))
 
     def action_keys(self) -> None:
         from tui.screens.help import HelpScreen

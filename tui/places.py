@@ -25,10 +25,6 @@ class Place(Struct, frozen=True):
         """The action that leads there."""
         return self.action or f"app.go('{self.name}')"
 
-    @property
-    def module(self) -> str:
-        return self.screen.partition(":")[0]
-
 
 PLACES: tuple[Place, ...] = (
     Place("1", "dashboard", "dashboard", "tui.screens.dashboard:DashboardScreen"),
@@ -42,8 +38,8 @@ PLACES: tuple[Place, ...] = (
 """6 is kept free for sweeps."""
 
 FIRST = PLACES[0].name
-OPENED = ("tui.screens.run", "tui.screens.new", "tui.screens.help", "tui.screens.tour")
-"""The modules of what opens over the others, and is made anew each time."""
+SPARE = {"run": "tui.screens.run:RunScreen", "new": "tui.screens.new:NewRunScreen"}
+"""What opens over the others and is another one each time."""
 
 
 def is_place(name: str) -> bool:
@@ -51,12 +47,14 @@ def is_place(name: str) -> bool:
     return any(place.name == name for place in PLACES)
 
 
-def _make(place: Place) -> Screen[Any]:
-    made = getattr(import_module(place.module), place.screen.partition(":")[2])()
+def make(screen: str) -> Screen[Any]:
+    """A screen by `module:Class`."""
+    module, name = screen.split(":")
+    made = getattr(import_module(module), name)()
     assert isinstance(made, Screen)
     return made
 
 
 def modes() -> dict[str, str | Callable[[], Screen[Any]]]:
     """What Textual calls modes: places with a stack of screens each, that stay as they were left."""
-    return {place.name: partial(_make, place) for place in PLACES if place.screen}
+    return {place.name: partial(make, place.screen) for place in PLACES if place.screen}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from functools import partial
+
 import pytest
 
 from tests.tui import recorded
@@ -9,10 +13,10 @@ from tests.tui.pilot import travel
 from tests.tui.recorded import RecordedEngine
 from tui import ahead
 from tui.answers import rank
-from tui.places import PLACES
+from tui.places import PLACES, SPARE
 from tui.screens import best
 from tui.screens.run import RunScreen
-from tui.theme import LIGHT
+from tui.theme import DARK, LIGHT
 
 NOW = 1_800_000_000.0
 MADE = [place.name for place in PLACES if place.screen]
@@ -35,6 +39,10 @@ def asked(monkeypatch):
 
     monkeypatch.setattr(best, "rank", ranked)
     return found
+
+
+def shown(app, screen, tab):
+    return app.screen is screen and screen.ready and screen.query_one("#pages").current == tab
 
 
 def styles_stand(screen, least):
@@ -86,6 +94,29 @@ def test_a_theme_that_came_after_it_was_made_holds_for_a_screen(workspace, at_on
         travel(workspace, way)
 
 
+@pytest.mark.parametrize("size", [(160, 44), (80, 24)])
+def test_a_run_and_a_form_that_were_made_ahead_are_opened_as_others_are(workspace, at_once, size):
+    async def way(journey):
+        app = journey.app
+        await journey.known()
+        for tab, theme in (("charts", LIGHT), ("config", DARK)):
+            await journey.until(lambda: {*app._spare} == {*SPARE}, "for the spare ones")
+            made, app.theme = app._spare["run"], theme.name
+            app.open_run("toto-0206", tab)
+            await journey.until(partial(shown, app, made, tab), "for the run")
+            assert styles_stand(made, 8)
+            await journey.sees("toto-0206", "config")
+            await journey.press("escape")
+            assert app._spare.get("run") is not made
+        form = app._spare["new"]
+        await journey.press("8")
+        await journey.until(lambda: app.screen is form and form.form is not None, "for the form")
+        assert styles_stand(form, 5)
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way, size)
+
+
 def test_nothing_is_made_while_somebody_types(workspace, monkeypatch):
     monkeypatch.setattr(ahead, "STEP", 0.01)
     clock = [1000.0]
@@ -118,13 +149,48 @@ def test_the_program_may_end_while_a_screen_is_made(workspace, name):
         assert travel(workspace, way).return_code == 0
 
 
+def test_the_collector_looks_at_everything_when_nobody_types_and_at_last_in_any_case(workspace, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(ahead, "monotonic", lambda: clock[0])
+
+    class Knot:
+        def __init__(self):
+            self.itself = self
+
+    async def way(journey):
+        app = journey.app
+        await journey.known()
+        app.tidy()
+        knot = weakref.ref(Knot())
+        for passed, gone in ((ahead.TIDY - 1, False), (2.0, True)):
+            clock[0] += passed
+            app.tidy()
+            assert (knot() is None) == gone
+        knot = weakref.ref(Knot())
+        clock[0] += ahead.AT_LAST - 1
+        await journey.press("j")
+        app.tidy()
+        assert knot() is not None
+        clock[0] += 1
+        await journey.press("j")
+        app.tidy()
+        assert knot() is None
+
+    gc.disable()
+    try:
+        with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+            travel(workspace, way)
+    finally:
+        gc.enable()
+
+
 def test_a_screen_that_is_opened_over_others_has_its_styles(workspace):
     async def way(journey):
         app = journey.app
         await journey.known()
         await journey.press("enter")
         await journey.until(lambda: isinstance(app.screen, RunScreen) and app.screen.ready, "for the run")
-        assert styles_stand(app.screen, 20)
+        assert styles_stand(app.screen, 10)
 
     with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
         travel(workspace, way)

@@ -103,7 +103,7 @@ def test_best_compare_and_sql_of_a_workspace_elsewhere(far: Far):
         journey.app.open_run("toto-0001", "evaluation")
         await journey.sees("2 symbols", "ARM", "0.500", "JD", "forecasts are files of the other machine")
         for tab in ("devices", "checkpoints"):
-            journey.app.screen.action_go(tab)
+            await journey.app.screen.action_go(tab)
             await journey.sees("s asks runs.duckdb of the other machine")
         await journey.press("right_square_bracket", "s")
         await journey.sees("symbol_results", "2 rows ·")

@@ -106,6 +106,7 @@ def test_a_tab_that_met_trouble_is_read_again(workspace, monkeypatch):
         away.rename(workspace.database)
         await journey.sees("step-000400")
         screen = journey.app.screen
+        await screen.action_go("evaluation")
         screen._symbol = "SYM11"
         screen._take_forecast(Forecast("toto-0206", "SYM11", trouble="a moment's trouble"))
         assert screen._symbol == "", "choosing it again reads it again"

@@ -86,20 +86,20 @@ def test_every_tab_of_a_finished_run(scene, box, size):
     async def way(journey):
         screen = await at_run(journey, "toto-0001")
         await journey.sees("✓ ok", "vs naive", "+4.8 %", "evaluation", "checkpoints")
-        screen.action_go("code")
+        await screen.action_go("code")
         await journey.sees("abab", "with changes that were not committed", "dddd", "-rate = 1e-3", "+rate = 3e-4")
-        screen.action_go("devices")
+        await screen.action_go("devices")
         await journey.sees("utilisation %", "95.92", "memory GiB", "this run 20.00")
-        screen.action_go("checkpoints")
+        await screen.action_go("checkpoints")
         await journey.sees("600", "◆ best", "0.580", "deleted")
-        screen.action_go("evaluation")
+        await screen.action_go("evaluation")
         await journey.sees("12 symbols, 5 beat naive", "SYM11", "−22.4 %", "SYM11 16 steps from 2025-")
         chart = screen.query_one("#forecast", Chart)
         assert [band.name for band in chart.picture.bands] == ["10–90 %"]
         assert {curve.name for curve in chart.picture.curves} == {"", "naive", "actual", "median"}
         await journey.press("down")
         await journey.sees("no forecast of SYM10 was kept")
-        screen.action_go("events")
+        await screen.action_go("events")
         await journey.sees("finished", "why=steps")
 
     travel(scene, way, size)
@@ -122,22 +122,22 @@ def test_charts_devices_and_log_go_to_the_same_moment_and_back_to_now(scene, box
 
     async def way(journey):
         screen = await at_run(journey, "toto-0001")
-        loss, log, scrubber = (
-            screen.query_one("#loss", Chart), screen.query_one("#log", LogView), screen.query_one("#scrub", Scrubber),
-        )  # fmt: skip
-        screen.action_go("devices")
+        loss, scrubber = screen.query_one("#loss", Chart), screen.query_one("#scrub", Scrubber)
+        await screen.action_go("devices")
         power = screen.query_one("#power", Chart)
-        await journey.until(lambda: power.picture.curves and log.lines, "for samples and log")
+        await journey.until(lambda: power.picture.curves and screen._reading, "for samples and log")
         await journey.press("less_than_sign", "less_than_sign", "comma")
         moment = T0 + 602 - 0.21 * 600
         assert screen.moment == pytest.approx(moment)
         assert power.view.at == pytest.approx(moment)
         assert loss.view.at == pytest.approx(moment - T0 - 10)  # a step a second, the first ten seconds after T0
-        assert log.lines[log.pointed] == "step 460 loss 0.1145"
         await journey.sees("2m 06s before its end")
-        screen.action_go("log")
+        await screen.action_go("log")  # opened in the past, it is at the same moment
+        log = screen.query_one("#log", LogView)
+        await journey.until(lambda: log.pointed is not None, "for the line of the moment")
+        assert log.lines[log.pointed] == "step 460 loss 0.1145"
         await journey.sees("step 460 loss")
-        screen.action_go("charts")
+        await screen.action_go("charts")
         await journey.press("left")
         assert loss.view.at < moment - T0 - 10  # the crosshair takes devices and log with it
         assert power.view.at == pytest.approx(loss.view.at + T0 + 10)
@@ -161,7 +161,7 @@ def test_tables_that_have_nothing_yet_say_so(workspace, box):
 
     async def way(journey):
         screen = await at_run(journey, "toto-0001")
-        screen.action_go("evaluation")
+        await screen.action_go("evaluation")
         await journey.sees("not evaluated yet")
         assert screen.query_one("#symbols", Table).rows == ()
 
@@ -201,7 +201,7 @@ def test_the_sql_behind_the_rest_can_be_asked(scene):
 def test_s_on_a_tab_opens_the_sql_behind_it(box, scene):
     async def way(journey):
         await at_run(journey, "toto-0001")
-        journey.app.screen.action_go("evaluation")
+        await journey.app.screen.action_go("evaluation")
         await journey.sees("SYM11")
         await journey.press("s")
         await journey.sees("symbol_results", "12 rows ·", "SYM00")

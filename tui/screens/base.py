@@ -7,8 +7,6 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from textual.events import ScreenResume
-from textual.geometry import Region
-from textual.strip import Strip
 from textual.worker import Worker
 
 from engine.messages import Order, OrderKind, Request, Retry
@@ -22,6 +20,7 @@ from tui.screens.confirm import ConfirmScreen
 from tui.screens.looking import Looking
 from tui.shares import Row
 from tui.widgets.chart import Chart
+from tui.widgets.ground import Ground
 from tui.widgets.lines import Lines
 from tui.world import World
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 X_AXES = ("step", "epoch", "time", "tokens")
 
 
-class BaseScreen(Looking):
+class BaseScreen(Looking, Ground):
     """A screen that is told the World; subclasses say which run is meant and fill their panes."""
 
     WHERE = ""
@@ -60,13 +59,6 @@ class BaseScreen(Looking):
 
     def read(self, reading: Reading) -> None:
         """Take what was read from the folder of the run that was wished for."""
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """The ground behind the panes, of which hardly anything is seen: one line for all, not each drawn by itself."""
-        line, (_, ground) = Strip.blank(crop.width, self.rich_style), self.background_colors
-        for one in self.get_line_filters():
-            line = line.apply_filter(one, ground)
-        return [line] * crop.height
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         event.refresh_styles = False  # they are kept right while it is out of sight; to work them out anew takes 10 ms

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import VerticalScroll
 
 from engine.records import RunRow
 from tui import behind, best, elsewhere, heat, why
@@ -20,6 +20,7 @@ from tui.screens.promoting import Promoting
 from tui.screens.work import SETTLED
 from tui.shares import Row
 from tui.widgets.chart import Chart
+from tui.widgets.ground import Beside
 from tui.widgets.lines import Lines
 from tui.widgets.pane import framed
 from tui.widgets.strips import pieces
@@ -72,7 +73,7 @@ class BestScreen(Promoting):
         empty = cell("Reading the leaderboard…", "rest")
         yield framed(Table[best.Line]((), empty, key=lambda line: line.id, id="board", markable=True))
         yield Lines(id="said")
-        with Horizontal(id="near"):
+        with Beside(id="near"):
             yield framed(Table[heat.Symbol]((), cell("", "rest"), key=lambda row: row.name, id="symbols"))
             yield framed(Chart("forecast", id="forecast"))
             with VerticalScroll(id="why-pane", classes="pane"):

@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.events import ScreenResume
 
 from engine.records import LIVE, RunRow
@@ -21,6 +20,7 @@ from tui.screens.work import SETTLED
 from tui.shares import Row
 from tui.theme import run_roles
 from tui.widgets.chart import Chart
+from tui.widgets.ground import Beside
 from tui.widgets.lines import Lines
 from tui.widgets.pane import framed
 from tui.widgets.table import Table
@@ -80,10 +80,10 @@ class CompareScreen(Comparing):
         yield Lines(id="top")
         yield Lines(id="told")
         yield framed(Table[compare.Side]((), cell(""), key=lambda side: side.run, id="runs"))
-        with Horizontal(id="curves"):
+        with Beside(id="curves"):
             yield framed(Chart("loss", id="loss"))
             yield framed(Chart("val pct_mae", id="error"))
-        with Horizontal(id="below"):
+        with Beside(id="below"):
             yield framed(Table[compare.Setting]((), cell(""), key=lambda row: row.key, id="fields", wide=True))
             yield framed(Table[heat.Symbol]((), cell(""), key=lambda row: row.name, id="symbols"))
         yield Lines(id="foot")

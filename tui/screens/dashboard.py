@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.events import ScreenResume
 from textual.geometry import Size
 from textual.widgets import Input
@@ -27,6 +26,7 @@ from tui.screens.queueing import Queueing
 from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.filterline import FilterLine
+from tui.widgets.ground import Beside
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
 from tui.widgets.pane import framed
@@ -67,10 +67,10 @@ class DashboardScreen(Queueing, PastDevices):
         slow = self.paddock.slow
         running = tuple(column for column in RUNNING if not (slow and column.moves))
         yield framed(RunTable(running, cell(""), id="running", markable=True))
-        with Horizontal(id="lists"):
+        with Beside(id="lists"):
             yield framed(RunTable(QUEUE, cell(""), id="queue", markable=True))
             yield framed(RunTable(FINISHED, cell(""), id="finished", markable=True))
-        with Horizontal(id="detail"):
+        with Beside(id="detail"):
             yield framed(Chart("loss", id="loss"))
             yield framed(Chart("val pct_mae", id="error"))
             yield framed(LogView("", id="log"))

@@ -34,10 +34,10 @@ class Loading(Travelling):
     AGAIN = 10.0
     """Seconds after which is asked again what met trouble."""
 
-    def __init__(self, run: str, tab: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.run_id = run
-        self._tab = tab
+        self.run_id = ""
+        self._tab = "charts"
         self._detail: RunDetail | None = None
         self._loaded: dict[str, object] = {}
         self._troubled: set[str] = set()
@@ -46,15 +46,16 @@ class Loading(Travelling):
         self._symbol = ""
 
     def _fill(self, name: str, lines: list[list[Part]]) -> None:
-        shown = self.query_one(name, Lines)
-        if len(lines) != len(shown.lines):
-            shown.styles.height = max(1, len(lines))
-        shown.show(lines)
+        """Show lines in a pane, if its page was opened already."""
+        for shown in self.query(name).results(Lines):
+            if len(lines) != len(shown.lines):
+                shown.styles.height = max(1, len(lines))
+            shown.show(lines)
 
     def _load(self) -> None:
         """Have what the tab shows read in a worker, when something may have changed since it last was."""
         row = self.target()
-        if row is None or not self.ready:
+        if row is None or not self.ready or not self._seen:
             return
         stand: tuple[object, ...] = (row.state, row.best, row.checkpoint)
         if self._tab == "devices" and row.state not in ENDED:

@@ -73,7 +73,9 @@ class NewRunScreen(BaseScreen):
         self.query_one("#command").border_title = " the same as a command "
         self.query_one("#find").display = False
         self.begin()
-        self.call_after_refresh(self._describe)  # a worker that decodes would hold the first frame up
+
+    def arrived(self) -> None:
+        self._describe()
 
     def target(self) -> RunRow | None:
         return None
@@ -188,7 +190,7 @@ class NewRunScreen(BaseScreen):
     def _tell(self) -> None:
         """The command, the verdict, and what is foreseen; on a low screen the fields keep most of the place."""
         pane = self.query_one("#command", Lines)
-        width = max(20, self.size.width - 4)
+        width = max(20, self.app.size.width - 4)
         line = self.form.line() if self.form else ""
         rows = [line[at : at + width] for at in range(0, len(line), width)][:LONGEST] or [""]
         if len(line) > LONGEST * width:
@@ -196,7 +198,7 @@ class NewRunScreen(BaseScreen):
         shown: list[list[Part]] = [[(row, "ours")] for row in rows]
         for part in (self._verdict, *self._foretold):
             shown += folded(part, width, 2)
-        shown = shown[: max(5, self.size.height // 3)]
+        shown = shown[: max(5, self.app.size.height // 3)]
         height = len(shown) + 2
         if pane.styles.height is None or pane.styles.height.value != height:
             pane.styles.height = height

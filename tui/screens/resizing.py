@@ -94,14 +94,16 @@ class Resizing(Screen[None]):
 
     def _unlay(self, row: Row) -> None:
         if row.grid:
-            setattr(self.query_one(f"#{row.grid}").styles, "grid_rows" if row.down else "grid_columns", None)
+            for box in self.query(f"#{row.grid}"):
+                setattr(box.styles, "grid_rows" if row.down else "grid_columns", None)
             return
         for name in itertools.chain(*(one.split("|") for one in row.panes)):
-            setattr(self.query_one(f"#{name}").styles, "height" if row.down else "width", None)
+            for pane in self.query(f"#{name}"):
+                setattr(pane.styles, "height" if row.down else "width", None)
 
     def _panes(self, row: Row) -> list[Widget]:
-        """Those of a row that are shown."""
-        found = [self.query_one(f"#{name}") for one in row.panes for name in one.split("|")]
+        """Those of a row that are there and shown."""
+        found = [pane for one in row.panes for name in one.split("|") for pane in self.query(f"#{name}")]
         return [pane for pane in found if pane.display]
 
     def _on_screen(self, row: Row) -> list[Widget]:

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Grid, Horizontal, VerticalScroll
-from textual.widgets import ContentSwitcher
+from textual.containers import VerticalScroll
+from textual.widget import Widget
 
 from engine.messages import RunDetail, ShowRun
 from engine.records import RunRow
@@ -25,6 +25,7 @@ from tui.screens.loading import DEVICE_CHARTS, Loading
 from tui.screens.travelling import AHEAD, CLOCK
 from tui.shares import Row
 from tui.widgets.chart import Chart
+from tui.widgets.ground import Beside, Board, Pages
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
 from tui.widgets.pane import framed
@@ -34,6 +35,33 @@ from tui.widgets.table import Table
 from tui.world import World
 
 TABS = ("charts", "log", "config", "code", "devices", "checkpoints", "evaluation", "events")
+
+
+def page(tab: str) -> Widget:
+    """What a tab shows, empty yet: eight of them take three times as long to mount as the one that is looked at."""
+    if tab == "charts":
+        loss, error = Chart("loss", id="loss", focusable=True), Chart("val pct_mae", id="error", focusable=True)
+        speed, rates = Chart("windows/s", id="speed", focusable=True), Chart("lr", id="rates", focusable=True)
+        loss.offer(*CURVES)
+        error.offer(*ZOOM)
+        return Board(*map(framed, (loss, error, speed, rates)), id="charts")
+    if tab == "devices":
+        charts = [framed(Chart(name, id=name, focusable=True, group=CLOCK)) for name in DEVICE_CHARTS]
+        charts[0].offer(*ZOOM)
+        return Board(*charts, id="devices")
+    if tab == "log":
+        log = framed(LogView("its log is empty", id="log"))
+        log.border_subtitle = " following "
+        return log
+    if tab == "checkpoints":
+        return _list("checkpoints", CHECKPOINTS, lambda row: f"{row.saved.step} {row.saved.path}")
+    if tab == "evaluation":
+        symbols = _list("symbols", SYMBOLS, lambda row: row.symbol)
+        symbols.border_subtitle = " worst first "
+        forecast = framed(Chart("forecast", id="forecast", focusable=True, group=AHEAD))
+        return Beside(symbols, forecast, id="evaluation")
+    name = {"config": "config-lines", "code": "code-lines", "events": "event-lines"}[tab]
+    return VerticalScroll(Lines(id=name), id=tab, classes="pane")
 
 
 def _list(name: str, columns: Sequence[Column[Any]], key: Callable[[Any], str]) -> Table[Any]:
@@ -68,45 +96,33 @@ class RunScreen(Loading):
     RunScreen #code:focus { border: round $primary; }
     """
 
-    def __init__(self, run: str, tab: str = "charts") -> None:
-        super().__init__(run, tab)
+    def __init__(self) -> None:
+        super().__init__()
         self._asked_for: tuple[object, ...] = ()
+
+    def look_at(self, run: str, tab: str) -> None:
+        """Say which run it is of, and what of it comes first, before it is opened."""
+        self.run_id = run
+        if self.is_mounted and tab != self._tab:
+            self.call_later(self.action_go, tab)
+        self._tab = tab
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
         yield Lines(id="facts", classes="pane")
         yield Lines(id="tabs")
-        with ContentSwitcher(initial=self._tab, id="pages"):
-            with Grid(id="charts"):
-                yield framed(Chart("loss", id="loss", focusable=True))
-                yield framed(Chart("val pct_mae", id="error", focusable=True))
-                yield framed(Chart("windows/s", id="speed", focusable=True))
-                yield framed(Chart("lr", id="rates", focusable=True))
-            yield framed(LogView("its log is empty", id="log"))
-            with VerticalScroll(id="config", classes="pane"):
-                yield Lines(id="config-lines")
-            with VerticalScroll(id="code", classes="pane"):
-                yield Lines(id="code-lines")
-            with Grid(id="devices"):
-                for name in DEVICE_CHARTS:
-                    yield framed(Chart(name, id=name, focusable=True, group=CLOCK))
-            yield _list("checkpoints", CHECKPOINTS, lambda row: f"{row.saved.step} {row.saved.path}")
-            with Horizontal(id="evaluation"):
-                yield _list("symbols", SYMBOLS, lambda row: row.symbol)
-                yield framed(Chart("forecast", id="forecast", focusable=True, group=AHEAD))
-            with VerticalScroll(id="events", classes="pane"):
-                yield Lines(id="event-lines")
+        with Pages(initial=self._tab, id="pages"):
+            yield page(self._tab)
         yield Scrubber(id="scrub")
         yield Lines(id="foot")
 
     def on_mount(self) -> None:
-        for name, keys in (("loss", CURVES), ("error", ZOOM), ("utilisation", ZOOM)):
-            self.query_one(f"#{name}", Chart).offer(*keys)
-        self.query_one("#log").border_subtitle = " following "
-        self.query_one("#symbols").border_subtitle = " worst first "
-        self.wish(self.run_id)
         self._show_tab()
         self.begin()
+
+    def arrived(self) -> None:
+        self.wish(self.run_id)
+        self.show(self.paddock.world)
 
     def target(self) -> RunRow | None:
         return self.paddock.world.rows.get(self.run_id)
@@ -116,10 +132,14 @@ class RunScreen(Loading):
     def show(self, world: World) -> None:
         row = self.target()
         self.show_frame(world)
+        if not self.run_id:
+            return
         if row is None:
             self.query_one("#facts", Lines).show([[(f"{self.run_id} is not known to this engine", "attention")]])
             return
         self._show_facts(row)
+        if not self._seen:
+            return
         # What a detail says changes with the state and with what is saved or validated, not with each step.
         wanted = (row.state, row.best, row.metric, row.checkpoint, row.warning, row.tags, row.note, world.link.state)
         if wanted != self._asked_for:
@@ -136,7 +156,8 @@ class RunScreen(Loading):
     def _show_facts(self, row: RunRow) -> None:
         pane = self.query_one("#facts", Lines)
         pane.border_title = f" {row.id} "
-        room = 5 if self.size.height >= 40 else 2 if self.size.height >= 30 else 1
+        height = self.app.size.height
+        room = 5 if height >= 40 else 2 if height >= 30 else 1
         detail = self._detail
         more = details.card(detail, pane.size.width, room if detail is not None and detail.cause else 1)
         lines = [*details.facts(row, pane.size.width, time.time(), self.paddock.world.sample), *more]
@@ -154,23 +175,29 @@ class RunScreen(Loading):
     def _take(self, reply: object) -> None:
         if isinstance(reply, RunDetail) and self.ready:
             self._detail = reply
-            self._fill("#config-lines", details.config(reply))
-            self._fill("#event-lines", details.events(reply))
-            self._fill("#code-lines", details.code(reply, self._patch))
+            self._tell(reply)
             self._show_facts(reply.row)
+
+    def _tell(self, detail: RunDetail) -> None:
+        self._fill("#config-lines", details.config(detail))
+        self._fill("#event-lines", details.events(detail))
+        self._fill("#code-lines", details.code(detail, self._patch))
 
     def read(self, reading: Reading) -> None:
         if reading.wish.run != self.run_id:
             return
         self.take(reading)
         self.show_charts(reading)
-        self.query_one("#speed", Chart).show(pictures.speed(reading))
-        self.query_one("#rates", Chart).show(pictures.rates(reading))
-        log = self.query_one("#log", LogView)
+        for chart in self.query(Chart):
+            if chart.id == "speed":
+                chart.show(pictures.speed(reading))
+            elif chart.id == "rates":
+                chart.show(pictures.rates(reading))
         row = self.target()
         waits = row is not None and row.state in ("queued", "held", "starting")
-        log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
-        log.border_title = " log · older lines are in log.txt " if reading.log_left_out else " log "
+        for log in self.query("#log").results(LogView):
+            log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
+            log.border_title = " log · older lines are in log.txt " if reading.log_left_out else " log "
         self.show_scrub()
 
     @on(LogView.Follows)
@@ -180,7 +207,7 @@ class RunScreen(Loading):
     # -- tabs ------------------------------------------------------------------------------------------------------
 
     def _show_tab(self) -> None:
-        self.query_one("#pages", ContentSwitcher).current = self._tab
+        self.query_one("#pages", Pages).current = self._tab
         parts: list[Part] = [(" ", "text")]
         links = []
         for name in TABS:
@@ -195,17 +222,30 @@ class RunScreen(Loading):
             self.set_focus(None)
         self._load()
 
-    def action_tab(self, way: int) -> None:
-        self.action_go(TABS[(TABS.index(self._tab) + way) % len(TABS)])
+    async def action_tab(self, way: int) -> None:
+        await self.action_go(TABS[(TABS.index(self._tab) + way) % len(TABS)])
 
-    def action_go(self, tab: str) -> None:
+    async def action_go(self, tab: str) -> None:
         if self.maximized is not None:
             self.minimize()
         self._tab = tab
+        if not self.query(f"#{tab}"):
+            await self.query_one("#pages").mount(page(tab))
+            self._fill_page()
         self._show_tab()
 
-    def action_log(self) -> None:
-        self.action_go("log")
+    def _fill_page(self) -> None:
+        """Show on a page that was not there before what is known by now."""
+        self.lay()
+        if self._detail is not None:
+            self._tell(self._detail)
+        if self._reading is not None:
+            self.read(self._reading)
+        if self.moment is not None:
+            self.travel(self.moment)
+
+    async def action_log(self) -> None:
+        await self.action_go("log")
 
     def action_sql(self) -> None:
         if query := behindrun.of_tab(self._tab, self.run_id):

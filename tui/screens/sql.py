@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
 from textual.events import ScreenResume
 
 from engine.errors import BadQuery
@@ -29,6 +28,7 @@ from tui.sql import Row
 from tui.sqltext import line_and_column
 from tui.widgets.catalogue import CataloguePane
 from tui.widgets.editor import SqlEditor
+from tui.widgets.ground import Below, Beside
 from tui.widgets.lines import Lines
 from tui.widgets.pane import framed
 from tui.widgets.querypane import QueryPane
@@ -80,9 +80,9 @@ class SqlScreen(Keeping):
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
-        with Horizontal(id="sql"):
+        with Beside(id="sql"):
             yield CataloguePane(id="side")
-            with Vertical(id="work"):
+            with Below(id="work"):
                 yield framed(QueryPane(id="query"))
                 yield Lines(id="verdict")
                 yield ResultPane(id="answer")

@@ -22,7 +22,7 @@ CLOCK, AHEAD = "clock", "ahead"
 
 
 class Travelling(BaseScreen):
-    """A screen of one run with a LogView #log, a Scrubber #scrub and charts of the groups above."""
+    """A screen of one run with a Scrubber #scrub, charts of the groups above and, maybe not yet, a LogView #log."""
 
     BACK = "run.now"
     """The name of the key that leads to now."""
@@ -68,12 +68,12 @@ class Travelling(BaseScreen):
         if but != "":
             place = travel.place_at(reading.clock, moment) if reading is not None and moment is not None else None
             super().look(replace(self.view_of(), at=place))
-        log = self.query_one("#log", LogView)
-        if moment is not None and reading is not None:
-            log.point(self._log_times(reading).line(moment))
-        elif log.pointed is not None:
-            log.point(None)
-            log.action_follow()
+        for log in self.query("#log").results(LogView):
+            if moment is not None and reading is not None:
+                log.point(self._log_times(reading).line(moment))
+            elif log.pointed is not None:
+                log.point(None)
+                log.action_follow()
         self.show_scrub()
 
     def tell_following(self, event: LogView.Follows) -> None:
@@ -100,7 +100,7 @@ class Travelling(BaseScreen):
     def show_scrub(self) -> None:
         scrubber = self.query_one("#scrub", Scrubber)
         scrub = self._scrub()
-        scrubber.display = scrub.end > 0 and (self.size.height >= 30 or scrub.moment is not None)
+        scrubber.display = scrub.end > 0 and (self.app.size.height >= 30 or scrub.moment is not None)
         scrubber.show(scrub)
 
     def action_travel(self, steps: int) -> None:

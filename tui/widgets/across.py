@@ -58,7 +58,7 @@ class Across(Scrolled, Generic[Row]):
 
     @property
     def _frame(self) -> Frame:
-        return self._drawing or Frame(self._width, self._line_width, self.scroll_offset.x, self.rich_style)
+        return self._drawing or Frame(self._width, self._line_width, self.scroll_offset.x, self.base)
 
     @property
     def columns(self) -> tuple[Column[Row], ...]:

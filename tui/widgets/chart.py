@@ -134,7 +134,7 @@ class Chart(Pane):
     def render_line(self, y: int) -> Strip:
         palette = palette_of(self)
         width, height = self.size
-        base = self.rich_style
+        base = self.base
         drawn = (self._version, width, height, palette, base)
         if self._drawn != drawn:
             if drawn[:3] != self._drawn[:3]:

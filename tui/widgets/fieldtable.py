@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
@@ -42,7 +41,6 @@ class FieldTable(Scrolled, can_focus=True):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._base = Style()
         """Of all its lines while they are drawn."""
         self._form: Form | None = None
         self._items: list[Item] = []
@@ -181,17 +179,13 @@ class FieldTable(Scrolled, can_focus=True):
     def on_blur(self) -> None:
         self.refresh()
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._base = self.rich_style  # asked of every widget around it: once, not for each line
-        return super().render_lines(crop)
-
     def render_line(self, y: int) -> Strip:
         width, place = self.scrollable_content_region.width, self.scroll_offset.y + y
         palette = palette_of(self)
         if self._form is None or place >= len(self._items):
-            return Strip.blank(width, self._base)
+            return Strip.blank(width, self.base)
         here = place == self._place
-        base = self._base
+        base = self.base
         if here:
             base += palette.cursor if self.has_focus else palette.cursor_faint
         return strip(self._line(self._items[place], self._form, width, here), palette, width, base)

@@ -59,5 +59,5 @@ class Lines(Pane):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y >= len(self._lines):
-            return Strip.blank(width, self.rich_style)
-        return strip(self._lines[y], palette_of(self), width, self.rich_style)
+            return Strip.blank(width, self.base)
+        return strip(self._lines[y], palette_of(self), width, self.base)

@@ -117,7 +117,7 @@ class LogView(Scrolled, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         palette = palette_of(self)
-        width, base = self.scrollable_content_region.width, self.rich_style
+        width, base = self.scrollable_content_region.width, self.base
         place = self.scroll_offset.y + y
         if not self._lines:
             return strip(((self._empty if y == 0 else "", "rest"),), palette, width, base)

@@ -114,9 +114,23 @@ class Pane(Widget):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._styles_cache = Framed()
+        self._base: Style | None = None
 
     border_title = Words()
     border_subtitle = Words()
+
+    @property
+    def base(self) -> Style:
+        """The style that lies under all of it."""
+        return self.rich_style if self._base is None else self._base
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw lines; base is made of all widgets around this one, once for all lines: it is a third of the work."""
+        self._base = self.rich_style
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._base = None
 
     def get_line_filters(self) -> list[LineFilter]:
         """Leave out what makes true colours of the terminal's own 16, where there are none: it copies every line."""
