@@ -23,7 +23,8 @@ from tui.ahead import Ahead
 from tui.asking import Asking
 from tui.beat import BEAT, SLOW_BEAT, news
 from tui.feed import Feed
-from tui.keys import EVERYWHERE, KEYS, LIST, LOG, bindings, use
+from tui.keys import EVERYWHERE, LIST, LOG, bindings, use
+from tui.offered import lines, offered
 from tui.painting import Sparing
 from tui.places import FIRST, modes
 from tui.reader import Reader, Reading
@@ -49,6 +50,7 @@ class PaddockApp(Asking, Sparing, Ahead):
     TITLE = "paddock"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {lines}  # noqa: RUF012 - Textual's own
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(EVERYWHERE)]
     MODES = modes()
@@ -348,15 +350,9 @@ class PaddockApp(Asking, Sparing, Ahead):
         self.action_leave()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every key's action by name, then Textual's own (themes, screenshot)."""
-        places, focused = {*self._places(screen)}, screen.focused
-        for key in KEYS:
-            barred = (key.changes and self.readonly) or key.action in ("", "app.command_palette")
-            if barred or not places & set(key.where):
-                continue
-            action = "app.open_chosen" if key.action == "open" else key.action
+        """Every key's action by name, then Textual's own themes."""
+        focused = screen.focused
+        for key, action in offered(self._places(screen), readonly=self.readonly):
             run = partial(self.run_action, action, focused if key.made_by == "widget" else screen)
             yield SystemCommand(key.text[:1].upper() + key.text[1:], f"key {key.label}", run)
-        for command in super().get_system_commands(screen):
-            if command.title == "Theme":
-                yield command
+        yield from (command for command in super().get_system_commands(screen) if command.title == "Theme")

@@ -135,3 +135,24 @@ def test_the_palette_has_every_action_that_can_be_done_here(workspace):
 def test_the_docs_hold_every_key():
     told = (ROOT / "docs" / "keys.md").read_text()
     assert told == keymap.markdown(), "python -m tui --keys=markdown > docs/keys.md"
+
+
+def test_the_palette_has_a_line_for_each_command_with_its_key_before_it(workspace):
+    """In a frame of our colours, no wider than the smallest terminal; found by its key too."""
+
+    async def way(journey: Journey) -> None:
+        await journey.known()
+        await journey.press("colon")
+        await journey.sees("A new run like this one", "The log of the run")
+        lines = journey.text().splitlines()
+        (found,) = [line for line in lines if "The log of the run" in line]
+        left, right = found.index("│"), found.rindex("│")
+        assert found[left + 1 : right].split() == ["l", "The", "log", "of", "the", "run"]
+        top = next(line for line in lines if "╭" in line)
+        assert (top.index("╭"), top.rindex("╮")) == (left, right), "one frame"
+        await journey.paste("ctrl+n")
+        await journey.sees("A new run like this one")
+        await journey.until(lambda: "The log of the run" not in journey.text(), "for what the key means alone")
+
+    with scene.box(workspace):
+        travel(workspace, way, (80, 24))

@@ -1,0 +1,28 @@
+"""What the palette offers at a place: the actions of the keys there; its lines are made when it is first opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from tui.key import Key
+from tui.keys import KEYS
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+
+def offered(places: Iterable[str], *, readonly: bool) -> Iterator[tuple[Key, str]]:
+    """Each key that does something there with its action, in the order of the table."""
+    here = set(places)
+    for key in KEYS:
+        barred = (key.changes and readonly) or key.action in ("", "app.command_palette")
+        if not barred and here & set(key.where):
+            yield key, "app.open_chosen" if key.action == "open" else key.action
+
+
+def lines() -> type[Provider]:
+    """Textual's fuzzy search takes time to import that no first frame has."""
+    from tui.commands import Commands
+
+    return Commands
