@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from tui.present import Part
 
 
-def folded(line: Sequence[Part], width: int, most: int) -> list[list[Part]]:
-    """Fold to a width in cells; what needs more than `most` ends in an ellipsis."""
+def folded(line: Sequence[Part], width: int, most: int, under: int = 0) -> list[list[Part]]:
+    """Fold to a width in cells; what needs more than `most` lines ends in an ellipsis.
+
+    under: blanks before each line but the first, which then go on below its words and not below its label.
+    """
     found: list[list[Part]] = [[]]
     used = 0
     for text, role in line:
@@ -18,8 +21,8 @@ def folded(line: Sequence[Part], width: int, most: int) -> list[list[Part]]:
                 if len(found) == most:
                     found[-1].append(("…", role))
                     return found
-                found.append([])
-                used = 0
+                found.append([(" " * under, "text")] if under else [])
+                used = under
             kept = word if used + len(word) <= width else word.rstrip()  # blanks past the edge would cut the line
             if kept:
                 found[-1].append((kept, role))

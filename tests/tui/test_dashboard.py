@@ -221,3 +221,32 @@ def test_a_slow_line_gets_no_moving_pictures_and_a_broken_settings_file_is_told(
     (home / "state" / "paddock" / "tui.json").write_text("{")
     with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
         travel(workspace, way, slow=True)
+
+
+@pytest.mark.parametrize("size", [(200, 50), (120, 36), (80, 24)])
+def test_the_line_of_the_filter_has_room_of_its_own(workspace, size):
+    """Panes make room for it: the screen does not scroll, nothing is covered, and what is asked stands before it."""
+
+    async def way(journey):
+        await journey.known()
+        screen = journey.dashboard
+        await journey.press("slash")
+        await journey.paste("zzzz")
+        await journey.sees("No finished run has “zzzz”. / then esc lists all.")
+        await journey.pilot.pause()
+        assert screen.max_scroll_y == 0
+        lines = [one for one in screen.children if one.display]
+        assert [one.region.bottom for one in lines[:-1]] == [one.region.y for one in lines[1:]]
+        assert lines[-1].region.bottom == size[1]
+        last = journey.text().splitlines()[-2]
+        assert last.startswith(" / zzzz")
+        line = screen.query_one("#filter")
+        await journey.pilot.click("#filter", offset=(4, 0))
+        assert line.cursor_position == 1, "the mouse means the letter it is on"
+        await journey.press("escape")
+        await journey.until(lambda: screen.query_one("#foot").region.y == lines[-1].region.y)
+        await journey.until(lambda: not line.display)
+
+    now = time.time()
+    with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now)):
+        travel(workspace, way, size)

@@ -43,7 +43,7 @@ class Small(App[None]):
     def compose(self) -> ComposeResult:
         yield Seen()
         yield Table([Column("NAME", 5, lambda row, _: ((row, "text"),))], (), key=str, id="table")
-        yield FilterLine(compact=True)
+        yield FilterLine()
 
     def line(self, y: int) -> str:
         return self.screen._compositor.render_strips()[y].text

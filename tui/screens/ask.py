@@ -11,9 +11,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from tui.folding import folded
 from tui.present import Part
 from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
+
+WIDTH = 72
 
 
 class AskScreen(OverScreen[str | None]):
@@ -21,10 +24,11 @@ class AskScreen(OverScreen[str | None]):
 
     CSS = """
     AskScreen { align: center middle; background: $background 65%; }
-    AskScreen #box { width: 72; max-width: 96%; height: 8; border: round $primary; background: $surface; padding: 0 1; }
-    AskScreen #title, AskScreen #told { height: 1; }
-    AskScreen #told { margin-top: 1; }
-    AskScreen Input { margin-top: 1; background: $panel; }
+    AskScreen #box { width: 72; max-width: 96%; height: auto; border: round $primary; background: $surface;
+      padding: 0 1; }
+    AskScreen #title, AskScreen #keys { height: 1; }
+    AskScreen #told, AskScreen #keys { margin-top: 1; }
+    AskScreen Input { margin-top: 1; background: $panel; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "no", show=False)]
 
@@ -40,17 +44,24 @@ class AskScreen(OverScreen[str | None]):
             yield Lines(id="title")
             yield Input(self._text, placeholder=self._placeholder, compact=True, id="answer")
             yield Lines(id="told")
+            yield Lines(id="keys")
 
     def on_mount(self) -> None:
         self.query_one("#title", Lines).show([[(f" {self._title}", "strong")]])
         self._tell("")
+        keys: list[Part] = [(" enter", "key"), (" does it", "rest"), ("   esc", "key"), (" no", "rest")]
+        self.query_one("#keys", Lines).show([keys])
 
     def _tell(self, problem: str) -> None:
-        line: list[Part] = [(f" ✗ {problem}", "trouble")] if problem else [(f" {self._detail}", "rest")]
-        keys: list[Part] = (
-            [] if problem else [("   enter", "key"), (" does it", "rest"), ("   esc", "key"), (" no", "rest")]
-        )
-        self.query_one("#told", Lines).show([[*line, *keys]])
+        said: Part = (f" ✗ {problem}", "trouble") if problem else (f" {self._detail}", "rest")
+        lines = folded([said], self.inner(WIDTH) - 1, 4, 3 if problem else 1)
+        told = self.query_one("#told", Lines)
+        told.styles.height = len(lines)
+        told.show(lines)
+
+    def on_resize(self) -> None:
+        text = self.query_one("#answer", Input).value.strip()
+        self._tell(self._check(text) if text else "")
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

@@ -10,6 +10,7 @@ from textual.containers import Vertical, VerticalScroll
 
 from tui import present
 from tui.bulk import Bulk
+from tui.folding import folded
 from tui.present import Part
 from tui.runcolumns import about
 from tui.screens.over import OverScreen
@@ -25,7 +26,6 @@ class BulkScreen(OverScreen[bool]):
     BulkScreen #box { width: 84; max-width: 96%; height: auto; max-height: 80%; border: round $primary;
       border-title-color: $primary; background: $surface; padding: 0 1; }
     BulkScreen #box.trouble { border: round $error; }
-    BulkScreen #question { height: 4; }
     BulkScreen #runs { height: auto; max-height: 20; scrollbar-size-vertical: 1; background: $surface; }
     BulkScreen #answers { height: 2; }
     """
@@ -50,16 +50,19 @@ class BulkScreen(OverScreen[bool]):
                 yield Lines(id="list")
             yield Lines(id="answers")
 
-    def on_mount(self) -> None:
+    def on_resize(self) -> None:
+        """Also when it comes up: only as many cells as there are can be written on."""
         bulk = self._bulk
-        width = min(84, int(self.app.size.width * 0.96)) - 6
+        width = self.inner(84) - 2
         question: list[list[Part]] = [
             [(f" {bulk.question}", "trouble bold" if bulk.trouble else "strong")],
             [],
-            list(cut(((f" {bulk.detail}", "rest"),), width)),
+            *folded([(f" {bulk.detail}", "rest")], width, 3, 1),
             [],
         ]
-        self.query_one("#question", Lines).show(question)
+        asked = self.query_one("#question", Lines)
+        asked.styles.height = len(question)
+        asked.show(question)
         lines: list[list[Part]] = []
         size = max(len(row.id) for row in (*bulk.take, *(row for row, _ in bulk.leave)))
         for row in bulk.take:

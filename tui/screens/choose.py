@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from msgspec import Struct
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,6 +14,7 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from tui.columns import Column
+from tui.folding import folded
 from tui.present import Part, cell
 from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
@@ -35,10 +37,13 @@ class Choice(Struct, frozen=True):
         return self.shown or self.name
 
 
-COLUMNS: tuple[Column[Choice], ...] = (
-    Column("", 12, lambda one, _: cell(f" {one.text}"), flex=1),
-    Column("", 12, lambda one, _: cell(one.told, "rest"), rank=1, flex=1),
-)
+def columns(choices: Sequence[Choice]) -> tuple[Column[Choice], ...]:
+    """The names as wide as the longest; all the rest is for what is told of them."""
+    longest = max((cell_len(one.text) for one in choices), default=0)
+    return (
+        Column("", min(40, 3 + longest), lambda one, _: cell(f" {one.text}")),
+        Column("", 12, lambda one, _: cell(one.told, "rest"), rank=1, flex=1),
+    )
 
 
 class ChooseScreen(OverScreen[str | None]):
@@ -50,7 +55,7 @@ class ChooseScreen(OverScreen[str | None]):
       padding: 0 1; }
     ChooseScreen Lines { height: 1; background: $surface; }
     ChooseScreen #keys { margin-top: 1; }
-    ChooseScreen Input { background: $panel; }
+    ChooseScreen Input { background: $panel; padding: 0 1; }
     ChooseScreen Table { background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -69,28 +74,34 @@ class ChooseScreen(OverScreen[str | None]):
             yield Lines(id="title")
             if len(self._choices) > LONG:
                 yield Input(placeholder="type to narrow the list", compact=True, id="narrow")
-            yield Table(COLUMNS, cell("nothing has that in it", "rest"), key=lambda one: one.name, id="choices")
+            made = columns(self._choices)
+            yield Table(made, cell("nothing has that in it", "rest"), key=lambda one: one.name, id="choices")
             yield Lines(id="detail")
             yield Lines(id="keys")
 
     def on_mount(self) -> None:
-        long = len(self._choices) > LONG
-        rows = min(MOST, len(self._choices)) + 1
-        self.table.styles.height = rows
-        self.query_one("#box").styles.height = rows + 5 + long + bool(self._detail)
-        self.query_one("#detail").display = bool(self._detail)
-        self.query_one("#title", Lines).show([[(f" {self._title}", "strong")]])
-        self.query_one("#detail", Lines).show([[(f" {self._detail}", "attention")]])
         keys: list[Part] = [
             (" enter", "key"),
             (" takes it", "rest"),
             ("   esc", "key"),
             (" leaves all as it is", "rest"),
         ]
+        self.query_one("#title", Lines).show([[(f" {self._title}", "strong")]])
         self.query_one("#keys", Lines).show([keys])
         self.table.show(self._choices)
         self.table.choose(self._chosen)
-        (self.query_one("#narrow") if long else self.table).focus()
+        (self.query_one("#narrow") if len(self._choices) > LONG else self.table).focus()
+
+    def on_resize(self) -> None:
+        """Also when it comes up: only as many cells as there are can be written on."""
+        long = len(self._choices) > LONG
+        rows = min(MOST, len(self._choices)) + 1
+        self.table.styles.height = rows
+        told = folded([(f" {self._detail}", "attention")], self.inner(WIDTH) - 1, 3, 1) if self._detail else []
+        self.query_one("#box").styles.height = rows + 5 + long + len(told)
+        detail = self.query_one("#detail", Lines)
+        detail.display, detail.styles.height = bool(told), max(1, len(told))
+        detail.show(told)
 
     @property
     def table(self) -> Table[Choice]:

@@ -52,11 +52,11 @@ class ColumnsScreen(OverScreen[tuple[str, ...] | None]):
     def compose(self) -> ComposeResult:
         columns: tuple[Column[Choice], ...] = (
             Column("", 2, self._sign, right=True),
-            Column("COLUMN", 24, lambda one, _: cell(one[0], "strong" if one[0] in self._chosen else "text"), flex=1),
-            Column("WHAT IT IS", 20, lambda one, _: cell(one[1], "rest"), flex=2),
+            Column("COLUMN", min(28, max(map(len, self._choices))), self._called),
+            Column("WHAT IT IS", 20, lambda one, _: cell(one[1], "rest"), flex=1),
         )
         with Vertical(id="box"):
-            yield FilterLine(id="narrow", placeholder="part of a name", compact=True)
+            yield FilterLine(id="narrow", asks="/", placeholder="part of a name")
             yield Table(columns, cell("no column is called so", "rest"), key=lambda one: one[0], id="choices")
             yield Lines(id="keys")
 
@@ -75,6 +75,9 @@ class ColumnsScreen(OverScreen[tuple[str, ...] | None]):
     @property
     def table(self) -> Table[Choice]:
         return self.query_one("#choices", Table)
+
+    def _called(self, one: Choice, _: float) -> Cell:
+        return cell(one[0], "strong" if one[0] in self._chosen else "text")
 
     def _sign(self, one: Choice, _: float) -> Cell:
         if one[0] not in self._chosen:

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
+from tui.folding import folded
 from tui.present import Part
 from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
@@ -19,6 +20,8 @@ class ConfirmScreen(OverScreen[bool]):
     """Gives True for yes; escape and no give False."""
 
     LEAVE = "answer(False)"
+    UNDER = 10
+    """Cells of a label in the further lines: what has no room goes on below what it says."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter", "answer(True)", "yes", show=False),
         Binding("n,escape,q", "answer(False)", "no", show=False),
@@ -36,29 +39,26 @@ class ConfirmScreen(OverScreen[bool]):
         with Vertical(id="box", classes="trouble" if self._trouble else ""):
             yield Lines(id="question")
 
-    def on_mount(self) -> None:
+    def on_resize(self) -> None:
+        """Also when it comes up: only as many cells as there are can be written on."""
         answers: list[Part] = [(" y ", "key"), (self._yes, "text"), ("     n ", "key"), ("no, leave it", "rest")]
         start = 3 + len(self._yes)
         shown = self.query_one("#question", Lines)
         box = self.query_one("#box")
-        box.styles.width = max(
-            66, 6 + len(self._question), 6 + len(self._detail), *(4 + width_of(x) for x in self._more)
-        )
+        width = max(66, 6 + len(self._question), 6 + len(self._detail), *(5 + width_of(x) for x in self._more))
+        room = self.inner(width) - 1
+        lines = [
+            *folded([(f" {self._question}", "trouble bold" if self._trouble else "strong")], room, 2, 1),
+            [],
+            *folded([(f" {self._detail}", "rest")], room, 3, 1),
+        ]
         if self._more:
-            box.styles.height = 8 + len(self._more)
-            shown.styles.height = 6 + len(self._more)
-        last = 5 + len(self._more) if self._more else 4
-        shown.show(
-            [
-                [(f" {self._question}", "trouble bold" if self._trouble else "strong")],
-                [],
-                [(f" {self._detail}", "rest")],
-                *([[], *self._more] if self._more else []),
-                [],
-                answers,
-            ],
-            [(last, 0, start, "screen.answer(True)"), (last, start, start + 24, "screen.answer(False)")],
-        )
+            lines += [[], *(part for line in self._more for part in folded(line, room, 3, self.UNDER))]
+        lines += [[], answers]
+        last = len(lines) - 1
+        box.styles.width, box.styles.height, shown.styles.height = width, len(lines) + 2, len(lines)
+        links = [(last, 0, start, "screen.answer(True)"), (last, start, start + 24, "screen.answer(False)")]
+        shown.show(lines, links)
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)

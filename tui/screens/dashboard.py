@@ -17,7 +17,7 @@ from tui import devices, outlook
 from tui.alerts import alerts
 from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
-from tui.keys import CURVES, DASHBOARD, bindings, hint, offer
+from tui.keys import CURVES, DASHBOARD, bindings, hint, label, offer
 from tui.layout import Plan, plan
 from tui.present import Cell, cell
 from tui.reader import Reading
@@ -75,7 +75,9 @@ class DashboardScreen(Queueing, PastDevices):
             yield framed(Chart("val pct_mae", id="error"))
             yield framed(LogView("", id="log"))
         yield Scrubber(id="scrub")
-        yield FilterLine(id="filter", placeholder="part of id, family, tag or cause; esc clears", compact=True)
+        yield FilterLine(
+            id="filter", asks=label("dashboard.filter"), placeholder="part of id, family, tag or cause; esc clears"
+        )
         yield Lines(id="foot")
 
     def on_mount(self) -> None:
@@ -139,7 +141,12 @@ class DashboardScreen(Queueing, PastDevices):
         if name == "queue":
             return (("Nothing waits. ", "rest"), *offer("chosen.new-run", " queues a run."))
         if name == "finished" and self._filter:
-            return cell(f"No finished run has “{self._filter}” in it; esc in the filter clears it.", "rest")
+            return (
+                (f"No finished run has “{self._filter}”. ", "rest"),
+                *offer("dashboard.filter", " then "),
+                ("esc", "key"),
+                (" lists all.", "rest"),
+            )
         return cell("Nothing has ended yet; what ends comes here, newest first.", "rest")
 
     def _filtered(self, world: World) -> tuple[RunRow, ...]:
@@ -266,6 +273,7 @@ class DashboardScreen(Queueing, PastDevices):
         line = self.query_one("#filter", FilterLine)
         line.display = True
         self.set_focus(line)  # at once: focus() would let the next key that was typed go to the list
+        self._make_room()
 
     @on(Input.Changed, "#filter")
     def _typed(self, event: Input.Changed) -> None:
@@ -277,6 +285,12 @@ class DashboardScreen(Queueing, PastDevices):
     def _leave_filter(self) -> None:
         self.query_one("#filter").display = bool(self._filter)
         self.set_focus(self.table("finished"))
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """The line of the filter takes one from the panes: nothing lies below another, nothing scrolls."""
+        world = self.paddock.world
+        self._arrange(world, len(alerts(world, time.time())))
 
     # -- places --------------------------------------------------------------------------------------------------
 
@@ -290,7 +304,8 @@ class DashboardScreen(Queueing, PastDevices):
         size: Size = self.app.size
         made = plan(
             size.width,
-            size.height - (self.moment is not None),  # the line of the scrubber
+            # The lines of the scrubber and of the filter.
+            size.height - (self.moment is not None) - self.query_one("#filter").display,
             devices.amount(world),
             len(world.running),
             len(world.queue),

@@ -43,7 +43,7 @@ class HelpScreen(ReadingScreen):
 def _line(key: Key, width: int) -> list[list[Part]]:
     """A key that can't be used is struck out; what needs more than a line goes on below its words."""
     struck = key.barred
-    told = folded([(key.text, "struck" if struck else "text")], max(20, width - KEY - 2), 4)
+    told = folded([(key.text, "struck" if struck else "text")], max(20, width - KEY - 2), 6)
     space = " " * max(0, KEY - len(key.label))
     first: list[Part] = [("  ", "text"), (key.label, "struck" if struck else "key"), (space, "text")]
     return [[*first, *told[0]], *([(" " * (KEY + 2), "text"), *more] for more in told[1:])]

@@ -54,7 +54,7 @@ class NewRunScreen(BaseScreen):
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
-        yield FilterLine(id="find", placeholder="part of a field's name or help: lr  dropout  epochs", compact=True)
+        yield FilterLine(id="find", asks="/", placeholder="part of a field's name or help: lr  dropout  epochs")
         yield framed(FieldTable(id="fields"))
         yield Lines(id="command", classes="pane")
         yield Lines(id="foot")

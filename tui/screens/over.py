@@ -11,6 +11,10 @@ class OverScreen(ModalScreen[ScreenResultType]):
 
     LEAVE = "leave"
 
+    def inner(self, width: int) -> int:
+        """Cells for text in a box that is so wide where the terminal is: within its frame and its padding."""
+        return min(width, self.app.size.width * 96 // 100) - 4
+
     async def on_click(self, event: Click) -> None:
         # A click on an answer in the box comes here too, when it has been given.
         if self.is_current and not self.query_one("#box").region.contains_point(event.screen_offset):

@@ -31,7 +31,7 @@ class QueriesScreen(OverScreen[str | None]):
     QueriesScreen { align: center middle; background: $background 65%; }
     QueriesScreen #box { width: 110; max-width: 96%; height: 80%; border: round $primary; background: $surface;
         padding: 0 1; border-title-color: $primary; border-subtitle-color: $rest; }
-    QueriesScreen Input { background: $panel; }
+    QueriesScreen Input { background: $panel; padding: 0 1; }
     QueriesScreen Table { height: 1fr; }
     QueriesScreen #whole { height: 7; border-top: solid $line; }
     """

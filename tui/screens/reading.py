@@ -38,12 +38,18 @@ class ReadingScreen(OverScreen[None]):
             yield Lines(id="lines")
 
     def on_mount(self) -> None:
-        box, shown = self.query_one("#box"), self.query_one("#lines", Lines)
+        box = self.query_one("#box")
         box.border_title, box.border_subtitle = f" {self._title} ", f" {self.HINT} "
-        lines = self.laid_out()
+        self._lay_out()
+        box.focus()
+
+    def on_resize(self) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        shown, lines = self.query_one("#lines", Lines), self.laid_out()
         shown.styles.height = max(1, len(lines))
         shown.show(lines)
-        box.focus()
 
     def action_close(self) -> None:
         self.dismiss(None)

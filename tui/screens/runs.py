@@ -68,11 +68,11 @@ class RunsScreen(SeveralScreen):
         yield Lines(id="said")
         yield FilterLine(
             id="query",
+            asks=label("runs.filter"),
             placeholder="family:toto val_pct_mae<1 lr>=1e-4 -tag:base state:failed or words; enter keeps, esc clears",
             suggester=self._suggester,
-            compact=True,
         )
-        yield FilterLine(id="typed", compact=True)
+        yield FilterLine(id="typed")
         yield Lines(id="foot")
 
     def on_mount(self) -> None:

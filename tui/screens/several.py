@@ -171,7 +171,8 @@ class SeveralScreen(BaseScreen):
         whom = rows[0].id if len(rows) == 1 else bulk.runs(len(rows))
         self._typing = lambda typed: make(typed, rows)
         line = self.query_one("#typed", FilterLine)
-        line.placeholder = f"{what} {whom}: {hint}; enter does it, esc leaves it"
+        line.ask(f"{what} {whom}")
+        line.placeholder = f"{hint}; enter does it, esc leaves it"
         line.value = text
         line.display = True
         self.set_focus(line)  # at once: focus() would let the next key that was typed go to the list
