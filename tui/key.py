@@ -19,7 +19,7 @@ CHARTED = (RUN, DASHBOARD, COMPARE, SQL)
 """Where several charts are zoomed together and have one crosshair; the mouse does so on every screen with charts."""
 TRAVELLED = (RUN, DASHBOARD)
 """Where charts, devices and log go to the same moment of the past."""
-SIZED = (DASHBOARD, RUN, COMPARE, BEST, SQL)
+SIZED = (DASHBOARD, RUNS, RUN, COMPARE, BEST, SQL)
 """Where borders between panes can be moved."""
 _GROUPS = {BOTH: "chosen", CHARTED: "charts", TRAVELLED: "run", SIZED: "panes"}
 """What keys of several places are called by."""

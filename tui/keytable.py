@@ -118,6 +118,7 @@ RUNS_KEYS = (
     Key(L, "y", "copy", "copy ids, the command, the folder, Markdown or SQL (OSC 52)", "copy"),
     Key(L, "s", "sql", "the SQL behind the list", "SQL"),
     Key(L, "n", "app.new_run", "queue a new run from a form", "new run", changes=True),
+    Key(L, "escape", "back", "beside the list of a wide terminal: one chart alone, the crosshair and the zoom go"),
 )  # fmt: skip
 
 RUN_KEYS = (

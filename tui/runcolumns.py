@@ -17,6 +17,10 @@ Key = float | str | None
 Columns = Mapping[Stored, Mapping[str, str | float]]
 USUAL = ("state", "val_pct_mae", "skill", "took", "ago", "family", "tags", "about")
 """The columns of somebody who has chosen none yet, those first that a narrow terminal should show."""
+FURTHER = (("loss", "ago"), ("spark", "loss"), ("on", "family"), ("commit", "on"), ("steps", "spark"))
+"""What a wide terminal shows besides, those first that should come first; each with the column it stands behind."""
+TOLD = 48
+"""Cells that are for what is told of a run, before there is room for a further column."""
 
 
 class RunColumn(Struct, frozen=True):
@@ -107,6 +111,18 @@ def _about(row: RunRow, _: float) -> Key:
 
 def _text(value: str, role: str = "text") -> Cell:
     return cell(value or present.NONE, role if value else "faint")
+
+
+def usual(width: int, run: int) -> tuple[str, ...]:
+    """The columns for somebody who has chosen none, in a list of so many cells of which the run takes `run`."""
+    names, gap = [*USUAL], 2
+    spare = width - 4 - run - sum(CATALOG[name].width + gap for name in USUAL) - (TOLD - CATALOG["about"].width)
+    for name, before in FURTHER:
+        spare -= CATALOG[name].width + gap
+        if spare < 0:
+            break
+        names.insert(names.index(before) + 1, name)
+    return tuple(names)
 
 
 # What a run is called comes first in every list and is not chosen; its cell is told by the list, which knows the folds.

@@ -82,8 +82,12 @@ def compared(wanted: dict[str, str]) -> None:
         assert (FOLDER / file).read_text() == text, f"{file} looks otherwise; see the top of this file"
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", list(scene.WAYS))
+DRAWN = [*itertools.product(scene.WAYS, SIZES), *((name, (250, 70)) for name in ("dashboard", "runs"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), DRAWN, ids=lambda one: one if isinstance(one, str) else "x".join(map(str, one))
+)
 def test_screens_look_as_they_did(workspace, frozen, name, size):
     """Text at every size; colours in both themes at the size in the middle."""
     seen: list[tuple[str, str]] = []

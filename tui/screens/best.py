@@ -89,8 +89,8 @@ class BestScreen(Promoting):
             ("why-pane", "Why", ""),
         ):
             pane = self.query_one(f"#{name}")
-            pane.border_title = f" {title} " if title else ""
-            pane.border_subtitle = f" {keys} " if keys else ""
+            pane.border_title = title
+            pane.border_subtitle = keys
         self._show_pane()
         # Until there is a ranking that tells how much room they take: it may wait long for what is being written.
         self.query_one("#said").display = self.query_one("#near").display = False
@@ -152,7 +152,7 @@ class BestScreen(Promoting):
     def _looked(self, near: Near) -> None:
         self._near = near
         self.query_one("#forecast", Chart).show(picture(near))
-        self.query_one("#forecast").border_title = f" {near.run} · {near.symbol} " if near.symbol else f" {near.run} "
+        self.query_one("#forecast").border_title = f"{near.run} · {near.symbol}" if near.symbol else near.run
         if self.found is not None:
             self._show_why(self.found)
 
@@ -224,7 +224,7 @@ class BestScreen(Promoting):
         rows = heat.symbols(found.symbols, found.beside, self._by)
         self.symbols.show_columns(heat.columns(found.beside, width))
         self.symbols.show(rows, empty=cell("No results by symbol yet.", "rest"))
-        self.symbols.border_subtitle = f" {label('best.order')} {self._by} "
+        self.symbols.border_subtitle = f"{label('best.order')} {self._by}"
 
     def _show_why(self, found: Ranking) -> None:
         pane, shown = self.query_one("#why-pane"), self.query_one("#why", Lines)

@@ -62,7 +62,7 @@ class ColumnsScreen(OverScreen[tuple[str, ...] | None]):
 
     def on_mount(self) -> None:
         box = self.query_one("#box")
-        box.border_title = " Columns "
+        box.border_title = "Columns"
         keys: list[Part] = []
         for key, text in (("space", "show, hide"), ("K J", "left, right"), ("/", "find"), ("d", "usual"),
                           ("enter", "done"), ("esc", "no")):  # fmt: skip
@@ -92,7 +92,7 @@ class ColumnsScreen(OverScreen[tuple[str, ...] | None]):
         table = self.table
         table.show([one for one in rows if all(word in " ".join(one).lower() for word in words)])
         table.show_columns(table.columns)  # the numbers of others have changed, too
-        self.query_one("#box").border_subtitle = f" {len(self._chosen)} of {len(names)} "
+        self.query_one("#box").border_subtitle = f"{len(self._chosen)} of {len(names)}"
 
     def action_take(self) -> None:
         name = self.table.chosen

@@ -97,8 +97,8 @@ class CompareScreen(Comparing):
             ("symbols", "Skill by symbol, %", ""),
         ):
             pane = self.query_one(f"#{name}")
-            pane.border_title = f" {title} " if title else ""
-            pane.border_subtitle = f" {keys} " if keys else ""
+            pane.border_title = title
+            pane.border_subtitle = keys
         self.query_one("#loss", Chart).offer("compare.smooth", "compare.log-scale", "compare.x-axis")
         self.query_one("#error", Chart).offer(*ZOOM)
         far = self.paddock.far
@@ -232,7 +232,7 @@ class CompareScreen(Comparing):
             else named("Nothing differs in config, code, environment and data; {compare.equal} shows what they share.")
         )
         pane.show(rows, empty=cell(nothing, "rest"))
-        pane.border_title = " What differs, and what does not " if self._equal else " What differs "
+        pane.border_title = "What differs, and what does not" if self._equal else "What differs"
 
     def _fill_symbols(self) -> None:
         pane = self.query_one("#symbols", Table)
@@ -250,7 +250,7 @@ class CompareScreen(Comparing):
         rows = heat.symbols(found.symbols if found is not None else {}, self.runs, self._by)
         pane.show_columns(heat.columns(self.runs, width - 5))
         pane.show(rows, empty=cell("No results by symbol yet.", "rest"))
-        pane.border_subtitle = f" {label('compare.order')} {self._by} "
+        pane.border_subtitle = f"{label('compare.order')} {self._by}"
 
     def _show_pane(self) -> None:
         for name in PANES:

@@ -91,8 +91,8 @@ class DashboardScreen(Queueing, PastDevices):
             ("log", "log", "following"),
         ):
             pane = self.query_one(f"#{name}")
-            pane.border_title = f" {title} " if title else ""
-            pane.border_subtitle = f" {keys} " if keys else ""
+            pane.border_title = title
+            pane.border_subtitle = keys
         self.query_one("#loss", Chart).offer(*CURVES)
         self.query_one("#filter").display = self.query_one("#scrub").display = False
         self.begin()
@@ -119,8 +119,8 @@ class DashboardScreen(Queueing, PastDevices):
         line = self.query_one("#outlook", Lines)
         rows_ = self._plan.outlook if self._plan else 1
         line.show(*outlook.lines(world, found, self._plan_of_queue, self.app.size.width - 2, rows_, now))
-        title = f" Finished · {len(finished)} of {len(world.finished)} with “{self._filter}” "
-        title = title if self._filter else " Finished "
+        title = f"Finished · {len(finished)} of {len(world.finished)} with “{self._filter}”"
+        title = title.replace("[", "\\[") if self._filter else "Finished"
         if self.table("finished").border_title != title:
             self.table("finished").border_title = title
         self.show_devices(world)
@@ -197,7 +197,7 @@ class DashboardScreen(Queueing, PastDevices):
             self.travel(None)
         self._touched = True
         self.look(EVERYTHING)
-        self.query_one("#loss").border_title = f" {run} "
+        self.query_one("#loss").border_title = run
         self.wish(run)
         self.show_frame(self.paddock.world)
 

@@ -128,7 +128,7 @@ class Loading(Travelling):
         empty = found.trouble or "not evaluated yet: a trainer does so at its end"
         table.show(found.rows, time.time(), cell(empty, "rest"))
         beaten = sum(row.skill is not None and row.skill > 0 for row in found.rows)
-        table.border_title = f" {len(found.rows)} symbols, {beaten} beat naive " if found.rows else ""
+        table.border_title = f"{len(found.rows)} symbols, {beaten} beat naive" if found.rows else ""
         if not found.rows:
             self.query_one("#forecast", Chart).show(Picture("forecast", empty="a forecast of the symbol chosen"))
 

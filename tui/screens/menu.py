@@ -37,7 +37,7 @@ class MenuScreen(OverScreen[str | None]):
 
     def on_mount(self) -> None:
         box, shown = self.query_one("#box"), self.query_one("#entries", Lines)
-        box.border_title, box.border_subtitle = f" {self._title} ", " esc leaves "
+        box.border_title, box.border_subtitle = self._title, "esc leaves"
         box.styles.height = len(self._entries) + 2
         shown.styles.height = len(self._entries)
         lines: list[list[Part]] = [

@@ -69,8 +69,8 @@ class NewRunScreen(BaseScreen):
 
     def on_mount(self) -> None:
         fields = self.query_one("#fields")
-        fields.border_title = f" New run like {self._like} " if self._like else " New run "
-        self.query_one("#command").border_title = " the same as a command "
+        fields.border_title = f"New run like {self._like}" if self._like else "New run"
+        self.query_one("#command").border_title = "the same as a command"
         self.query_one("#find").display = False
         self.begin()
 
@@ -120,7 +120,7 @@ class NewRunScreen(BaseScreen):
         subtitle = (
             everything if self.fields.changed_only else named("type to change   ← → next value   {form.reset} default")
         )
-        self.fields.border_subtitle = f" {subtitle} "
+        self.fields.border_subtitle = subtitle
         problems = form.problems()
         if problems:
             self._say([("✗ ", "trouble")] + [(f"{name}: {problem}  ", "trouble") for name, problem in problems])
@@ -236,7 +236,7 @@ class NewRunScreen(BaseScreen):
             subtitle = named(
                 "{form.changed} everything" if self.fields.changed_only else "{form.changed} only what was changed"
             )
-            self.fields.border_subtitle = f" {subtitle} "
+            self.fields.border_subtitle = subtitle
 
     def action_copy(self) -> None:
         if self.form is not None:

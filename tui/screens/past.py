@@ -27,9 +27,9 @@ class PastDevices(Travelling):
         panel = self.query_one("#devices", Lines)
         past, moment = self._past, self.moment
         if moment is None or past is None:
-            title, shown = " Devices ", world
+            title, shown = "Devices", world
         else:
-            title = f" Devices · {time.strftime('%H:%M:%S', time.localtime(moment))} "
+            title = f"Devices · {time.strftime('%H:%M:%S', time.localtime(moment))}"
             shown = travel.world_at(world, past)
         if panel.border_title != title:
             panel.border_title = title

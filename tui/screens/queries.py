@@ -59,7 +59,7 @@ class QueriesScreen(OverScreen[str | None]):
 
     def on_mount(self) -> None:
         box = self.query_one("#box")
-        box.border_title, box.border_subtitle = " earlier queries ", " enter takes it up   esc closes "
+        box.border_title, box.border_subtitle = "earlier queries", "enter takes it up   esc closes"
         self.asked.show(self._queries)
         self.query_one("#words").focus()
 

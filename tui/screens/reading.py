@@ -39,7 +39,7 @@ class ReadingScreen(OverScreen[None]):
 
     def on_mount(self) -> None:
         box = self.query_one("#box")
-        box.border_title, box.border_subtitle = f" {self._title} ", f" {self.HINT} "
+        box.border_title, box.border_subtitle = self._title, self.HINT
         self._lay_out()
         box.focus()
 

@@ -51,13 +51,13 @@ def page(tab: str) -> Widget:
         return Board(*charts, id="devices")
     if tab == "log":
         log = framed(LogView("its log is empty", id="log"))
-        log.border_subtitle = " following "
+        log.border_subtitle = "following"
         return log
     if tab == "checkpoints":
         return _list("checkpoints", CHECKPOINTS, lambda row: f"{row.saved.step} {row.saved.path}")
     if tab == "evaluation":
         symbols = _list("symbols", SYMBOLS, lambda row: row.symbol)
-        symbols.border_subtitle = " worst first "
+        symbols.border_subtitle = "worst first"
         forecast = framed(Chart("forecast", id="forecast", focusable=True, group=AHEAD))
         return Beside(symbols, forecast, id="evaluation")
     name = {"config": "config-lines", "code": "code-lines", "events": "event-lines"}[tab]
@@ -155,7 +155,7 @@ class RunScreen(Loading):
 
     def _show_facts(self, row: RunRow) -> None:
         pane = self.query_one("#facts", Lines)
-        pane.border_title = f" {row.id} "
+        pane.border_title = row.id
         height = self.app.size.height
         room = 5 if height >= 40 else 2 if height >= 30 else 1
         detail = self._detail
@@ -197,7 +197,7 @@ class RunScreen(Loading):
         waits = row is not None and row.state in ("queued", "held", "starting")
         for log in self.query("#log").results(LogView):
             log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
-            log.border_title = " log · older lines are in log.txt " if reading.log_left_out else " log "
+            log.border_title = "log · older lines are in log.txt" if reading.log_left_out else "log"
         self.show_scrub()
 
     @on(LogView.Follows)

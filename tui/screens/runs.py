@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.widgets import Input
 
 from engine import store_fields
@@ -19,7 +21,7 @@ from engine.query_fields import Known
 from tui import details, faults
 from tui.keys import RUNS, bindings, label, offer
 from tui.present import Cell, cell
-from tui.runcolumns import CATALOG, USUAL
+from tui.runcolumns import CATALOG, USUAL, usual
 from tui.runs import Looks, Values
 from tui.screens.columns import ColumnsScreen
 from tui.screens.several import SeveralScreen
@@ -44,7 +46,8 @@ class RunsScreen(SeveralScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(RUNS)]
     AUTO_FOCUS = "#list"
     CSS = """
-    RunsScreen #list { height: 1fr; overflow-x: auto; scrollbar-size-horizontal: 0; }
+    RunsScreen #body { height: 1fr; }
+    RunsScreen #list { width: 3fr; height: 100%; overflow-x: auto; scrollbar-size-horizontal: 0; }
     RunsScreen #about { height: 5; }
     RunsScreen #query, RunsScreen #typed { height: 1; background: $panel; }
     RunsScreen #said { height: 1; }
@@ -60,10 +63,13 @@ class RunsScreen(SeveralScreen):
         self._read_for: tuple[object, ...] = ()
         self._reading = False
         self._columns_for: tuple[object, ...] = ()
+        self._own = False
+        """Whether a person has chosen the columns; else they are those that there is room for."""
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
-        yield framed(RunTable(self.list.columns(), cell(""), id="list", markable=True, wide=True, pinned=2))
+        with Horizontal(id="body"):
+            yield framed(RunTable(self.list.columns(), cell(""), id="list", markable=True, wide=True, pinned=2))
         yield Lines(id="about", classes="pane")
         yield Lines(id="said")
         yield FilterLine(
@@ -77,7 +83,8 @@ class RunsScreen(SeveralScreen):
 
     def on_mount(self) -> None:
         settings = self.paddock.settings
-        names = tuple(name for name in settings.get("runs.columns", [*USUAL]) if isinstance(name, str))
+        names = tuple(name for name in settings.get("runs.columns", []) if isinstance(name, str))
+        self._own = bool(names) and names != USUAL
         sort, down = settings.get("runs.sort", "ago"), settings.get("runs.down", True)
         self.list.look(Looks(names or USUAL, sort, down))
         for name in ("query", "typed", "said"):
@@ -89,13 +96,17 @@ class RunsScreen(SeveralScreen):
     def show(self, world: World) -> None:
         now = time.time()
         self.set_class(self.app.size.height < ROOMY or self.app.size.width < 100, "-tight")
-        self.query_one("#about").display = self.app.size.height >= ROOMY
+        self.make_room()
+        self.query_one("#about").display = self.app.size.height >= ROOMY and not self.roomy
         self._fill(world, now)
         self._want(world)
         self.show_frame(world)
 
     def _fill(self, world: World, now: float) -> None:
-        table, view = self.table, self.list.show(world.rows, now)
+        table = self.table
+        if not self._own and (names := self._usual()) != self.list.looks.columns:
+            self.list.look(replace(self.list.looks, columns=names))
+        view = self.list.show(world.rows, now)
         looks = (self.list.looks, self.list.id_width, self.list.values, self.list.known, self.list.unfolded)
         if looks != self._columns_for:
             self._columns_for = looks
@@ -103,6 +114,12 @@ class RunsScreen(SeveralScreen):
         table.show(view.rows, now, self._empty(world), view.ids)
         table.mark(self.paddock.marked)
         self.tell()
+
+    def _usual(self) -> tuple[str, ...]:
+        """The columns there is room for, where nobody has chosen any; the list takes the left part of a wide screen."""
+        frame = 4 if not self.has_class("-tight") else 2
+        room = self.table.size.width or (self.app.size.width * 3 // 5 if self.roomy else self.app.size.width) - frame
+        return usual(room, self.list.id_width)
 
     def _empty(self, world: World) -> Cell:
         if not world.known:
@@ -119,21 +136,22 @@ class RunsScreen(SeveralScreen):
     def tell(self) -> None:
         """The title, what is out of sight, and what is known of the chosen run."""
         table = self.table
-        title = f" Runs · {self.list.title(self.paddock.marked)} "
+        title = f"Runs · {self.list.title(self.paddock.marked)}"
         left, right = table.hidden if table.rows else (0, 0)
         parts = [f"← {left} more" if left else "", f"{right} more →" if right else ""]
-        away = f" {'   '.join(part for part in parts if part)} " if left or right else ""
+        away = "   ".join(part for part in parts if part)
         if self._anchor is not None:
-            title += "· marking: v ends "
+            title += " · marking: v ends"
         if (table.border_title, table.border_subtitle) != (title, away):
             table.border_title, table.border_subtitle = title.replace("[", "\\["), away
+        self.look_closer(self.paddock.world)
         pane = self.query_one("#about", Lines)
         row = self.target()
         if pane.display:
             width = max(20, self.app.size.width - 4)
             pane.show(details.facts(row, width, time.time()) if row else [])
-            pane.border_title = f" {row.id} " if row else ""
-            pane.border_subtitle = f" ✎ {row.note} ".replace("[", "\\[")[: width // 2] if row and row.note else ""
+            pane.border_title = row.id if row else ""
+            pane.border_subtitle = f"✎ {row.note}".replace("[", "\\[")[: width // 2] if row and row.note else ""
 
     @on(RunTable.Chosen)
     def _chosen(self, event: RunTable.Chosen) -> None:
@@ -153,7 +171,7 @@ class RunsScreen(SeveralScreen):
     def tick(self) -> None:
         super().tick()
         self.table.tick(time.time())
-        if self.query_one("#about").display:
+        if self.roomy or self.query_one("#about").display:
             self.tell()
 
     # -- columns of the database -----------------------------------------------------------------------------------
@@ -258,7 +276,8 @@ class RunsScreen(SeveralScreen):
         self.table.action_edge(-1)  # one sorts to see what comes first
 
     def _remember(self, looks: Looks) -> None:
-        for name, value in (("columns", [*looks.columns]), ("sort", looks.sort), ("down", looks.down)):
+        columns = [*looks.columns] if self._own else []
+        for name, value in (("columns", columns), ("sort", looks.sort), ("down", looks.down)):
             self.paddock.remember(f"runs.{name}", value)
 
     def action_sort(self, way: int) -> None:
@@ -282,9 +301,11 @@ class RunsScreen(SeveralScreen):
 
         def chosen(names: tuple[str, ...] | None) -> None:
             if names is not None:
+                self._own = names not in (USUAL, usual_)
                 self._look(Looks(names, self.list.looks.sort, self.list.looks.down))
 
-        self.app.push_screen(ColumnsScreen(self.list.looks.columns, choices, USUAL), chosen)
+        usual_ = self._usual()
+        self.app.push_screen(ColumnsScreen(self.list.looks.columns, choices, usual_), chosen)
 
     def action_unfold(self) -> None:
         row = self.target()

@@ -16,14 +16,14 @@ from tui import bulk
 from tui.bulk import Bulk
 from tui.feed import ask, ask_all
 from tui.runs import RunList
-from tui.screens.base import BaseScreen
 from tui.screens.bulk import BulkScreen
 from tui.screens.menu import MenuScreen
+from tui.screens.previewing import Previewing
 from tui.widgets.filterline import FilterLine
 from tui.widgets.table import RunTable
 
 
-class SeveralScreen(BaseScreen):
+class SeveralScreen(Previewing):
     """A screen with a list of runs, #list, and a line to type in, #typed."""
 
     def __init__(self) -> None:

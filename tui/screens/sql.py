@@ -115,8 +115,8 @@ class SqlScreen(Keeping):
 
     def on_mount(self) -> None:
         pane = self.query_one("#query")
-        pane.border_title, pane.border_subtitle = " Query ", " read only "
-        self.given.plot.border_subtitle = f" {label('sql.plot')} rows "
+        pane.border_title, pane.border_subtitle = "Query", "read only"
+        self.given.plot.border_subtitle = f"{label('sql.plot')} rows"
         self.editor.text = FIRST
         self.begin()
 

@@ -48,8 +48,8 @@ class TourScreen(ModalScreen[None]):
     def _show(self) -> None:
         title, lines = self._steps[self._at]
         box = self.query_one("#box")
-        box.border_title = f" {title} "
-        box.border_subtitle = f" {self._at + 1} of {len(self._steps)} "
+        box.border_title = title
+        box.border_subtitle = f"{self._at + 1} of {len(self._steps)}"
         last = self._at + 1 == len(self._steps)
         answers: list[Part] = [(" enter ", "key"), ("done" if last else "next", "text"), ("     esc ", "key"),
                                ("ends the tour", "rest")]  # fmt: skip

@@ -78,7 +78,7 @@ class Travelling(BaseScreen):
 
     def tell_following(self, event: LogView.Follows) -> None:
         """At the edge of the log, whether it follows its end; where it is made to, one is in the present again."""
-        event.view.border_subtitle = " following " if event.follows else f" {label('log.follow')} follows again "
+        event.view.border_subtitle = "following" if event.follows else f"{label('log.follow')} follows again"
         if event.follows and self.moment is not None:
             self.travel(None)
 

@@ -47,7 +47,7 @@ class CataloguePane(Vertical):
         return self.query_one("#tables", Table)
 
     def on_mount(self) -> None:
-        self.table.border_title, self.table.border_subtitle = " Tables ", " enter opens, puts in "
+        self.table.border_title, self.table.border_subtitle = "Tables", "enter opens, puts in"
 
     def show(self, catalogue: Catalogue, empty: str = "") -> None:
         """empty: what to say where there is nothing."""

@@ -111,11 +111,11 @@ class Chart(Pane):
     def _show_edge(self) -> None:
         room, said = self.outer_size.width - FRAME, ""
         for part in self._edge:
-            longer = f"{said}   {part}" if said else f" {part}"
-            if len(longer) + 1 > room:
+            longer = f"{said}   {part}" if said else part
+            if len(longer) > room:
                 break
             said = longer
-        self.border_subtitle = f"{said} " if said else ""
+        self.border_subtitle = said
 
     def _redraw(self) -> None:
         """Draw anew and have only those lines painted that came out differently."""

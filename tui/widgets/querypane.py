@@ -128,4 +128,4 @@ class QueryPane(Vertical):
             self.editor.move_cursor(self.editor.document.end if event.way > 0 else (0, 0))
         self._place = place
         where = f"{place + 1} of {len(queries)} earlier" if place >= 0 else "read only"
-        self.border_subtitle = f" {where} "
+        self.border_subtitle = where

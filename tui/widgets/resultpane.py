@@ -52,7 +52,7 @@ class ResultPane(Vertical):
         yield framed(Chart("", id="plot", focusable=True))
 
     def on_mount(self) -> None:
-        self.table.border_title = " Result "
+        self.table.border_title = "Result"
         self.plot.display = False
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -77,7 +77,7 @@ class ResultPane(Vertical):
         empty = "The query gave no rows." if answer.names else "Done; it answers nothing."
         self.table.show(list(enumerate(answer.rows)), empty=cell(empty, "rest"))
         self.table.action_edge(-1)
-        self.table.border_title = f" Result · {sqls.title(answer)} "
+        self.table.border_title = f"Result · {sqls.title(answer)}"
         self._draw()
 
     # -- sorting -----------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class ResultPane(Vertical):
             return
         self.table.show(rows, keys=keys)
         column, way = self.table.columns[place], "↓" if down else "↑"
-        self.table.border_title = f" Result · {sqls.title(answer)} · {column.title} {way} "
+        self.table.border_title = f"Result · {sqls.title(answer)} · {column.title} {way}"
 
     # -- the picture -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,119 @@
+"""The run under the cursor beside a list, where the terminal is wide enough: its facts, its curves, its last words."""
+
+from __future__ import annotations
+
+import time
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from tui import details
+from tui.charts import EVERYTHING
+from tui.pictures import error, loss
+from tui.reader import Reading
+from tui.screens.base import BaseScreen
+from tui.shares import Row
+from tui.widgets.chart import Chart
+from tui.widgets.lines import Lines
+from tui.widgets.logview import LogView
+from tui.widgets.pane import framed
+from tui.world import World
+
+WIDE, HIGH = 210, 40
+"""Columns and lines of a terminal from which on there is room for it."""
+
+
+class Preview(Vertical):
+    """Panes above each other; made when a screen first has room for them."""
+
+    DEFAULT_CSS = """
+    Preview { width: 2fr; height: 100%; }
+    Preview #preview-facts { height: 5; }
+    Preview #preview-loss { height: 3fr; }
+    Preview #preview-error { height: 3fr; }
+    Preview #preview-log { height: 2fr; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="preview-facts", classes="pane")
+        yield framed(Chart("loss", id="preview-loss"))
+        yield framed(Chart("val pct_mae", id="preview-error"))
+        yield framed(LogView("", id="preview-log"))
+
+    def on_mount(self) -> None:
+        self.query_one("#preview-log").border_title = "log"
+
+
+class Previewing(BaseScreen):
+    """A screen with a #body whose last part is the preview. target() is the run that is shown there."""
+
+    ROWS = (
+        Row("preview", ("preview-facts", "preview-loss", "preview-error", "preview-log"), down=True),
+        Row("body", ("list", "preview")),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._previewed = ""
+
+    @property
+    def roomy(self) -> bool:
+        """Whether there is room for a preview."""
+        return self.app.size.width >= WIDE and self.app.size.height >= HIGH
+
+    @property
+    def preview(self) -> Preview | None:
+        """What there is of it on the screen now."""
+        found = self.query(Preview)
+        return found.first() if found and found.first().display and found.first().is_mounted else None
+
+    def make_room(self) -> None:
+        """Bring it up or put it away, as the terminal is."""
+        there = self.query(Preview)
+        if there:
+            there.first().display = self.roomy
+        elif self.roomy:
+            self.query_one("#body").mount(Preview(id="preview"))
+            self.call_after_refresh(self._made)
+
+    def _made(self) -> None:
+        if self.ready:
+            self.lay()
+            self.show(self.paddock.world)
+
+    def look_closer(self, world: World) -> None:
+        """Tell of the run under the cursor, and have its curves and its log read."""
+        preview, row = self.preview, self.target()
+        if preview is None or not preview.query("#preview-facts"):
+            return
+        facts = preview.query_one("#preview-facts", Lines)
+        facts.show(details.facts(row, max(20, facts.size.width), time.time(), world.sample) if row else [])
+        facts.border_title = row.id if row else ""
+        facts.border_subtitle = f"✎ {row.note}".replace("[", "\\[")[: facts.size.width // 2] if row and row.note else ""
+        if row is None:
+            return
+        if row.id != self._previewed:
+            self._previewed = row.id
+            self.look(EVERYTHING)
+            if (reading := self.paddock.reading) is not None:  # another screen may have wished for the same
+                self.read(reading)
+        self.wish(row.id)
+
+    def read(self, reading: Reading) -> None:
+        preview, row = self.preview, self.target()
+        if preview is None or row is None or reading.wish.run != row.id or not preview.query("#preview-log"):
+            return
+        preview.query_one("#preview-loss", Chart).show(loss(reading, log=self.paddock.log_scale))
+        preview.query_one("#preview-error", Chart).show(error(reading))
+        waits = row.state in ("queued", "held", "starting")
+        log = preview.query_one("#preview-log", LogView)
+        log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
+
+    @on(LogView.Follows)
+    def _follows(self, event: LogView.Follows) -> None:
+        event.view.border_subtitle = "" if event.follows else "f follows again"
+
+    def action_back(self) -> None:
+        """Take back what was done to the charts."""
+        self.let_go()
