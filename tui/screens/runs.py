@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.widgets import Input
 
 from engine import store_fields
@@ -27,6 +26,7 @@ from tui.screens.columns import ColumnsScreen
 from tui.screens.several import SeveralScreen
 from tui.suggest import QuerySuggester
 from tui.widgets.filterline import FilterLine
+from tui.widgets.ground import Beside
 from tui.widgets.lines import Lines
 from tui.widgets.pane import framed
 from tui.widgets.table import RunTable
@@ -68,7 +68,7 @@ class RunsScreen(SeveralScreen):
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
-        with Horizontal(id="body"):
+        with Beside(id="body"):
             yield framed(RunTable(self.list.columns(), cell(""), id="list", markable=True, wide=True, pinned=2))
         yield Lines(id="about", classes="pane")
         yield Lines(id="said")
