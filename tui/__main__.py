@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tui.app import PaddockApp
 
     try:
-        looks: dict[str, Any] = {"theme": options.theme, "keys": keymap.load(), "slow": options.slow}
+        looks: dict[str, Any] = {"theme": options.theme, "keys": keymap.load(), "slow": options.slow, "fit": True}
     except UsageError as error:
         print(f"tui: {error}", file=sys.stderr)
         return error.exit_code

@@ -33,7 +33,7 @@ from tui.settings import Settings
 from tui.sheet import Sheet
 from tui.status import leaving
 from tui.theme import DARK, Palette
-from tui.themes import THEMES
+from tui.themes import THEMES, of_256
 from tui.world import World
 
 if TYPE_CHECKING:
@@ -89,11 +89,13 @@ class PaddockApp(Asking, Sparing, Ahead):
         theme: str = "",
         keys: Mapping[str, str] | None = None,
         slow: bool = False,
+        fit: bool = False,
         tour: bool = False,
     ) -> None:
         """far: the way to a workspace elsewhere; nothing can be changed there. theme: one of THEMES, for this time.
 
-        keys: a person's own, by name (tui/keymap.py). slow: draw seldom and little, for a line of few bytes.
+        keys: a person's own, by name (tui/keymap.py). slow: draw seldom and little, for a line of few bytes. fit: give
+        the themes colours that a terminal of 256 has, if this is one.
         tour: show around whoever has not been shown around yet.
         """
         super().__init__()
@@ -122,8 +124,9 @@ class PaddockApp(Asking, Sparing, Ahead):
         self.x_axis, self.smooth, self.log_scale = "step", False, False
         self.feed = Feed(workspace, lambda world: self._post(self.Told(world)), may_start=not readonly)
         self.reader = self._new_reader(far)
+        few = slow or (fit and self.console.color_system == "256")
         for known in THEMES.values():
-            self.register_theme(known)
+            self.register_theme(of_256(known) if few else known)
         remembered = self.settings.get("theme", "")
         self.theme = THEMES[theme].name if theme else remembered if remembered in self.available_themes else DARK.name
         self._palette: Palette | None = None

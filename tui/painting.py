@@ -6,17 +6,20 @@ ten are the same each second, and each part costs some forty bytes of colours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from rich.color import ColorSystem
 from rich.console import Console, RenderableType
 from rich.segment import Segment
-from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.strip import Strip
+
+if TYPE_CHECKING:
+    from tui.terse import Sheetful
 
 AGAIN = 0.05
 """Seconds between two looks at whether a slow terminal has taken what was written."""
@@ -46,13 +49,6 @@ class Painted:
         if before is None or before.cell_length != strip.cell_length:
             return None
         return [] if before is strip else differing(before, strip, x)
-
-    def change_line(self, y: int, strip: Strip) -> list[Piece] | None:
-        """The same of a whole line."""
-        before, self._lines[y] = self._whole(y), {0: strip}
-        if before is None or before.cell_length != strip.cell_length:
-            return None
-        return differing(before, strip, 0)
 
     def _whole(self, y: int) -> Strip | None:
         """A line in one; None where not all of it is known."""
@@ -107,19 +103,33 @@ class Changes(ChopsUpdate):
         return "".join(written)
 
 
-class WholeChanges(LayoutUpdate):
-    """A frame of the whole screen that writes what differs alone: a question over it is some lines, not all of them."""
+class Terse(CompositorUpdate):
+    """A frame in the fewest bytes (tui/terse.py)."""
 
-    def __init__(self, update: LayoutUpdate, painted: Painted) -> None:
-        super().__init__(update.strips, update.region)
-        self._painted = painted
+    def __init__(self, update: ChopsUpdate | LayoutUpdate, sheet: Sheetful) -> None:
+        self._update, self._sheet = update, sheet
 
     def render_segments(self, console: Console) -> str:
-        written: list[str] = []
-        for y, strips in enumerate(self.strips, self.region.y):
-            line = Strip.join([*strips])
-            written += _written(self._painted.change_line(y, line), 0, y, line, console)
-        return "".join(written)
+        # Of 256 colours one takes half the bytes of one of 16 million.
+        system = min(console._color_system or ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT)
+        if isinstance(self._update, ChopsUpdate):
+            return self._sheet.written(self._parts(self._update), system)
+        return self._sheet.written(self._all(self._update), system, whole=True)
+
+    @staticmethod
+    def _parts(update: ChopsUpdate) -> Iterator[tuple[int, int, Strip]]:
+        for y, first, last in update.spans:
+            for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+                if strip is not None and x < last and end > first:
+                    yield y, x, strip
+
+    @staticmethod
+    def _all(update: LayoutUpdate) -> Iterator[tuple[int, int, Strip]]:
+        for y, strips in enumerate(update.strips, update.region.y):
+            x = update.region.x
+            for strip in strips:
+                yield y, x, strip
+                x += strip.cell_length
 
 
 def _written(found: list[Piece] | None, x: int, y: int, strip: Strip, console: Console) -> list[str]:
@@ -139,9 +149,9 @@ def _written(found: list[Piece] | None, x: int, y: int, strip: Strip, console: C
 class Sparing(App[None]):
     """An app that knows what its terminal shows.
 
-    slow: for a line of few bytes. Frames of the whole screen write what differs too, which does not heal what others
-    wrote over it; and while the terminal has not taken the last frame there is no other: what changes meanwhile is in
-    the next one, so that keys are never answered behind frames that nobody needs any more.
+    slow: for a line of few bytes. Frames are written in as few as can be, those of the whole screen too, which does not
+    heal what others wrote over it; and while the terminal has not taken the last frame there is no other: what changes
+    meanwhile is in the next one, so that keys are never answered behind frames that nobody needs any more.
     """
 
     slow = False
@@ -149,6 +159,7 @@ class Sparing(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self._painted = Painted()
+        self._sheet: Sheetful | None = None
         self._painted_size = Size()
         self._waiting = False
         self._left_out = False
@@ -157,21 +168,31 @@ class Sparing(App[None]):
     def forget_painted(self) -> None:
         """Call it when the terminal was somebody else's for a while."""
         self._painted.forget()
+        self._sheet = None
+
+    def _sheetful(self) -> Sheetful:
+        if self._sheet is None:
+            from tui.skills import skills  # with its terminfo, for slow lines alone
+            from tui.terse import Sheetful
+
+            self._sheet = Sheetful(self.size.width, self.size.height, skills())
+        return self._sheet
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if self._batch_count:
             self._left_out |= self._waiting and renderable is not None
             return
         if self._painted_size != self.size:
-            self._painted.forget()
+            self.forget_painted()
             self._painted_size = self.size
-        if isinstance(renderable, ChopsUpdate):
-            renderable = Changes(renderable, self._painted)
-        elif self.slow and isinstance(renderable, LayoutUpdate) and renderable.region == self.size.region:
-            renderable = WholeChanges(renderable, self._painted)
+        update: Any = renderable
+        if self.slow and isinstance(renderable, ChopsUpdate | LayoutUpdate):
+            update = Terse(renderable, self._sheetful())
+        elif isinstance(renderable, ChopsUpdate):
+            update = Changes(renderable, self._painted)
         elif renderable is not None:
             self._painted.forget()
-        super()._display(screen, renderable)
+        super()._display(screen, update)
         if self.slow and not self._waiting and self._behind:
             self._waiting = True
             self._begin_batch()
@@ -190,5 +211,9 @@ class Sparing(App[None]):
             return
         left_out, self._waiting, self._left_out = self._left_out, False, False
         self._end_batch()
+        if not self.screen_stack:  # the program has ended meanwhile
+            return
         if left_out:
             self.screen.refresh()
+        # A screen that had something to draw meanwhile looks at it again with the next message, of whatever kind.
+        self.screen.check_idle()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any
 
+from rich.color import Color as RichColor
+from rich.color import ColorSystem
+from rich.color_triplet import ColorTriplet
 from textual.theme import BUILTIN_THEMES, Theme
 
 from tui.theme import DARK, LIGHT
@@ -79,3 +85,41 @@ PLAIN = Theme(
 
 THEMES = {"dark": DARK, "light": LIGHT, "safe": SAFE, "plain": PLAIN}
 """By the name --theme takes, in the order ctrl+t goes through them."""
+
+_HEX = re.compile(r"#[0-9a-f]{6}")
+_STEPS = (0, 95, 135, 175, 215, 255)
+
+
+def of_256(theme: Theme) -> Theme:
+    """The same in the nearest of the 240 colours that all terminals of 256 have: what is darker there stays so.
+
+    Rich finds others, and takes every dark ground for black and a dark line for teal.
+    """
+    known = {field.name: getattr(theme, field.name) for field in fields(theme)}
+    named: dict[str, Any] = {name: _fitted(value) for name, value in known.items() if isinstance(value, str)}
+    return replace(theme, **named, variables={name: _fitted(value) for name, value in theme.variables.items()})
+
+
+def _fitted(value: str) -> str:
+    return _HEX.sub(lambda found: _nearest(found[0]), value)
+
+
+@lru_cache(maxsize=256)
+def _nearest(color: str) -> str:
+    """By the weighted distance of T. Riemersma, https://www.compuphase.com/cmetric.htm."""
+    wanted = RichColor.parse(color).get_truecolor()
+
+    def distance(other: ColorTriplet) -> float:
+        mean = (wanted.red + other.red) / 2
+        red, green, blue = ((a - b) ** 2 for a, b in zip(wanted, other, strict=True))
+        return (2 + mean / 256) * red + 4 * green + (2 + (255 - mean) / 256) * blue
+
+    return min(_of_256(), key=lambda pair: distance(pair[1]))[0].hex
+
+
+@lru_cache(maxsize=1)
+def _of_256() -> list[tuple[ColorTriplet, ColorTriplet]]:
+    """(what to ask for, what is shown): Rich takes a light grey for the one before it."""
+    cube = [ColorTriplet(red, green, blue) for red in _STEPS for green in _STEPS for blue in _STEPS]
+    asked = [*cube, *(ColorTriplet(grey, grey, grey) for grey in (round(10.2 * step) for step in range(1, 25)))]
+    return [(one, RichColor.from_triplet(one).downgrade(ColorSystem.EIGHT_BIT).get_truecolor()) for one in asked]

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate, LayoutUpdate
-from textual.geometry import Region
+from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
-from tui.painting import Changes, Painted, WholeChanges
+from tui.painting import Changes, Painted
 
 WIDTH, HEIGHT = 12, 3
 CONSOLE = Console(color_system="truecolor", force_terminal=True)
@@ -85,26 +84,6 @@ def test_what_is_written_leaves_the_screen_as_everything_would(shown, forgotten)
                 if x < last and x + strip.cell_length > first:
                     here = {(y, cell) for cell in range(x, x + strip.cell_length)}
                     assert {at: screen[at] for at in here} == {at: whole[at] for at in here}
-
-
-@given(frames(), st.integers(0, 5))
-def test_frames_of_the_whole_screen_between_them_leave_it_so_too(shown, every):
-    """Each is what a terminal shows that is not spared; of what stands there already nothing is written."""
-    painted, screen, whole = Painted(), {}, {}
-    for number, (chops, spans, ends) in enumerate(shown):
-        if number == every or number == 0:
-            lines = [list(chops[y].values()) for y in range(HEIGHT)]
-            update = LayoutUpdate(lines, Region(0, 0, WIDTH, HEIGHT))
-            show(screen, WholeChanges(update, painted).render_segments(CONSOLE))
-            show(whole, update.render_segments(CONSOLE).replace("\n", ""))
-            assert WholeChanges(update, painted).render_segments(CONSOLE) == ""
-        else:
-            show(screen, Changes(ChopsUpdate(chops, spans, ends), painted).render_segments(CONSOLE))
-            for y, first, last in spans:
-                for x, strip in chops[y].items():
-                    if x < last and x + strip.cell_length > first:
-                        show(whole, f"\x1b[{y + 1};{x + 1}H{strip.render(CONSOLE)}")
-        assert screen == whole
 
 
 def test_a_line_that_is_the_same_writes_nothing_and_one_number_that_number():
