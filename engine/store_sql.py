@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0
 """Seconds to go on trying while another process holds the file; a burst of the engine takes 0.03."""
+
+
+ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
 class Answer(NamedTuple):
@@ -94,7 +98,11 @@ class Question:
                 _refuse_own_end(self.query)
                 connection.execute("BEGIN TRANSACTION")
             cursor = connection.execute(self.query)
+            if cursor is None:
+                raise UsageError("The query says nothing: it has only comments.")
             described = cursor.description or []
+            if any(ZONED in str(column[1]) for column in described):
+                cursor = _without_zones(connection, self.query, described)
             rows: list[tuple[Any, ...]] = []
             if described:
                 rows = cursor.fetchall() if self._most is None else cursor.fetchmany(self._most + 1)
@@ -114,6 +122,28 @@ def ask(
 ) -> Answer:
     """Run SQL and give all rows of its last statement; see Question."""
     return Question(database, query, write=write, rehearse=rehearse, patience=patience).ask()
+
+
+def _without_zones(connection: DuckDBPyConnection, query: str, described: Sequence[Any]) -> DuckDBPyConnection:
+    """Ask once more, for times of this machine's clock: DuckDB gives Python those with a zone through pytz alone.
+
+    So now() and what is reckoned with it can be shown. Raises BadQuery where that can't be put around the query.
+    """
+    import duckdb
+
+    names = [f"c{place}" for place in range(len(described))]  # two columns may have one name
+    wanted = ", ".join(
+        f"CAST({name} AS {str(column[1]).replace(ZONED, 'TIMESTAMP')}) AS {name}"
+        for name, column in zip(names, described, strict=True)
+    )
+    last = duckdb.extract_statements(query)[-1]
+    inner = last.query.strip().rstrip(";")
+    try:
+        if last.type == duckdb.StatementType.SELECT:
+            return connection.execute(f"SELECT {wanted} FROM (\n{inner}\n) AS asked({', '.join(names)})")
+    except duckdb.ParserException:
+        pass  # a comment after the semicolon
+    raise BadQuery(f"A {ZONED} can't be shown: cast it, as in now()::TIMESTAMP")
 
 
 def _refuse_own_end(query: str) -> None:
@@ -148,4 +178,4 @@ def _hint(text: str, write: bool, rehearse: bool) -> str:
     shut = any(word in low for word in ("read-only", "external", "disabled", "locked"))
     if rehearse:
         return " (a dry run reaches no other file)" if shut else ""
-    return " (--write allows it)" if shut and not write else ""
+    return " (`engine sql --write` allows it)" if shut and not write else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 
 from engine import store_schema, store_sql
-from engine.errors import BadQuery, NothingToShow, StoreError
+from engine.errors import BadQuery, NothingToShow, StoreError, UsageError
 from engine.store import Store, reading
 from engine.workspace import Workspace
 from tests.conftest import ROOT, wait_for
@@ -94,6 +95,22 @@ def test_what_a_question_forbids_holds_for_itself_alone(workspace, database, tmp
         with pytest.raises(BadQuery, match="disabled by configuration"):
             store_sql.ask(workspace.database, f"SELECT a FROM '{other}'")
         assert store_sql.ask(workspace.database, "SELECT count(*) FROM runs").rows, "a second one finds nothing locked"
+
+
+def test_times_with_a_zone_are_shown_as_times_of_this_machine(workspace, database):
+    finished(workspace, "toto-0001", 0.5)
+    Store(workspace).catch_up().check()
+    now = dt.datetime.now()
+    answer = store_sql.ask(workspace.database, "SELECT 1 AS n, now() AS n, [now()], id FROM runs ORDER BY id;")
+    assert (answer.names[:2], answer.names[3]) == (["n", "n"], "id")
+    ((one, when, listed, run),) = answer.rows
+    assert (one, run, listed) == (1, "toto-0001", [when])
+    assert when.tzinfo is None
+    assert abs(when - now) < dt.timedelta(minutes=10)
+    with pytest.raises(BadQuery, match=r"cast it, as in now\(\)::TIMESTAMP"):
+        store_sql.ask(workspace.database, "SELECT now(); -- and nothing")
+    with pytest.raises(UsageError, match="it has only comments"):
+        store_sql.ask(workspace.database, "/* later */")
 
 
 def test_no_database_yet(workspace):

@@ -97,6 +97,14 @@ def test_wrong_long_and_many(workspace, asked, tmp_path):
         await journey.press("f5")
         await journey.sees("line 2, column 3: Binder Error")
         assert screen.editor.cursor_location == (1, 2)
+        await journey.press("ctrl+a", "backspace")  # what is shown as wrong goes with the text
+        assert not screen.editor.text
+        screen.editor.text = "-- later"
+        await journey.press("f5")
+        await journey.sees("it has only comments")
+        screen.editor.text = "DELETE FROM runs"
+        await journey.press("f5")
+        await journey.sees("read-only mode!", "(`engine sql --write` allows it)")
         screen.editor.text = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
         await journey.press("f5")
         await journey.until(lambda: screen.running)

@@ -37,6 +37,8 @@ class SqlEditor(TextArea):
 
     _wrong: tuple[int, int] | None = None
     """First and last character of what is shown as wrong; asked for before __init__ ends."""
+    _wrong_in = ""
+    """The text that this is about: another may be too short to have these characters."""
 
     class Past(Message):
         """The cursor was pushed above the first (-1) or below the last (1) line."""
@@ -92,6 +94,7 @@ class SqlEditor(TextArea):
             at = min(at, max(0, len(self.text) - 1))
             found = next((token for token in tokens(self.text) if token.start <= at < token.end), None)
             self._wrong = (found.start, found.end) if found else None
+            self._wrong_in = self.text
             self.move_cursor(self.location(at))
         self._build_highlight_map()
         self.refresh()
@@ -114,10 +117,11 @@ class SqlEditor(TextArea):
         """Fill Textual's map of lines to (first byte, last byte, name) from our tokens."""
         self._line_cache.clear()
         self._highlights.clear()
-        spans = [(token.start, token.end, token.kind) for token in tokens(self.text) if token.kind in ROLES]
-        if self._wrong is not None:
+        text = self.text
+        spans = [(token.start, token.end, token.kind) for token in tokens(text) if token.kind in ROLES]
+        if self._wrong is not None and text == self._wrong_in:
             spans.append((*self._wrong, "wrong"))
-        lines = self.text.split("\n")
+        lines = text.split("\n")
         starts = [0]
         for line in lines:
             starts.append(starts[-1] + len(line) + 1)
