@@ -47,6 +47,11 @@ def cloned(workspace: Workspace, run: str) -> tuple[Form, Sequence[str]]:
     return forms.clone(known, spec, base)
 
 
+def commands(workspace: Workspace, runs: Sequence[str]) -> str:
+    """A line for each run that queues it again, as the form of its clone shows it. Raises engine.errors."""
+    return "\n".join(cloned(workspace, run)[0].line() for run in runs)
+
+
 def resolved(workspace: Workspace, form: Form) -> dict[str, str] | None:
     """Check the whole; the fields of the preset where the form lacks them. Raises engine.errors for what can't be."""
     from engine import families

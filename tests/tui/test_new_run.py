@@ -71,5 +71,9 @@ def test_any_command_then_its_clone_which_exists_already(box, committed, monkeyp
         await journey.press("ctrl+u", "ctrl+s")
         await journey.until(lambda: journey.app.screen is journey.dashboard, "to be back")
 
+        await journey.press("2", "G", "y", "c")  # the first run, listed last
+        again = f"cd {committed.root} && engine exec --tag quick -- python train.py"
+        await journey.until(lambda: journey.app.clipboard == again, "for a command that can be typed")
+
     travel(committed, way)
     assert [row.tags for row in box.rows().values()] == [("quick",), ()]

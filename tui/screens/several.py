@@ -10,11 +10,11 @@ from textual import on
 from textual.widgets import Input
 
 from engine.errors import UsageError
-from engine.messages import Order, RunDetail, ShowRun
+from engine.messages import Order
 from engine.records import RunRow
 from tui import bulk
 from tui.bulk import Bulk
-from tui.feed import ask, ask_all
+from tui.feed import ask_all
 from tui.runs import RunList
 from tui.screens.bulk import BulkScreen
 from tui.screens.menu import MenuScreen
@@ -199,7 +199,7 @@ class SeveralScreen(Previewing):
         whom = rows[0].id if len(rows) == 1 else bulk.runs(len(rows))
         entries = (
             ("i", "id", whom),
-            ("c", "command", "as it can be run again"),
+            ("c", "command", "that queues it again"),
             ("p", "path", "of the run folder"),
             ("m", "Markdown", "a table with these columns"),
             ("s", "SQL", "the question behind the list"),
@@ -217,16 +217,11 @@ class SeveralScreen(Previewing):
         elif key == "s":
             self._put(self.list.sql(now), "the SQL")
         elif key == "c":
-            commands: list[str] = []
+            from tui import formwork  # the form and its fields: nothing that a list needs
 
-            def told(reply: object) -> None:
-                assert isinstance(reply, RunDetail)
-                commands.append(" ".join(reply.spec.command))
-                if len(commands) == len(rows):
-                    self._put("\n".join(commands), "the command")
-
-            for row in rows:
-                self.paddock.in_worker(partial(ask, self.paddock.workspace, ShowRun(row.id)), told)
+            ids = [row.id for row in rows]
+            work = partial(formwork.commands, self.paddock.workspace, ids)
+            self.paddock.in_worker(work, lambda text: self._put(text, "the command"))
 
     def _put(self, text: str, what: str) -> None:
         self.app.copy_to_clipboard(text)
