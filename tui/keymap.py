@@ -85,6 +85,8 @@ def _key(name: str, text: str) -> str:
     while bare.lower().startswith(_MODIFIERS) and "+" in bare[:-1]:
         bare = bare.partition("+")[2]
     if len(bare) == 1 and bare.isprintable():
+        if bare == text and named()[name].priority:
+            raise UsageError(f"{name} = '{text}': it works where one types, so it needs a key such as f6 or ctrl+g.")
         return text[: len(text) - 1] + _SIGNS.get(bare, bare)
     if text.lower() in _NAMES or bare.lower() in _NAMES or bare in _SIGNS.values():
         return text.lower()

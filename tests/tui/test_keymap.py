@@ -44,6 +44,7 @@ def test_keys_are_given_by_name():
         ('chosen.stop = "l"', "'l' is both chosen.log"),
         ('chosen.stop = "q"', "'q' is both chosen.stop"),
         ('chosen.log = "j"', "list.down"),
+        ('form.submit = ["f6", "a"]', "form.submit = 'a': it works where one types"),
         ("chosen.stop = ", "is no TOML"),
     ],
 )
