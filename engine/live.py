@@ -112,8 +112,7 @@ class Progress:
             self.best = metric if self.best is None else min(self.best, metric)
         if (naive := number(line.get("val_naive_pct_mae"))) is not None:
             self.naive = naive
-        if (skill := number(line.get("val_skill"))) is not None:
-            self.skill = skill
+        self._take_skill(line)
         if t is not None and step is not None:
             self._keep_pace(t, step)
 
@@ -170,7 +169,14 @@ class Progress:
     def _evaluated(self, metrics: Mapping[str, object]) -> None:
         self.metric = _or(number(metrics.get("val_pct_mae")), self.metric)
         self.naive = _or(number(metrics.get("val_naive_pct_mae")), self.naive)
-        self.skill = _or(number(metrics.get("val_skill")), self.skill)
+        self._take_skill(metrics)
+
+    def _take_skill(self, told: Mapping[str, object]) -> None:
+        """As it is told; else reckoned, where the error or naive's is: a script of one's own logs no more than these."""
+        if (skill := number(told.get("val_skill"))) is not None:
+            self.skill = skill
+        elif self.metric is not None and self.naive and ("val_pct_mae" in told or "val_naive_pct_mae" in told):
+            self.skill = 1 - self.metric / self.naive
 
     @property
     def eta(self) -> float | None:

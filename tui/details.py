@@ -69,8 +69,7 @@ def _result(row: RunRow, width: int, sample: Sample | None) -> list[Part]:
     if row.metric is not None:
         line.add("val_pct_mae", ((present.metric(row.metric), "text"),))
         line.add("naive", ((present.metric(row.naive), "attention"),))
-        skill = row.skill if row.skill is not None or not row.naive else 1 - row.metric / row.naive
-        line.add("vs naive", present.skill_cell(skill))
+        line.add("vs naive", present.skill_cell(row.skill))
     if row.best is not None:
         line.add("best", ((present.metric(row.best), "good bold"),))
     if row.steps_per_s is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,10 @@ def test_a_usual_run():
         {"t": 42.0, "event": "evaluation", "split": "val", "metrics": {"val_pct_mae": 0.6, "val_skill": -0.2}}
     )
     assert (progress.metric, progress.skill) == (0.6, -0.2)
+    progress.metrics({"t": 43.0, "step": 51, "val_pct_mae": 0.4})  # who tells no skill has it reckoned
+    assert progress.skill == pytest.approx(0.2)
+    progress.metrics({"t": 44.0, "step": 52, "val_naive_pct_mae": 0.0})
+    assert progress.skill == pytest.approx(0.2)
     progress.event({"t": 43.0, "event": "evaluation", "split": "test", "metrics": {"val_pct_mae": 0.1}})
     assert progress.metric == 0.6
     progress.event({"t": 44.0, "event": "finished", "step": 100, "why": "steps"})
