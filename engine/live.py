@@ -172,7 +172,7 @@ class Progress:
         self._take_skill(metrics)
 
     def _take_skill(self, told: Mapping[str, object]) -> None:
-        """As it is told; else reckoned, where the error or naive's is: a script of one's own logs no more than these."""
+        """As it is told; else reckoned: a script of one's own may log its error and naive's, and no more."""
         if (skill := number(told.get("val_skill"))) is not None:
             self.skill = skill
         elif self.metric is not None and self.naive and ("val_pct_mae" in told or "val_naive_pct_mae" in told):
