@@ -29,13 +29,14 @@ from tui.keytable import KEYS, TITLES
 from tui.present import Part
 
 __all__ = [
-    "BEST", "COMPARE", "CURVES", "DASHBOARD", "EVERYWHERE", "FORM", "KEYS", "LIST", "LOG", "RUN", "RUNS", "SQL",
-    "TITLES", "TYPING", "ZOOM", "Key", "bindings", "footer", "help_places", "hint", "label", "named", "offer", "struck",
-    "use",
+    "BEST", "COMPARE", "CURVES", "DASHBOARD", "EVERYWHERE", "FORM", "KEYS", "LIST", "LOG", "METRIC", "RUN", "RUNS",
+    "SQL", "TITLES", "TYPING", "ZOOM", "Key", "bindings", "footer", "help_places", "hint", "label", "named", "offer",
+    "struck", "use",
 ]  # fmt: skip
 
 CURVES = ("chosen.smooth", "chosen.log-scale", "chosen.x-axis")
 ZOOM = ("charts.cross-before:crosshair", "charts.zoom-in:zoom", "charts.fit:all", "charts.grow:alone")
+METRIC = ("run.metric:another metric",)
 """For hint(): at the edge of one of several charts."""
 _NAME = re.compile(r"\{([a-z]+\.[a-z-]+)\}")
 

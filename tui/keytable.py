@@ -124,6 +124,7 @@ RUNS_KEYS = (
 RUN_KEYS = (
     Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
     Key(R, "left_square_bracket", "tab(-1)", "the tab before", helped=False),
+    Key(R, "m", "metric", "choose what the chart in focus draws, or else the last: any metric that was logged"),
     Key(R, "escape", "back", "back: from one chart alone, the crosshair, the zoom, then to where you were", "back"),
 )  # fmt: skip
 

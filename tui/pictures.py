@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from engine.store_upclose import Watched
 
 # Names that a chart of its own shows, or that say little as a curve.
-_KNOWN = {"loss", "val_loss", "val_pct_mae", "val_naive_pct_mae", "epoch", "t", "step"}
+_PLACES = {"epoch", "t", "step"}
+_KNOWN = {"loss", "val_loss", "val_pct_mae", "val_naive_pct_mae", *_PLACES}
 _X = {
     "step": ("step", "number"),
     "epoch": ("epoch", "number"),
@@ -54,6 +55,27 @@ def error(reading: Reading) -> Picture:
         curves.insert(0, Curve("naive", xs, ys, "attention", dotted=True))
         curves = [curves[1], curves[0]] if len(curves) > 1 else curves
     return _made(reading, "val pct_mae", curves, _version(reading))
+
+
+def logged(reading: Reading) -> list[str]:
+    """The names of all that a chart can draw, as far as it has values."""
+    return sorted(name for name in reading.curves if name not in _PLACES and name[-1] != "~" and _has(reading, name))
+
+
+def metric(reading: Reading, name: str, *, log: bool) -> Picture:
+    """Any one metric; beside it what it is in validation, or the naive forecast's, where that is logged too."""
+    if name in ("loss", "val_loss"):
+        return loss(reading, log=log)
+    if name == "val_pct_mae":
+        return error(reading)
+    twin, naive = f"val_{name}", f"val_naive_{name.removeprefix('val_')}"
+    if _has(reading, twin):
+        return _picture(reading, name, [(name, "train"), (twin, "val")])
+    if name.startswith("val_") and _has(reading, naive):
+        curves = _curves(reading, [(name, "model")], ["good"])
+        return _made(reading, name, [*curves, Curve("naive", *reading.curves[naive], "attention", dotted=True)],
+                     _version(reading))  # fmt: skip
+    return _picture(reading, name, [(name, "")], roles=["second"])
 
 
 def speed(reading: Reading) -> Picture:

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from tui import faults
 from tui.logs import LogTail
-from tui.series import mean, tokens
+from tui.series import mean, pace, tokens
 
 EVERY = 1.0
 """Seconds between two looks at a folder."""
@@ -142,6 +142,10 @@ class Reader:
         densest = max(found, key=lambda name: len(found[name][0]), default="")
         clock = (found[densest][0], self._series.points(densest, "clock")[0]) if densest else ((), ())
         seams = self._series.seams(axis)
+        if densest and not {"steps_per_s", "windows_per_s"} & found.keys():
+            rate = pace(clock[0], self._series.points(densest, "step")[0], clock[1])
+            if len(rate[0]):
+                found["steps_per_s"] = rate
         if wish.x == "tokens":
             total = tokens(found)
             if total is None:

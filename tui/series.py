@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 """Values whose means come from one product of matrices: 0.9 ** -64 still leaves 13 digits."""
+PACES = 200
+"""Places between which a pace is told: fewer than lines, for many come in one second."""
 TOKENS = "tokens"
 """The name under which a trainer logs how many it has seen."""
 SEEN = "values seen"
@@ -37,6 +39,25 @@ def mean(ys: Sequence[float], weight: float = 0.9) -> Floats:
     found = np.full(len(y), np.nan)
     found[known] = within.reshape(-1)[: len(values)] / (1 - weight ** (np.arange(len(values)) + 1))
     return found
+
+
+def pace(xs: Sequence[float], steps: Sequence[float], times: Sequence[float]) -> tuple[Floats, Floats]:
+    """Steps a second along the x axis, from when each step was logged: the mean between every two of PACES places.
+
+    Where a run began anew, or the clock was set back, it is a gap.
+    """
+    import numpy as np
+
+    x, step, t = (np.asarray(one, dtype=np.float64) for one in (xs, steps, times))
+    good = np.isfinite(step) & np.isfinite(t)
+    x, step, t = x[good], step[good], t[good]
+    if len(x) < 2:
+        return np.empty(0), np.empty(0)
+    at = np.unique(np.linspace(0, len(x) - 1, min(len(x), PACES)).astype(int))
+    done, took = np.diff(step[at]), np.diff(t[at])
+    found = np.full(len(done), np.nan)
+    np.divide(done, took, out=found, where=(done > 0) & (took > 0))
+    return x[at[1:]], found
 
 
 def unit(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.series import mean, tokens
+from tui.series import PACES, mean, pace, tokens
 
 
 @given(st.lists(st.just(math.nan) | st.floats(-1e6, 1e6), max_size=300), st.floats(0.5, 0.95))
@@ -43,3 +43,17 @@ def test_values_seen_follow_where_other_points_are_kept_of_each():
 
 def test_without_either_nobody_can_tell():
     assert tokens({"loss": ([1.0], [2.0])}) is None
+
+
+def test_the_pace_follows_from_when_steps_were_logged():
+    xs, rate = pace([1.0, 2.0, 4.0, 8.0], [10, 20, 40, 80], [0.0, 5.0, 10.0, 10.0])
+    assert list(xs) == [2.0, 4.0, 8.0]
+    assert list(rate[:2]) == [2.0, 4.0]
+    assert math.isnan(rate[2]), "many steps in no time"
+    _, again = pace([1.0, 2.0, 3.0], [10, 5, 15], [0.0, 9.0, 19.0])
+    assert math.isnan(again[0]), "it went back to a checkpoint"
+    assert again[1] == 1.0
+    assert len(pace([3.0], [3], [0.0])[0]) == len(pace([], [], [])[0]) == 0
+    xs, rate = pace(*[[float(i) for i in range(9000)]] * 3)
+    assert len(xs) == PACES - 1
+    assert set(rate) == {1.0}

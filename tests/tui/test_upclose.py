@@ -52,6 +52,38 @@ def test_the_database_gives_devices_checkpoints_and_symbols_of_one_run(scene):
     assert symbols[0].windows == 40
 
 
+def test_any_metric_is_drawn_where_one_wants_it_and_kept_for_the_next_run(workspace, box):
+    run = upclose.trained(workspace)
+    for step in range(1, 400):
+        run.log(600 + step, loss=0.2, accuracy=step / 400, val_mase=2.0 - step / 400, val_naive_mase=1.9)
+    run.end(after=600)
+    assert box.row("toto-0001").id == "toto-0001"
+
+    async def way(journey):
+        screen = await at_run(journey, "toto-0001")
+        await journey.press("m")
+        await journey.sees("Draw what in place of lr?", "accuracy", "0.9975")
+        await journey.press(*"accu", "enter")
+        await journey.until(lambda: screen.query_one("#rates", Chart).picture.title == "accuracy")
+        assert screen.query_one("#rates", Chart).picture.curves[0].ys[-1] == 399 / 400
+        screen.query_one("#error").focus()
+        await journey.press("m")
+        await journey.sees("Draw what in place of val pct_mae?")
+        await journey.press(*"val_mase", "enter")
+        await journey.until(lambda: screen.query_one("#error", Chart).picture.title == "val_mase")
+        assert [one.name for one in screen.query_one("#error", Chart).picture.curves] == ["model", "naive"]
+        await journey.press("escape")
+        screen = await at_run(journey, "toto-0001")
+        await journey.until(lambda: screen.query_one("#rates", Chart).picture.title == "accuracy", "for what was kept")
+        screen.set_focus(None)
+        await journey.press("m")
+        await journey.sees("Draw what in place of accuracy?")
+        await journey.press(*"usual", "enter")
+        await journey.until(lambda: screen.query_one("#rates", Chart).picture.title == "lr")
+
+    travel(workspace, way)
+
+
 def test_hours_without_samples_are_a_gap(workspace):
     run = upclose.trained(workspace)
     run.end(after=20_000)

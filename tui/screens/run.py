@@ -15,12 +15,14 @@ from textual.widget import Widget
 
 from engine.messages import RunDetail, ShowRun
 from engine.records import RunRow
-from tui import behindrun, details, pictures
+from tui import behindrun, details, pictures, present
+from tui.charts import Picture
 from tui.columns import Column
-from tui.keys import CURVES, RUN, ZOOM, bindings
+from tui.keys import CURVES, METRIC, RUN, ZOOM, bindings
 from tui.partcolumns import CHECKPOINTS, SYMBOLS
 from tui.present import Part, cell
 from tui.reader import Reading
+from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.loading import DEVICE_CHARTS, Loading
 from tui.screens.travelling import AHEAD, CLOCK
 from tui.shares import Row
@@ -34,6 +36,9 @@ from tui.widgets.strips import width_of
 from tui.widgets.table import Table
 from tui.world import World
 
+DRAWN = "run.charts"
+"""The setting under which it is kept which metric a chart draws."""
+CHARTS = ("loss", "error", "speed", "rates")
 TABS = ("charts", "log", "config", "code", "devices", "checkpoints", "evaluation", "events")
 
 
@@ -44,6 +49,7 @@ def page(tab: str) -> Widget:
         speed, rates = Chart("windows/s", id="speed", focusable=True), Chart("lr", id="rates", focusable=True)
         loss.offer(*CURVES)
         error.offer(*ZOOM)
+        speed.offer(*METRIC)
         return Board(*map(framed, (loss, error, speed, rates)), id="charts")
     if tab == "devices":
         charts = [framed(Chart(name, id=name, focusable=True, group=CLOCK)) for name in DEVICE_CHARTS]
@@ -73,6 +79,7 @@ class RunScreen(Loading):
 
     WHERE = RUN
     NAME = "run"
+    AUTO_FOCUS = ""  # no chart has the focus until somebody puts it there
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(RUN)]
     ROWS = (
@@ -99,10 +106,13 @@ class RunScreen(Loading):
     def __init__(self) -> None:
         super().__init__()
         self._asked_for: tuple[object, ...] = ()
+        self._drawn: dict[str, str] = {}
+        """The metric of a chart that does not draw its own; a run that does not log it has the usual one."""
 
     def look_at(self, run: str, tab: str) -> None:
         """Say which run it is of, and what of it comes first, before it is opened."""
         self.run_id = run
+        self._drawn = dict(self.paddock.settings.get(DRAWN, {}))
         if self.is_mounted and tab != self._tab:
             self.call_later(self.action_go, tab)
         self._tab = tab
@@ -187,18 +197,52 @@ class RunScreen(Loading):
         if reading.wish.run != self.run_id:
             return
         self.take(reading)
-        self.show_charts(reading)
-        for chart in self.query(Chart):
-            if chart.id == "speed":
-                chart.show(pictures.speed(reading))
-            elif chart.id == "rates":
-                chart.show(pictures.rates(reading))
+        self._show_charts(reading)
         row = self.target()
         waits = row is not None and row.state in ("queued", "held", "starting")
         for log in self.query("#log").results(LogView):
             log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
             log.border_title = "log · older lines are in log.txt" if reading.log_left_out else "log"
         self.show_scrub()
+
+    def _show_charts(self, reading: Reading) -> None:
+        log = self.paddock.log_scale
+        usual: dict[str, Callable[[Reading], Picture]] = {
+            "loss": partial(pictures.loss, log=log),
+            "error": pictures.error,
+            "speed": pictures.speed,
+            "rates": pictures.rates,
+        }
+        names = {*pictures.logged(reading)} if self._drawn else set()
+        for chart, picture in usual.items():
+            name = self._drawn.get(chart, "")
+            shown = pictures.metric(reading, name, log=log) if name in names else picture(reading)
+            for widget in self.query(f"#{chart}").results(Chart):
+                widget.show(shown)
+
+    async def action_metric(self) -> None:
+        """Choose what the chart in focus draws; without one the last that is to be seen."""
+        if self._tab != "charts":
+            await self.action_go("charts")
+        reading, focused = self.paddock.reading, self.focused
+        if reading is None or reading.wish.run != self.run_id or not (names := pictures.logged(reading)):
+            self.notify("Nothing is logged yet.", timeout=3)
+            return
+        shown = [name for name in CHARTS if self.query_one(f"#{name}").is_on_screen]
+        chart = focused.id if focused is not None and focused.id in shown else shown[-1]
+        choices = [Choice("", "as usual")]
+        choices += [Choice(name, told=present.number(reading.curves[name][1][-1])) for name in names]
+
+        def chosen(name: str | None) -> None:
+            if name is None:
+                return
+            self._drawn = {one: drawn for one, drawn in {**self._drawn, chart: name}.items() if drawn}
+            self.paddock.remember(DRAWN, self._drawn)
+            if (now := self.paddock.reading) is not None and now.wish.run == self.run_id:
+                self._show_charts(now)
+
+        title = f"Draw what in place of {self.query_one(f'#{chart}', Chart).picture.title}?"
+        self.app.push_screen(ChooseScreen(title, choices, self._drawn.get(chart, "")), chosen)
 
     @on(LogView.Follows)
     def _follows(self, event: LogView.Follows) -> None:
