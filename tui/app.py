@@ -23,7 +23,7 @@ from tui.ahead import Ahead
 from tui.asking import Asking
 from tui.beat import BEAT, SLOW_BEAT, news
 from tui.feed import Feed
-from tui.keys import EVERYWHERE, LIST, LOG, bindings, use
+from tui.keys import EVERYWHERE, LIST, LOG, bindings, named, use
 from tui.offered import lines, offered
 from tui.painting import Sparing
 from tui.places import FIRST, modes
@@ -278,7 +278,10 @@ class PaddockApp(Asking, Sparing, Ahead):
         if isinstance(self.screen, BaseScreen) and (row := self.screen.target()) is not None:
             self.open_run(row.id)
         else:
-            self.notify("No run is chosen yet.", timeout=3)
+            self.notify(
+                named("No run is chosen yet: {everywhere.go-runs} lists them, {everywhere.new-run} makes one."),
+                timeout=5,
+            )
 
     def action_go(self, place: str) -> None:
         """To the screen of a digit, as it was left; pressed there, back to its own first page."""
@@ -355,7 +358,7 @@ class PaddockApp(Asking, Sparing, Ahead):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key's action by name, then Textual's own themes."""
         focused = screen.focused
-        for key, action in offered(self._places(screen), readonly=self.readonly):
-            run = partial(self.run_action, action, focused if key.made_by == "widget" else screen)
+        for key in offered(self._places(screen), readonly=self.readonly):
+            run = partial(self.run_action, key.action, focused if key.made_by == "widget" else screen)
             yield SystemCommand(key.text[:1].upper() + key.text[1:], f"key {key.label}", run)
         yield from (command for command in super().get_system_commands(screen) if command.title == "Theme")

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 EVERYWHERE, LIST, LOG = "everywhere", "list", "log"
 DASHBOARD, RUNS, RUN, COMPARE, BEST, SQL, FORM = "dashboard", "runs", "run", "compare", "best", "sql", "form"
+COLUMNS = "columns"
+"""Where the columns of a list are chosen."""
 TYPING = (FORM, SQL)
 """Where letters are text."""
 

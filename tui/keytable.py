@@ -6,6 +6,7 @@ from tui.key import (
     BEST,
     BOTH,
     CHARTED,
+    COLUMNS,
     COMPARE,
     DASHBOARD,
     EVERYWHERE,
@@ -28,7 +29,7 @@ CLONE = "a new run like this one: the form, showing only what it changed"
 # Keys of the chosen run are the same wherever a run is chosen.
 CHOSEN_KEYS = (
     Key(BOTH, "n", "app.new_run", "queue a new run from a form", "new run", changes=True),
-    Key(D, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(D, "enter", "app.open_chosen", "open the run under the cursor", "open", called="open"),
     Key(BOTH, "l", "log", "the log of the run", "log"),
     Key(BOTH, "x", "stop", "stop the run: SIGTERM, then SIGKILL after its grace", "stop", changes=True),
     Key(BOTH, "X", "kill", "kill the run at once, without a last checkpoint", changes=True),
@@ -91,7 +92,7 @@ DASHBOARD_KEYS = (
 L = (RUNS,)
 RUNS_KEYS = (
     Key(L, "slash", "filter", "list what a query means: family:toto val_pct_mae<1 lr>=1e-4 -tag:base", "filter"),
-    Key(L, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(L, "enter", "app.open_chosen", "open the run under the cursor", "open", called="open"),
     Key(L, "space", "mark", "mark the run, or not any more", "mark"),
     Key(L, "v", "mark_range", "mark from here to where the cursor goes; v again ends it"),
     Key(L, "A", "mark_all", "mark all that are listed"),
@@ -121,6 +122,17 @@ RUNS_KEYS = (
     Key(L, "escape", "back", "beside the list of a wide terminal: one chart alone, the crosshair and the zoom go"),
 )  # fmt: skip
 
+COLUMNS_KEYS = (
+    Key((COLUMNS,), "space", "take", "show the column, or hide it", "show, hide"),
+    Key((COLUMNS,), "K,shift+up", "shift(-1)", "further to the left, or to the right", "left, right", shown="K J",
+        called="left"),
+    Key((COLUMNS,), "J,shift+down", "shift(1)", "further to the right", helped=False, called="right"),
+    Key((COLUMNS,), "slash", "narrow", "find a column by a part of its name", "find"),
+    Key((COLUMNS,), "d", "default", "the columns of the beginning", "usual"),
+    Key((COLUMNS,), "enter", "done", "list with these columns", "done"),
+    Key((COLUMNS,), "escape", "leave", "leave the columns as they were", "no"),
+)  # fmt: skip
+
 RUN_KEYS = (
     Key(R, "right_square_bracket", "tab(1)", "the next tab, the tab before", "tabs", shown="[ ]"),
     Key(R, "left_square_bracket", "tab(-1)", "the tab before", helped=False),
@@ -130,7 +142,7 @@ RUN_KEYS = (
 
 C = (COMPARE,)
 COMPARE_KEYS = (
-    Key(C, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(C, "enter", "app.open_chosen", "open the run under the cursor", "open", called="open"),
     Key(C, "greater_than_sign", "sort(1)", "sort the runs by the next metric, or the one before", "sort", shown="< >"),
     Key(C, "less_than_sign", "sort(-1)", "by the metric before", helped=False),
     Key(C, "F", "first", "make it the first: the others are tested against that", "first"),
@@ -160,7 +172,7 @@ BEST_KEYS = (
     Key(B, "m", "metric", "choose what runs are ranked on; which way is better follows from it", "metric"),
     Key(B, "M", "family", "rank the runs of one family, or all", "family"),
     Key(B, "d", "dataset", "choose the data, where runs are on several"),
-    Key(B, "enter", "open", "open the run under the cursor", "open", made_by="widget"),
+    Key(B, "enter", "app.open_chosen", "open the run under the cursor", "open", called="open"),
     Key(B, "space", "mark", "mark the run, to compare it", "mark"),
     Key(B, "c", "app.go('compare')", "compare the marked runs", "compare"),
     Key(B, "P", "promote", "promote the run: write .best_model_path, reveal test and unseen", "promote", changes=True),
@@ -252,6 +264,7 @@ KEYS: tuple[Key, ...] = (
     *TRAVEL_KEYS,
     *PANE_KEYS,
     *RUNS_KEYS,
+    *COLUMNS_KEYS,
     *RUN_KEYS,
     *COMPARE_KEYS,
     *BEST_KEYS,
@@ -268,6 +281,7 @@ TITLES: tuple[tuple[tuple[str, ...], str], ...] = (
     (SIZED, "Borders between panes"),
     (D, "Dashboard"),
     (L, "Runs"),
+    ((COLUMNS,), "Choosing columns"),
     (R, "A run up close"),
     (C, "Compare"),
     (B, "Best"),

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
 
-def offered(places: Iterable[str], *, readonly: bool) -> Iterator[tuple[Key, str]]:
-    """Each key that does something there with its action, in the order of the table."""
+def offered(places: Iterable[str], *, readonly: bool) -> Iterator[Key]:
+    """Each key that does something there, in the order of the table."""
     here = set(places)
     for key in KEYS:
         barred = (key.changes and readonly) or key.action in ("", "app.command_palette")
         if not barred and here & set(key.where):
-            yield key, "app.open_chosen" if key.action == "open" else key.action
+            yield key
 
 
 def lines() -> type[Provider]:

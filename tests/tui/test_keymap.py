@@ -86,9 +86,22 @@ def test_the_program_says_what_is_wrong_before_it_draws(workspace):
     assert done.stdout.count("\n") == 1
 
 
+def test_a_run_is_opened_with_a_key_of_ones_own(workspace):
+    write('dashboard.open = "f7"')
+
+    async def way(journey):
+        await journey.known()
+        await journey.sees("f7 open", "kronos-0208")
+        await journey.press("f7")
+        await journey.until(lambda: isinstance(journey.app.screen, RunScreen), "for the run")
+
+    with RecordedEngine(workspace, recorded.busy_box(1000.0), recorded.two_gpus(1000.0)):
+        travel(workspace, way, keys=keymap.load())
+
+
 def test_own_keys_work_and_are_shown(workspace):
     now = 1000.0
-    write('chosen.log = "f6"\nlist.down = "f10"\nchosen.retry = "f4"\nchosen.hold = "f9"')
+    write('chosen.log = "f6"\nlist.down = "f10"\nchosen.retry = "f4"\nchosen.hold = "f9"\ncolumns.take = "f2"')
 
     async def way(journey):
         await journey.known()
@@ -102,6 +115,10 @@ def test_own_keys_work_and_are_shown(workspace):
         await journey.sees("f4 goes on from there")
         await journey.press("n", "f6")
         await journey.until(lambda: isinstance(journey.app.screen, RunScreen), "for the log")
+        await journey.press("2", "C")
+        await journey.sees("f2 show, hide", "1  state")
+        await journey.press("f2")
+        await journey.sees("·  state")
         assert bulk.plan("hold", []).detail == "They keep their places; f9 releases them."
 
     with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now)):

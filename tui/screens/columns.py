@@ -12,6 +12,8 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from tui.columns import Column
+from tui.key import COLUMNS
+from tui.keys import bindings, footer
 from tui.present import Cell, Part, cell
 from tui.screens.over import OverScreen
 from tui.widgets.filterline import FilterLine
@@ -33,15 +35,7 @@ class ColumnsScreen(OverScreen[tuple[str, ...] | None]):
     ColumnsScreen #narrow { height: 1; background: $panel; margin: 0; dock: none; }
     ColumnsScreen #keys { height: 1; background: $surface; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "take", "show or hide", show=False),
-        Binding("K,shift+up", "shift(-1)", "further left", show=False),
-        Binding("J,shift+down", "shift(1)", "further right", show=False),
-        Binding("slash", "narrow", "find", show=False),
-        Binding("d", "default", "the columns of the beginning", show=False),
-        Binding("escape", "leave", "no", show=False),
-        Binding("q", "leave", "no", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(COLUMNS), Binding("q", "leave", "no", show=False)]
 
     def __init__(self, chosen: Sequence[str], choices: Sequence[Choice], default: Sequence[str]) -> None:
         super().__init__()
@@ -64,9 +58,9 @@ class ColumnsScreen(OverScreen[tuple[str, ...] | None]):
         box = self.query_one("#box")
         box.border_title = "Columns"
         keys: list[Part] = []
-        for key, text in (("space", "show, hide"), ("K J", "left, right"), ("/", "find"), ("d", "usual"),
-                          ("enter", "done"), ("esc", "no")):  # fmt: skip
-            keys += [(f" {key}", "key"), (f" {text} ", "rest")]
+        for label, key in footer(COLUMNS, readonly=False):
+            if key.where == (COLUMNS,):
+                keys += [(f" {label}", "key"), (f" {key.foot} ", "rest")]
         self.query_one("#keys", Lines).show([keys])
         self.query_one("#narrow").display = False
         self._show()
@@ -138,7 +132,7 @@ class ColumnsScreen(OverScreen[tuple[str, ...] | None]):
         self.table.focus()
 
     @on(Table.Opened)
-    def _done(self) -> None:
+    def action_done(self) -> None:
         self.dismiss(tuple(self._chosen))
 
     def action_leave(self) -> None:
