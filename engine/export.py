@@ -171,12 +171,14 @@ def export(
 def undo(workspace: Workspace, alias: str = "", *, rehearse: bool = False) -> dict[str, Any]:
     """Go back to the model that was named before, once it is found to be whole; what its JSON twin says.
 
-    The one that is left becomes the one before. rehearse: look at everything, change nothing. Raises NothingToShow when
-    there is none, EngineError when its checkpoint is gone or its weights have changed.
+    After the first export that is none: the files go away, and {} is given. The one that is left becomes the one
+    before. rehearse: look at everything, change nothing. Raises NothingToShow when nothing was ever exported,
+    EngineError when the checkpoint of the one before is gone or its weights have changed.
     """
     named = pointer(workspace, alias)
     before = named.before()
-    whole.check(Path(str(before.get("checkpoint"))), str(before.get("run")), str(before.get("sha256") or ""))
+    if before:
+        whole.check(Path(str(before.get("checkpoint"))), str(before.get("run")), str(before.get("sha256") or ""))
     named.check()
     if not rehearse:
         named.undo()

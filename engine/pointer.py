@@ -47,8 +47,8 @@ class Pointer:
         return self.path.with_name(f"{self.path.name}.previous.json")
 
     def read(self) -> dict[str, Any]:
-        """Give what the twin says of the model in use. Raises NothingToShow when nothing was exported."""
-        if not self.twin.is_file():
+        """Give what the twin says of the model in use. Raises NothingToShow when nothing is exported."""
+        if not self.path.is_file() or not self.twin.is_file():
             what = f"--alias {self.alias} " if self.alias else ""
             raise NothingToShow(f"Nothing is exported yet: `engine export best {what}`".rstrip() + " does it.")
         return read_object(self.twin)
@@ -75,20 +75,27 @@ class Pointer:
             raise self._failed(error) from None
 
     def before(self) -> dict[str, Any]:
-        """Give what the one before says. Raises NothingToShow when there is none."""
-        if not self.previous.is_file() or not self.previous_twin.is_file():
-            raise NothingToShow(f"There is nothing to go back to: {self.path.name} has named one model at most.")
-        return read_object(self.previous_twin)
+        """Give what the one before says, {} where the one in use is the first. Raises NothingToShow without either."""
+        if self.previous.is_file() and self.previous_twin.is_file():
+            return read_object(self.previous_twin)
+        if self.previous.is_file() or not self.path.is_file():
+            raise NothingToShow(f"There is nothing to go back to: {self.path.name} has named no other model.")
+        return {}
 
     def undo(self) -> None:
-        """Change places with the one before, so that another undo takes this one back."""
-        self.before()
+        """Change places with the one before, be it none, so that another undo takes this one back."""
+        before = self.before()
         try:
             now = (self.path.read_bytes(), self.twin.read_bytes()) if self.path.is_file() else None
-            self._put(self.previous.read_bytes(), self.previous_twin.read_bytes())
+            if before:
+                self._put(self.previous.read_bytes(), self.previous_twin.read_bytes())
             if now is not None:
                 rundir.write_new(self.previous_twin, now[1])
                 rundir.write_new(self.previous, now[0])
+            first, second = (self.previous, self.previous_twin) if now is None else (self.path, self.twin)
+            if now is None or not before:  # the path first: a twin alone names nothing
+                first.unlink(missing_ok=True)
+                second.unlink(missing_ok=True)
         except OSError as error:
             raise self._failed(error) from None
 
@@ -120,9 +127,18 @@ def pointer(workspace: Workspace, alias: str = "") -> Pointer:
 
 def pointers(workspace: Workspace) -> list[Pointer]:
     """Everything that names a model now: .best_model_path first, then the aliases by name."""
-    names = [path.name.removeprefix(".best_model_path.") for path in workspace.root.glob(".best_model_path.*")]
-    found = [Pointer(workspace.root), *(Pointer(workspace.root, name) for name in sorted(names) if _is_alias(name))]
-    return [one for one in found if one.path.is_file()]
+    return [one for one in _all(workspace) if one.path.is_file()]
+
+
+def undoable(workspace: Workspace) -> list[Pointer]:
+    """Those that named another model before, or none, or that an undo has left without one."""
+    return [one for one in _all(workspace) if one.path.is_file() or one.previous_twin.is_file()]
+
+
+def _all(workspace: Workspace) -> list[Pointer]:
+    names = {path.name.removeprefix(".best_model_path.") for path in workspace.root.glob(".best_model_path.*")}
+    aliases = {name.removesuffix(".previous") for name in names}
+    return [Pointer(workspace.root), *(Pointer(workspace.root, name) for name in sorted(aliases) if _is_alias(name))]
 
 
 def _is_alias(name: str) -> bool:

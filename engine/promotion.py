@@ -32,10 +32,13 @@ def promote(client: Client, workspace: Workspace, run: str = BEST, **how: Unpack
 
 
 def undo(client: Client, workspace: Workspace, alias: str = "") -> dict[str, Any]:
-    """Go back to the model before and have that written down, unless the client rehearses; what its JSON twin says."""
+    """Go back to the model before and have that written down, unless the client rehearses; what its JSON twin says.
+
+    {} where no model had been named before: none is from then on.
+    """
     back = exporting.undo(workspace, alias, rehearse=client.rehearse is not None)
     if client.rehearse is not None:
         return back
-    fields = {name: back.get(name) for name in ("run", "checkpoint", "sha256")}
+    fields = {name: back.get(name, "") for name in ("run", "checkpoint", "sha256")}
     client.call(Note(kind="undo", fields={**fields, "alias": alias}))
     return back

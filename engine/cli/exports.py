@@ -30,7 +30,9 @@ def export(
     format_: Annotated[
         str, typer.Option("--format", help="With --to: hub, onnx, torch (torch.export) or int8, checked by numbers.")
     ] = "",
-    undo: Annotated[bool, typer.Option("--undo", help="Go back to the model that was named before.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Go back to the model named before; after the first, to none.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Name a run's best checkpoint in .best_model_path, from where `engine predict` and programs take it.
@@ -46,12 +48,14 @@ def export(
             raise UsageError("--undo goes back to the model before: it takes --alias and nothing else.")
         back = promote.undo(alias)
         if talk.rehearsing():
-            talk.would(f"{back['run']} would be the model again")
+            talk.would(f"{back['run']} would be the model again" if back else "no model would be named any more")
         if as_json:
             talk.json_out(back)
         else:
-            talk.say(f"{back['run']} is the model again. `engine export --undo` once more takes that back.")
-            talk.out(str(back["checkpoint"]))
+            said = f"{back['run']} is the model again." if back else "No model is named any more, as before."
+            talk.say(f"{said} `engine export --undo` once more takes that back.")
+            if back:
+                talk.out(str(back["checkpoint"]))
         return
     if not run:
         raise UsageError("Export what? `engine export best`, or a run of `engine best`.")
@@ -112,7 +116,7 @@ def aliases(as_json: Json = False) -> None:
         lines.append(f"{one['alias'] or '(default)'}  {one['run']}  {f'val {score}%  ' if score else ''}{since}")
         for line in past:
             if line["alias"] == one["alias"]:
-                lines.append(f"  {words.moment(line['t'])}  {line['kind']:<6}  {line['run']}")
+                lines.append(f"  {words.moment(line['t'])}  {line['kind']:<6}  {line['run'] or 'none'}")
     talk.out("\n".join(lines))
 
 

@@ -70,11 +70,16 @@ def test_from_the_leaderboard_to_a_model_in_use(models: Box, cli: Cli, tmp_path)
     back = cli("export", "--undo")
     assert (back.code, "toto-0001 is the model again" in back.err) == (0, True)
     assert (root / ".best_model_path").read_text() == first.out
-    assert cli("export", "--undo", "--alias", "prod").code == 7
+    gone = cli("export", "--undo", "--alias", "prod")
+    assert (gone.code, gone.out, "No model is named any more" in gone.err) == (0, "", True)
+    assert "prod" not in cli("aliases").out
+    assert "toto-0002 is the model again" in cli("export", "--undo", "--alias", "prod").err
+    assert cli("export", "--undo", "--alias", "nobody").code == 7
     named = cli("aliases", "--json").json
     assert [(one["alias"], one["run"]) for one in named["now"]] == [("", "toto-0001"), ("prod", "toto-0002")]
     assert [(line["kind"], line["alias"], line["run"]) for line in named["history"]] == [
-        ("undo", "", "toto-0001"), ("export", "", "toto-0002"), ("alias", "prod", "toto-0002"),
+        ("undo", "prod", "toto-0002"), ("undo", "prod", ""), ("undo", "", "toto-0001"), ("export", "", "toto-0002"),
+        ("alias", "prod", "toto-0002"),
         ("export", "", "toto-0001"),
     ]  # fmt: skip
     assert "prod  toto-0002" in cli("aliases").out

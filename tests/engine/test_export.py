@@ -88,9 +88,17 @@ def test_weights_that_are_cut_short_are_not_exported(workspace):
 
 def test_undo_changes_places_with_the_one_before(workspace):
     first, second = finished(workspace, "toto-0001"), finished(workspace, "toto-0002")
-    export(workspace, first.id)
     with pytest.raises(NothingToShow, match="nothing to go back to"):
         undo(workspace)
+    export(workspace, first.id)
+    assert undo(workspace) == {}, "there was none before the first"
+    assert not workspace.best.exists()
+    assert pointers(workspace) == []
+    with pytest.raises(NothingToShow, match="Nothing is exported"):
+        exported(workspace)
+    assert undo(workspace)["run"] == first.id
+    assert undo(workspace) == {}
+    assert undo(workspace)["run"] == first.id
     export(workspace, second.id)
     assert undo(workspace)["run"] == first.id
     assert workspace.best.read_text().strip() == exported(workspace)["checkpoint"]

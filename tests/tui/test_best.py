@@ -104,7 +104,16 @@ def test_promote_look_at_what_is_revealed_and_take_it_back(models, tmp_path, mon
         assert (root / ".best_model_path").read_text().strip().endswith("toto-0001/checkpoints/step-000100")
         assert [line["order"] for line in models.lines("toto-0001", "orders.jsonl")][-1] == "promote"
         await journey.press("u")
-        await journey.sees("nothing to go back to")
+        await journey.sees("Go back to no model?", "the file goes away")
+        await journey.press("y")
+        await journey.sees("no model is named any more")
+        assert not (root / ".best_model_path").exists()
+        await journey.until(lambda: ready(journey))
+        await journey.press("u")
+        await journey.sees("Go back to toto-0001?")
+        await journey.press("y")
+        await journey.until((root / ".best_model_path").exists, "for the file again")
+        await journey.until(lambda: journey.app.screen.found.names.get("toto-0001") == ("",), "for the leaderboard")
 
         await journey.press("down")
         await journey.until(lambda: journey.app.screen.board.chosen == "toto-0002")

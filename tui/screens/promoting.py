@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.board import BoardRow
 from engine.errors import EngineError, UsageError
 from engine.messages import Queued, RunDetail, ShowRun
-from engine.pointer import Pointer, pointer, pointers
+from engine.pointer import Pointer, pointer, pointers, undoable
 from tui import why
 from tui.answers import Ranking, row_of
 from tui.keys import label
@@ -110,9 +110,11 @@ class Promoting(WorkScreen):
     def action_undo(self) -> None:
         if self.paddock.refuse():
             return
-        there = [one for one in pointers(self.paddock.workspace) if one.previous_twin.is_file()]
+        there = undoable(self.paddock.workspace)
         if not there:
-            self.notify("There is nothing to go back to: no file has named another model before.", timeout=5)
+            self.notify(
+                f"There is nothing to go back to: nothing was promoted yet. {label('best.promote')} does it.", timeout=5
+            )
         elif len(there) == 1:
             self._ask_undo(there[0])
         else:
@@ -125,22 +127,26 @@ class Promoting(WorkScreen):
 
     def _ask_undo(self, one: Pointer) -> None:
         try:
-            before, now = one.before(), one.read()
+            before = one.before()
+            now = one.read() if one.path.is_file() else {}
         except EngineError as error:
             self.notify(str(error), severity="error")
             return
+        to = f"{before.get('run')}  {before.get('checkpoint')}" if before else "no model, as before: the file goes away"
         more: list[list[Part]] = [
             [(f" {name:<9}", "rest"), (text, role)]
             for name, text, role in (
                 ("file", str(one.path), "strong"),
-                ("names", f"{now.get('run')}, kept for another u", "text"),
-                ("then", f"{before.get('run')}  {before.get('checkpoint')}", "text"),
+                ("names", f"{now.get('run')}, kept for another {label('best.undo')}" if now else "no model", "text"),
+                ("then", to, "text"),
                 ("weights", f"sha256 {str(before.get('sha256'))[:16]}…, checked before anything is written", "good"),
                 ("as typed", "engine export --undo" + (f" --alias {one.alias}" if one.alias else ""), "rest"),
             )
+            if before or name != "weights"
         ]
         detail = "What was revealed stays revealed."
-        question = ConfirmScreen(f"Go back to {before.get('run')}?", detail, "yes, go back", more=more)
+        whom = before.get("run") if before else "no model"
+        question = ConfirmScreen(f"Go back to {whom}?", detail, "yes, go back", more=more)
         self.ask_person(question, lambda yes: self._undo(one.alias) if yes else None)
 
     def _undo(self, alias: str) -> None:
@@ -151,10 +157,11 @@ class Promoting(WorkScreen):
 
         def change() -> str:
             with connect(workspace, start=False) as client:
-                return str(undo(client, workspace, alias).get("run"))
+                return str(undo(client, workspace, alias).get("run", ""))
 
         def then(run: str) -> None:
-            self.notify(f"{run} is the model again; u once more takes that back.", timeout=6)
+            said = f"{run} is the model again" if run else "no model is named any more"
+            self.notify(f"{said}; {label('best.undo')} once more takes that back.", timeout=6)
             self.ask_again()
 
         self.work("change", change, then)
@@ -237,6 +244,7 @@ class Promoting(WorkScreen):
 
 def _named(one: Pointer) -> str:
     try:
-        return f"{one.read().get('run')}, before {one.before().get('run')}"
+        now = one.read().get("run") if one.path.is_file() else "no model"
+        return f"{now}, before {one.before().get('run', 'none')}"
     except EngineError as error:
         return str(error)
