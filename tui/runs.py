@@ -203,16 +203,30 @@ class RunList:
         rest = [run for run, value in self._keys.items() if value is None] if len(keyed) < len(self._newest) else []
         self._order = [*keyed, *rest]
 
+    def _earlier(self, rows: Mapping[str, RunRow], *, unfolded: bool) -> dict[str, list[RunRow]]:
+        """The attempts that another followed, the latest first, by the id that they share with it."""
+        found: dict[str, list[RunRow]] = {}
+        for row in rows.values():
+            if row.later in rows and ((base := ids.base(row.id)) in self.unfolded) == unfolded:
+                found.setdefault(base, []).append(row)
+        return {base: sorted(some, key=lambda one: -one.attempt) for base, some in found.items()}
+
     def _with_attempts(self, ordered: Sequence[RunRow], rows: Mapping[str, RunRow]) -> Iterable[RunRow]:
         """Under the last attempt at a run the earlier ones, where it is unfolded."""
-        earlier: dict[str, list[RunRow]] = {}
-        for row in rows.values():
-            if row.later in rows and (base := ids.base(row.id)) in self.unfolded:
-                earlier.setdefault(base, []).append(row)
+        earlier = self._earlier(rows, unfolded=True)
         for row in ordered:
             yield row
-            if row.attempt > 1 and (found := earlier.get(ids.base(row.id))):
-                yield from sorted(found, key=lambda one: -one.attempt)
+            if row.attempt > 1:
+                yield from earlier.get(ids.base(row.id), ())
+
+    def with_folded(self, rows: Iterable[RunRow]) -> list[RunRow]:
+        """These runs, each followed by the earlier attempts that are folded up under it."""
+        earlier = self._earlier(self._rows, unfolded=False)
+        found: dict[str, RunRow] = {}
+        for row in rows:
+            under = () if row.later in self._rows else earlier.get(ids.base(row.id), ())
+            found |= {one.id: one for one in (row, *under)}
+        return [*found.values()]
 
     def attempts(self, run: str) -> bool:
         """Whether there are earlier attempts to be unfolded at a run."""

@@ -159,6 +159,23 @@ def test_archive_and_take_it_back(workspace, scene):
     travel(workspace, way, SIZE)
 
 
+def test_a_run_is_archived_with_the_attempts_that_are_folded_up_under_it(workspace, scene):
+    async def way(journey):
+        screen = await at_the_list(journey)
+        await ask(journey, "attempt>1")
+        run = screen.table.rows[0].id
+        await journey.press("D")
+        await journey.sees("Archive 2 runs?", run, run.removesuffix(".2"))
+        await journey.press("y")
+        await journey.until(lambda: [one for one, _, _ in orders(scene)] == [run, run.removesuffix(".2")])
+        await journey.press("o")
+        await journey.sees(f"{run} ▾")
+        await journey.press("D")
+        await journey.until(lambda: orders(scene)[2:] == [(run, "archive", "")], "for it alone, unfolded")
+
+    travel(workspace, way, SIZE)
+
+
 def test_tags_and_notes_are_written_in_place(workspace, scene):
     async def way(journey):
         screen = await at_the_list(journey)

@@ -115,11 +115,12 @@ class SeveralScreen(Previewing):
         self._do(bulk.hold_or_release(self.meant())) if self._several() else super().action_hold()
 
     def action_archive(self) -> None:
-        self._do("archive")
+        """A run goes with all that is folded up under it: an earlier attempt would be listed in its place."""
+        self._do("archive", self.list.with_folded(self.meant()))
 
-    def _do(self, name: str) -> None:
+    def _do(self, name: str, rows: Sequence[RunRow] | None = None) -> None:
         if not self.paddock.refuse():
-            self._give(bulk.plan(name, self.meant()), name)
+            self._give(bulk.plan(name, self.meant() if rows is None else rows), name)
 
     def _give(self, order: Bulk, name: str = "") -> None:
         """Ask once, with the list; a single run is only asked about where that can't be taken back."""
