@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.cli.detail import FACTS, SECONDS, SIZES
 from engine.messages import RunDetail
+from engine.provenance import Git
 from engine.records import ENDED, WAITING, RunRow
 from tui import present
 from tui.logs import clean
@@ -153,12 +154,23 @@ def _about(detail: RunDetail) -> list[tuple[str, str]]:
         ("resumed from", spec.resume_from or ""),
         ("tags", ", ".join(row.tags)),
         ("note", row.note),
-        ("git", f"{git.commit[:12]} on {git.branch}{', with uncommitted changes' if git.dirty else ''}" if git else ""),
+        ("git", _version(git) if git else ""),
         ("data", f"{data.path}, {data.files} files, {present.size(data.bytes)}{made_up}" if data else ""),
         ("data fingerprint", data.fingerprint if data else ""),
         ("best checkpoint", row.checkpoint),
         ("packages", ", ".join(f"{k} {v}" for k, v in sorted(spec.packages.items()))),
     ]
+
+
+def _version(git: Git) -> str:
+    if not _recorded(git):
+        return git.why
+    return f"{git.commit[:12]} on {git.branch}{', with uncommitted changes' if git.dirty else ''}"
+
+
+def _recorded(git: Git) -> bool:
+    """Whether the code was in a repository."""
+    return bool(git.commit or git.branch)
 
 
 def card(detail: RunDetail | None, width: int, most: int) -> list[list[Part]]:
@@ -206,10 +218,13 @@ def code(detail: RunDetail, patch: Patch | None) -> list[list[Part]]:
         if any(text for text, _ in value):
             lines.append([(f"{name:<12}", "rest"), *value])
 
-    told("commit", (git.commit or "none yet", "strong"), (f"  on {git.branch}" if git.branch else "", "rest"))
-    changed = ("with changes that were not committed", "attention") if git.dirty else ("as committed", "good")
-    told("changes", changed)
-    told("", (git.why, "rest"))
+    if _recorded(git):
+        told("commit", (git.commit or "none yet", "strong"), (f"  on {git.branch}" if git.branch else "", "rest"))
+        changed = ("with changes that were not committed", "attention") if git.dirty else ("as committed", "good")
+        told("changes", changed)
+        told("", (git.why, "rest"))
+    else:
+        told("commit", ("none", "attention"), (f": {git.why}" if git.why else "", "rest"))
     if frozen is not None and frozen.tree:
         told("frozen", (frozen.tree, "good"), (f"  a copy of {frozen.top} that nobody writes to", "rest"))
     else:
@@ -220,6 +235,8 @@ def code(detail: RunDetail, patch: Patch | None) -> list[list[Part]]:
     if patch is None or patch.run != detail.row.id:
         return [*lines, [], [("reading code.patch…", "rest")]]
     if patch.trouble or not patch.text:
+        if not patch.trouble and not _recorded(git):
+            return lines
         missing = git.dirty and git.patch_sha
         said = patch.trouble or ("code.patch is not on this machine" if missing else "no patch: nothing differs")
         return [*lines, [], [(said, "rest")]]

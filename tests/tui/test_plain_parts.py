@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.messages import Changed, Snapshot
-from engine.records import EngineStatus, RunRow
+from engine.messages import Changed, RunDetail, Snapshot
+from engine.provenance import Git
+from engine.records import EngineStatus, RunRow, Spec
 from engine.store_upclose import Watched
 from tests.tui import recorded
 from tui import details, devices, keys, logs, pictures, places, status
@@ -27,6 +28,7 @@ from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.sql import SqlScreen
+from tui.upclose import Patch
 from tui.world import AWAY, CONNECTED, Link, World
 
 STATUS = EngineStatus(pid=1, started=0.0, version="0", workspace="w", socket="s", cpu_slots=2, counts={})
@@ -175,6 +177,17 @@ def test_a_run_is_told_once_and_from_the_left():
     assert told(state="ok", loss=0.5)[1:] == ["loss 0.5000", "#paper  #b"]
     assert told(state="failed", what="lr 1e-4", reason="out of memory")[1:] == ["lr 1e-4  #paper  #b", "out of memory"]
     assert told(state="running", warning="slow")[2] == "▲ slow"
+
+
+def test_code_that_is_in_no_repository_is_not_told_to_be_as_committed():
+    row = RunRow(id="exec-0001", family="exec", state="ok", since=0.0, submitted=0.0)
+    git = Git(why="not in a git repository")
+    spec = Spec(id=row.id, family="exec", command=("python", "a.py"), cwd="/w", submitted=0.0, git=git)
+    detail = RunDetail(row=row, spec=spec, folder="/w/runs/exec-0001", orders=[], lifecycle=[], events=[])
+    told = [plain(line).rstrip() for line in details.code(detail, Patch(row.id))]
+    assert told == ["commit      none: not in a git repository",
+                    "frozen      no, it ran the code as it was when it started"]  # fmt: skip
+    assert "    git                   not in a git repository" in map(plain, details.config(detail))
 
 
 def test_events_tell_bytes_as_people_do():

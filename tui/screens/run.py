@@ -127,6 +127,7 @@ class RunScreen(Loading):
         yield Lines(id="foot")
 
     def on_mount(self) -> None:
+        self._await_detail()
         self._show_tab()
         self.begin()
 
@@ -187,6 +188,10 @@ class RunScreen(Loading):
             self._detail = reply
             self._tell(reply)
             self._show_facts(reply.row)
+
+    def _await_detail(self) -> None:
+        for name in ("#config-lines", "#code-lines", "#event-lines"):
+            self._fill(name, [[("asking the engine…", "rest")]])
 
     def _tell(self, detail: RunDetail) -> None:
         self._fill("#config-lines", details.config(detail))
@@ -283,6 +288,8 @@ class RunScreen(Loading):
         self.lay()
         if self._detail is not None:
             self._tell(self._detail)
+        else:
+            self._await_detail()
         if self._reading is not None:
             self.read(self._reading)
         if self.moment is not None:
