@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import msgspec
 
 from engine import rundir
-from engine.board import direction_of
+from engine.board import HIGHER_IS_BETTER, direction_of
 from engine.differ import Difference, differences, terminal
 from engine.errors import EngineError, UnknownRun, UsageError
 from engine.paired import Paired
 from engine.records import Spec, decode_spec
 from engine.store_forecasts import against
 from engine.store_open import PATIENCE, reading
-from engine.store_runs import BySymbol, Curves, by_symbol, curves, results
+from engine.store_runs import BySymbol, Curves, Logged, by_symbol, curves, logged, results
 from engine.workspace import Workspace
 
 MOST = 32
@@ -24,6 +24,7 @@ MOST = 32
 SPLITS = ("val", "test", "unseen")
 FIRST = ("pct_mae", "naive_pct_mae", "skill", "dm_stat", "dm_pvalue")
 CURVES = ("val_pct_mae", "loss")
+COUNTS = ("epoch", "lr", "step", "t", "tokens")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Comparison:
     curves: dict[str, Curves]
     note: str = ""
     """Why results can't be compared, where that is so."""
+    logged: bool = False
+    """Whether the metrics are what was logged while training, the best of each, because no run was evaluated."""
 
     def as_json(self) -> dict[str, Any]:
         plain = asdict(self)
@@ -74,12 +77,14 @@ def compare(workspace: Workspace, runs: Sequence[str]) -> Comparison:
             "SELECT id, outcome FROM runs WHERE id IN (SELECT unnest(?::VARCHAR[]))", [runs]
         ).fetchall())  # fmt: skip
         found = results(con, runs)
+        told = {} if any(found.values()) else logged(con, runs)
         tests = against(con, workspace.runs, runs[0], runs[1:])
         symbols = by_symbol(con, runs)
         drawn = {metric: points for metric in CURVES if (points := curves(con, runs, metric))}
     note = _apart(specs)
     names = sorted({name for run in runs for name in found[run]}, key=_place)
     metrics = tuple(_metric(name, [found[run].get(name) for run in runs], not note) for name in names)
+    metrics = metrics or _logged([told.get(run, {}) for run in runs], comparable=not note)
     return Comparison(
         tuple(runs),
         tuple(spec.name for spec in specs),
@@ -90,6 +95,7 @@ def compare(workspace: Workspace, runs: Sequence[str]) -> Comparison:
         symbols,
         drawn,
         note,
+        any(told.values()),
     )
 
 
@@ -115,6 +121,26 @@ def _apart(specs: Sequence[Spec]) -> str:
     horizons = {spec.config.get("data", {}).get("horizon") for spec in specs}
     differ = [word for word, values in (("data", prints), ("horizons", horizons)) if len(values) > 1]
     return f"The runs are on different {' and '.join(differ)}: their results do not compare." if differ else ""
+
+
+def _logged(told: Sequence[Mapping[str, Logged]], *, comparable: bool) -> tuple[Metric, ...]:
+    """Of a score the best value, of all else the last one; rates and what only counts on are left out."""
+    names = {name for one in told for name in one if name not in COUNTS and not name.endswith("_per_s")}
+    made = []
+    for name in sorted(names, key=lambda name: (*_place(name), name)):
+        if not _is_score(name):
+            values = [one[name].last if name in one else None for one in told]
+            made.append(Metric(name, tuple(values), None))
+            continue
+        least = direction_of(name) == "min"
+        values = [(one[name].least if least else one[name].most) if name in one else None for one in told]
+        # _metric takes what stands before the name for the split.
+        made.append(replace(_metric(name if name.startswith("val_") else f"val_{name}", values, comparable), name=name))
+    return tuple(made)
+
+
+def _is_score(name: str) -> bool:
+    return name.startswith("val_") or name.rpartition("_")[2] in ("loss", "mae", "mse", *HIGHER_IS_BETTER)
 
 
 def _metric(name: str, values: list[float | None], comparable: bool) -> Metric:

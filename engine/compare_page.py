@@ -14,6 +14,7 @@ from engine.store_runs import BySymbol, Curves
 SHADES = 0.1
 """The skill that has the full colour."""
 BARS = "▁▂▃▄▅▆▇█"
+LOGGED = "None of these runs has been evaluated: these are the best values logged while training."
 WIDE = 40
 """Characters of a curve in a line of text."""
 
@@ -84,7 +85,9 @@ def _metrics(found: Comparison, heads: Sequence[str]) -> list[Part]:
     if not rows:
         return [Heading("Results"), Text("None of these runs has been evaluated yet.")]
     table = Table(["metric", *heads], rows, frozenset(range(1, len(heads) + 1)))
-    note = "* is best. Results on test data and unseen symbols are shown of exported runs only."
+    note = "* is best. " + (
+        LOGGED if found.logged else "Results on test data and unseen symbols are shown of exported runs only."
+    )
     return [Heading("Results"), table, Text(note, "note")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.store_board import energy
 
@@ -18,8 +18,18 @@ BySymbol = dict[str, dict[str, tuple[float | None, float | None]]]
 """Symbol -> run -> (skill, pct_mae)."""
 Curves = dict[str, list[tuple[int, float]]]
 """Run -> points by step."""
+
+
 POINTS = 200
 """Points of a curve at most: each is the mean of its stretch of steps."""
+
+
+class Logged(NamedTuple):
+    """None where it never was a number."""
+
+    last: float | None
+    least: float | None
+    most: float | None
 
 
 def results(con: DuckDBPyConnection, runs: Sequence[str]) -> Results:
@@ -31,6 +41,16 @@ def results(con: DuckDBPyConnection, runs: Sequence[str]) -> Results:
         [list(runs)],
     ).fetchall():
         found[run][f"{split}_{metric}"] = value
+    return found
+
+
+def logged(con: DuckDBPyConnection, runs: Sequence[str]) -> dict[str, dict[str, Logged]]:
+    """Run -> metric -> what it was at last, at least and at most while it trained."""
+    found: dict[str, dict[str, Logged]] = {run: {} for run in runs}
+    for run, metric, *values in con.execute(
+        "SELECT id, metric, value, least, most FROM latest WHERE id IN (SELECT unnest(?::VARCHAR[]))", [list(runs)]
+    ).fetchall():
+        found[run][metric] = Logged(*values)
     return found
 
 

@@ -215,6 +215,8 @@ def told(found: Compared, marked: int, runs: Sequence[str], left_out: str = "") 
         parts.append((f"   ▲ {found.found.note}", "attention"))
     elif found.found is not None and found.found.tests:
         parts.append(("   over the validation windows they share with run 1", "rest"))
+    if found.found is not None and found.found.logged:
+        parts.append(("   none is evaluated: the best values logged while training", "attention"))
     if found.behind:
         parts.append((f"   the database may be behind: {found.behind}", "attention"))
     return parts

@@ -56,6 +56,28 @@ def test_what_differs_and_who_is_better(two):
     assert plain["symbols"]["ARM"]["toto-0002"]["pct_mae"] == 0.6
 
 
+def test_runs_that_nobody_evaluated_are_compared_by_what_they_logged(workspace, database):
+    for number, best in ((1, 0.7), (2, 0.6)):
+        run = Run(workspace, f"exec-000{number}", family="exec")
+        run.start()
+        for step, error in enumerate((0.9, best, 0.8)):
+            run.log(step, loss=error + 1, val_pct_mae=error, val_naive_pct_mae=0.75, accuracy=number / 10, epoch=step,
+                    temperature=step + number, steps_per_s=9.0)  # fmt: skip
+        run.end()
+    Store(workspace).catch_up().check()
+    found = compare(workspace, ["exec-0001", "exec-0002"])
+    assert found.logged
+    assert [(one.name, one.values, one.best) for one in found.metrics] == [
+        ("val_pct_mae", (0.7, 0.6), 1),
+        ("val_naive_pct_mae", (0.75, 0.75), None),
+        ("accuracy", (0.1, 0.2), 1),
+        ("loss", (1.7, 1.6), 1),
+        ("temperature", (3.0, 4.0), None),
+    ]
+    for said in (page.terminal(parts(found, pictures=False)), page.markdown(parts(found, pictures=False))):
+        assert "None of these runs has been evaluated: these are the best values logged" in said
+
+
 def test_every_form_says_the_same(two):
     found = compare(two, ["toto-0001", "toto-0002"])
     text = page.terminal(parts(found, pictures=False))
