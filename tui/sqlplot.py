@@ -27,7 +27,7 @@ def picture(answer: Answer, version: object) -> Picture:
         return Picture("result", empty="nothing to draw: no column holds numbers", version=version)
     along = min([*times, *numbers]) if len(numbers) > 1 or times else None
     ys = [place for place in numbers if place != along]
-    parts = next((place for place in texts if 1 < len({row[place] for row in answer.rows[:2000]}) <= CURVES), None)
+    parts = _parting(answer, texts)
     curves: dict[str, tuple[list[float], list[float]]] = {}
     for number, row in enumerate(answer.rows):
         x = float(number) if along is None else _number(row[along])
@@ -51,6 +51,15 @@ def picture(answer: Answer, version: object) -> Picture:
     title = ", ".join(answer.names[y] for y in ys[:3]) + (" …" if len(ys) > 3 else "")
     title += f" (first {CURVES} of {len(curves)} curves)" if more else ""
     return Picture(title, tuple(drawn), x_name, empty="no values", version=version)
+
+
+def _parting(answer: Answer, texts: list[int]) -> int | None:
+    """The text that parts the curves: the first with few values; else that with the fewest, where they come again."""
+    rows = answer.rows[:2000]
+    counts = {place: len({row[place] for row in rows}) for place in texts}
+    few = [place for place, count in counts.items() if 1 < count <= CURVES]
+    again = [place for place, count in counts.items() if CURVES < count <= len(rows) // 2]
+    return few[0] if few else min(again, key=counts.__getitem__, default=None)
 
 
 def _number(value: Any) -> float:

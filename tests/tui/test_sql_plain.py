@@ -156,6 +156,10 @@ def test_a_picture_takes_the_first_number_as_x_and_parts_by_text():
     assert (list(drawn.curves[0].xs), list(drawn.curves[0].ys)) == ([0.0, 60.0], [4.0, 5.0])
     alone = picture(Answer(["n"], [(3,), (4,)], ("INTEGER",)), 1)
     assert (list(alone.curves[0].xs), alone.x_name) == ([0.0, 1.0], "row")
+    runs = [(step, f"{run:02d}", f"{run} {step}", 1.0) for run in range(12) for step in range(5)]
+    drawn = picture(Answer(["step", "id", "own", "loss"], runs, ("BIGINT", "VARCHAR", "VARCHAR", "DOUBLE")), 1)
+    assert [curve.name for curve in drawn.curves] == [f"{run:02d}" for run in range(8)]
+    assert drawn.title == "loss (first 8 of 12 curves)"
     assert "no column holds numbers" in picture(Answer(["s"], [("x",)], ("VARCHAR",)), 1).empty
 
 
