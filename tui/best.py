@@ -244,7 +244,9 @@ def said(found: Ranking, width: int) -> list[list[Part]]:
     role = "good" if board.beats_naive and not _by_chance(board) else "attention"
     made = [(board.sentence, f"{role} bold" if board.rows else "rest")]
     if len(found.boards) > 1:
-        sets = "; ".join(f"{one.data or 'unknown data'} {one.fingerprint[:8]} ({one.runs})" for one in found.boards)
+        sets = "; ".join(
+            f"{one.data or 'unknown data'} {one.fingerprint[:8]}".rstrip() + f" ({one.runs})" for one in found.boards
+        )
         made.append((f"Results on different data can't be ranked together; each is ranked by itself: {sets}.", "rest"))
     shown = sum(not row.is_naive for row in board.rows)
     if shown < board.runs:
