@@ -99,6 +99,15 @@ FIELDS: dict[str, Field] = {field.name: field for field in (
 ALIASES = {"tags": "tag", "step": "steps", "device": "on", "notes": "note"}
 TIMES = ("since", "before")
 """since:7d is queued in the last seven days, before:2026-03-01 queued before that day."""
+_QUEUED = " since:2d and before:2d go by when a run was queued."
+MEANT = {
+    **dict.fromkeys(("ago", "age", "submitted", "queued", "created", "started", "ended", "date"), _QUEUED),
+    **dict.fromkeys(("val", "mae", "pct_mae", "error", "best"), " Did you mean val_pct_mae?"),
+    **dict.fromkeys(("done", "progress"), " steps>=1000 goes by steps that are done."),
+    "gpu": " on:GPU0 goes by device.",
+    "model": " Did you mean family?",
+}
+"""What is said of words that people try, where the nearest name is not what they mean."""
 
 
 @dataclass(frozen=True)
@@ -133,5 +142,7 @@ def resolve(name: str, known: Known, at: int) -> Field | tuple[Stored, ...]:
         return field
     if found := known.find(name):
         return found
-    near = did_you_mean(name, dict.fromkeys((*FIELDS, *ALIASES, *TIMES, "has", *known.names())))
+    near = MEANT.get(name.lower()) or did_you_mean(
+        name, dict.fromkeys((*FIELDS, *ALIASES, *TIMES, "has", *known.names()))
+    )
     raise BadFilter(f"There is no field '{name}'.{near}", at)

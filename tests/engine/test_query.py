@@ -112,6 +112,8 @@ def test_what_is_meant(text, expected):
     [
         ("famly:toto", "There is no field 'famly'. Did you mean family? (at 1)"),
         ("toto optim.lrr>1", "There is no field 'optim.lrr'. Did you mean optim.lr? (at 6)"),
+        ("ago<2d", "There is no field 'ago'. since:2d and before:2d go by when a run was queued. (at 1)"),
+        ("mae<1", "There is no field 'mae'. Did you mean val_pct_mae? (at 1)"),
         ("has:taggs", "There is no field 'taggs'. Did you mean tags? (at 5)"),
         ("state:faild", "There is no state 'faild'. Did you mean failed? (at 7)"),
         ("loss<abc", "'abc' is no number (at 6)"),
