@@ -84,6 +84,9 @@ DASHBOARD_KEYS = (
     Key(D, "p", "pause_queue", "pause the queue, or let it go on: nothing new starts", "pause queue", changes=True),
     Key(D, "P", "pause_run", "pause the run, or let it go on: it keeps its device", changes=True),
     Key(D, "w", "why", "why the run waits, or how it ended", "why"),
+    Key(
+        D, "D", "archive", "archive the run that has ended: it leaves list and alerts, nothing is deleted", changes=True
+    ),
     Key(D, "exclamation_mark", "alert", "put the cursor on the run of the next alert"),
     Key(D, "escape", "back", "from the past to now; else one chart alone, the crosshair and the zoom go"),
     Key(D, "t", "timeline", "when each run starts and ends, as a chart"),

@@ -190,6 +190,26 @@ def test_the_first_start_shows_around_once_and_again_when_asked(workspace):
         travel(workspace, second, tour=True)
 
 
+def test_what_has_failed_and_is_understood_is_put_away_with_its_attempts(workspace):
+    rows = [row(id="toto-0001", state="failed", later="toto-0001.2", ended=NOW),
+            row(id="toto-0001.2", state="failed", attempt=2, ended=time.time())]  # fmt: skip
+
+    async def way(journey):
+        await journey.known()
+        await journey.sees("toto-0001.2 failed")
+        await journey.press("exclamation_mark", "D")
+        await journey.until(
+            lambda: [one.run for one in engine.asked if isinstance(one, Order)] == [rows[0].id, rows[1].id]
+        )
+        await journey.sees("toto-0001.2 is archived")
+        for run in (rows[0].id, rows[1].id):
+            engine.change(run, archived=True)
+        await journey.sees("nothing is wrong")
+
+    with RecordedEngine(workspace, rows, recorded.no_gpu(NOW)) as engine:
+        travel(workspace, way)
+
+
 def test_themes_are_gone_through_and_remembered(workspace):
     async def way(journey):
         await journey.known()

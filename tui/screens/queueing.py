@@ -1,13 +1,16 @@
-"""What one does with the queue on the dashboard: order it, halt it, ask why and when, and mark runs to compare."""
+"""What one does with runs on the dashboard: order and halt the queue, ask why and when, mark, put away what ended."""
 
 from __future__ import annotations
 
 import time
+from functools import partial
 
+from engine import ids
 from engine.messages import GetPlan, Order, PlanReply, QueueOrder, Reply, RunDetail, ShowRun
 from engine.records import ENDED, LIVE, WAITING, Plan
-from tui import outlook
+from tui import bulk, outlook
 from tui.ending import ending
+from tui.feed import ask_all
 from tui.keys import label
 from tui.present import Part
 from tui.screens.base import BaseScreen
@@ -86,6 +89,16 @@ class Queueing(BaseScreen):
         if reply.plan.unknown:
             lines += [[], [("? where nobody knows when a run will end", "rest")]]
         self.app.push_screen(CardScreen("when each run starts and ends, as far as is known", lines))
+
+    def action_archive(self) -> None:
+        """With the earlier attempts at it: one of them would be listed, and want a person, in its place."""
+        row = self._meant(ENDED, "only what has ended can be archived")
+        if row is None:
+            return
+        same = [one for one in self.paddock.world.rows.values() if ids.base(one.id) == ids.base(row.id)]
+        work = partial(ask_all, self.paddock.workspace, bulk.plan("archive", same).requests)
+        said = f"{row.id} is archived; `engine unarchive {row.id}` lists it again"
+        self.paddock.in_worker(work, lambda _: self.notify(said, timeout=5))
 
     def action_mark(self) -> None:
         row = self.target()
