@@ -58,17 +58,19 @@ def columns(found: Ranking, width: int) -> list[Column[Line]]:
     size = WIDE if width >= 180 else MIDDLE if width >= 140 else NARROW
     longest = max((len(f"{row.id}  {row.name}".rstrip()) for row in board.rows), default=0)
 
+    wide = min(max(12, longest), 16 if width < 140 else 34)
+
     def skill(line: Line, _: float) -> Cell:
         return bar(0.0 if line.row.is_naive else line.row.skill, scale, size)
 
     made = [
         Column[Line]("#", 3, lambda line, _: cell(place(line.row), "ours bold")),
-        Column[Line]("RUN", min(max(12, longest), 16 if width < 140 else 34), lambda line, _: _run(line.row)),
+        Column[Line]("RUN", wide, lambda line, _: _run(line.row, wide)),
         Column[Line]("FAMILY", 9, lambda line, _: cell(line.row.family or "baseline", "rest"), rank=6),
         Column[Line](board.metric.upper() if len(board.metric) < 6 else board.metric, max(13, len(board.metric)),
                      lambda line, _: value(line.row)),
-        Column[Line]("SKILL vs NAIVE", size, skill, rank=3),
-        Column[Line]("", 8, lambda line, _: _skill(line.row), right=True),
+        Column[Line]("SKILL", size, skill, rank=3),
+        Column[Line]("vs NAIVE", 8, lambda line, _: _skill(line.row), right=True),
         Column[Line]("p (DM)", 7, lambda line, _: chance(line.row), rank=2, right=True),
         Column[Line]("SEEDS", 5, lambda line, _: seeds(line.row), rank=4, right=True),
         Column[Line]("TEST", 7, lambda line, _: kept_apart(line, line.row.test), rank=5, right=True),
@@ -79,7 +81,7 @@ def columns(found: Ranking, width: int) -> list[Column[Line]]:
         Column[Line]("CHECKPOINT", 12, lambda line, _: _checkpoint(line.row), rank=9),
         Column[Line]("ALIAS", 9, lambda line, _: alias(line), rank=1, flex=1),
     ]  # fmt: skip
-    unknown = {"SKILL vs NAIVE"} if board.naive is None else set()
+    unknown = {"SKILL", "vs NAIVE"} if board.naive is None else set()
     if not found.promoted:
         unknown.add("UNSEEN")
     return [one for one in made if one.title not in unknown]
@@ -95,10 +97,13 @@ def place(row: BoardRow) -> str:
     return "1=" if row.tie else str(row.rank)
 
 
-def _run(row: BoardRow) -> Cell:
+def _run(row: BoardRow, room: int) -> Cell:
+    """Its id, and its name where the whole of it has room, or most of it."""
     if row.is_naive:
         return (("naive", "attention"),)
-    return ((row.id, "strong"), *([(f"  {row.name}", "rest")] if row.name else []))
+    name = f"  {row.name}"
+    fits = row.name and (len(row.id) + len(name) <= room or room - len(row.id) > 12)
+    return ((row.id, "strong"), *([(name, "rest")] if fits else []))
 
 
 def value(row: BoardRow) -> Cell:

@@ -102,10 +102,11 @@ def _differs(near: Near, run: str, width: int) -> list[list[Part]]:
     if not near.differences:
         return [[], [(f"same config and code as {near.rival}, but for the seed", "rest")]]
     out: list[list[Part]] = [[], [("differs from ", "rest"), (near.rival, "text")]]
-    size = min(max(len(one.name) for one in near.differences), max(8, width // 2 - 4))
+    size = min(max(len(one.name) for one in near.differences), max(8, width // 2))
     for one in near.differences:
         mine, other = map(short, one.values)
-        out.append([(f"  {one.name[-size:]:<{size}}  ", "text"), (mine, "good"), (f"  {other}", "rest")])
+        name = one.name if len(one.name) <= size else f"…{one.name[1 - size :]}"  # of a path the end tells most
+        out.append([(f"  {name:<{size}}  ", "text"), (mine, "good"), (f"  {other}", "rest")])
     return out
 
 

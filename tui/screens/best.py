@@ -7,11 +7,11 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 
 from engine.records import RunRow
 from tui import behind, best, elsewhere, heat, why
 from tui.answers import BESIDE, Near, Ranking, Wish, look_near, rank, rival_of, row_of
+from tui.folding import folded
 from tui.forecast import picture
 from tui.keys import BEST, bindings, hint, label, offer
 from tui.present import Cell, cell
@@ -22,7 +22,7 @@ from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.ground import Beside
 from tui.widgets.lines import Lines
-from tui.widgets.pane import framed
+from tui.widgets.pane import ScrollPane, framed
 from tui.widgets.strips import pieces
 from tui.widgets.table import Table
 from tui.world import World
@@ -66,6 +66,8 @@ class BestScreen(Promoting):
         self._symbol = ""
         self._by = heat.ORDERS[0]
         self._pane = PANES[0]
+        self._why_width = 0
+        """Cells of a line of the pane that says why, when it was last filled."""
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
@@ -76,7 +78,7 @@ class BestScreen(Promoting):
         with Beside(id="near"):
             yield framed(Table[heat.Symbol]((), cell("", "rest"), key=lambda row: row.name, id="symbols"))
             yield framed(Chart("forecast", id="forecast"))
-            with VerticalScroll(id="why-pane", classes="pane"):
+            with ScrollPane(id="why-pane", classes="pane"):
                 yield Lines(id="why")
         yield Lines(id="foot")
 
@@ -152,7 +154,7 @@ class BestScreen(Promoting):
     def _looked(self, near: Near) -> None:
         self._near = near
         self.query_one("#forecast", Chart).show(picture(near))
-        self.query_one("#forecast").border_title = f"{near.run} · {near.symbol}" if near.symbol else near.run
+        self._tell_panes()
         if self.found is not None:
             self._show_why(self.found)
 
@@ -163,10 +165,15 @@ class BestScreen(Promoting):
         asked, links = pieces(best.asked(found), width)
         self.query_one("#asked", Lines).show([asked], links)
         self._arrange(found, width)
+        self._tell_panes()
         rows = best.lines(found, self.paddock.world.rows)
         if found.board is not None and self.fresh("board", found, width):
             self.board.show_columns(best.columns(found, width))
         self.board.show(rows, empty=self._empty(found))
+        if (
+            rows and rows[0].row.is_naive and not self._near_asked[1]
+        ):  # first of all the best run, though naive is before
+            self.board.choose(next((line.id for line in rows if not line.row.is_naive), ""))
         self.board.mark(self.paddock.marked)
         self._fill_symbols(found)
         self._show_why(found)
@@ -229,15 +236,31 @@ class BestScreen(Promoting):
     def _show_why(self, found: Ranking) -> None:
         pane, shown = self.query_one("#why-pane"), self.query_one("#why", Lines)
         row = row_of(found.board, self.board.chosen)
-        lines = why.why(found, row, self._near, max(30, pane.size.width - 4)) if row is not None else []
+        width = max(30, pane.size.width - 1)
+        lines = why.why(found, row, self._near, width) if row is not None else []
         if row is None and found.board is not None and found.board.rows:
-            lines = [[("naive", "attention"), (" repeats the last price; it is what a model has to beat", "rest")]]
+            told = (" repeats the last price; it is what a model has to beat", "rest")
+            lines = folded([("naive", "attention"), told], width, 4)
         shown.styles.height = max(1, len(lines))
         shown.show(lines)
+        if width != self._why_width:  # not laid out for it yet: once more when it is
+            self._why_width = width
+            self.call_after_refresh(self._show_why, found)
 
     def _show_pane(self) -> None:
         for name in PANES:
             self.set_class(name == self._pane, f"-show-{name}")
+        self._tell_panes()
+
+    def _tell_panes(self) -> None:
+        """On a small terminal, where one of them is shown, its title has the key of the next one: `v symbols`."""
+        after = PANES[(PANES.index(self._pane) + 1) % len(PANES)]
+        more = f" · {label('best.pane')} {after}" if self.has_class("-narrow") else ""
+        self.query_one("#why-pane").border_title = f"Why{more}"
+        self.symbols.border_title = f"Skill by symbol, %{more}"
+        near = self._near
+        of = "" if near is None else f"{near.run} · {near.symbol}" if near.symbol else near.run
+        self.query_one("#forecast").border_title = f"{of}{more}".removeprefix(" · ")
 
     # -- moving ----------------------------------------------------------------------------------------------------
 

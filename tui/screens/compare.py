@@ -28,6 +28,8 @@ from tui.world import World
 
 PANES = ("fields", "curves", "symbols")
 """Below the runs, where there is room for one of them only."""
+NAMES = {"fields": "settings", "curves": "curves", "symbols": "symbols"}
+"""What people call them."""
 
 
 class CompareScreen(Comparing):
@@ -41,7 +43,7 @@ class CompareScreen(Comparing):
     CompareScreen #curves { height: 3fr; min-height: 8; }
     CompareScreen #curves > * { width: 1fr; height: 100%; }
     CompareScreen #below { height: 2fr; }
-    CompareScreen #fields { width: 1fr; height: 100%; overflow-x: auto; }
+    CompareScreen #fields { width: 1fr; height: 100%; overflow-x: auto; scrollbar-size-horizontal: 0; }
     CompareScreen #symbols { height: 100%; }
     CompareScreen.-tight .pane { border: none; border-top: solid $line; padding: 0 1; }
     CompareScreen.-tight .pane:focus { border: none; border-top: solid $primary; }
@@ -53,6 +55,7 @@ class CompareScreen(Comparing):
     CompareScreen.-narrow.-show-curves #loss { display: none; }
     CompareScreen.-narrow.-show-fields #symbols, CompareScreen.-narrow.-show-symbols #fields { display: none; }
     CompareScreen.-empty #curves, CompareScreen.-empty #below { display: none; }
+    CompareScreen.-empty.-narrow #curves, CompareScreen.-empty.-narrow #below { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(COMPARE)]
     AUTO_FOCUS = "#runs"
@@ -220,7 +223,7 @@ class CompareScreen(Comparing):
                 self.call_after_refresh(self._fill_symbols)
 
     def _fill_fields(self) -> None:
-        if not self.fresh("fields", self.found, self.runs, self._equal):
+        if not self.fresh("fields", self.found, self.runs, self._equal, self._next_pane()):
             return
         pane = self.query_one("#fields", Table)
         rows = compare.settings(self.found, self.runs, equal=self._equal)
@@ -232,7 +235,21 @@ class CompareScreen(Comparing):
             else named("Nothing differs in config, code, environment and data; {compare.equal} shows what they share.")
         )
         pane.show(rows, empty=cell(nothing, "rest"))
-        pane.border_title = "What differs, and what does not" if self._equal else "What differs"
+        self._tell_fields()
+
+    @on(Table.Shifted, "#fields")
+    def _tell_fields(self) -> None:
+        """Its title: what it shows, which columns are out of sight, and on a small terminal the key of what else is."""
+        pane = self.query_one("#fields", Table)
+        title = "What differs, and what does not" if self._equal else "What differs"
+        parts = [title, pane.away if pane.rows else "", self._next_pane()]
+        pane.border_title = " · ".join(filter(None, parts))
+
+    def _next_pane(self) -> str:
+        """The key that shows another pane below, where there is room for one alone: `v curves`."""
+        if not self.has_class("-narrow"):
+            return ""
+        return f"{label('compare.pane')} {NAMES[PANES[(PANES.index(self._pane) + 1) % len(PANES)]]}"
 
     def _fill_symbols(self) -> None:
         pane = self.query_one("#symbols", Table)
@@ -245,16 +262,19 @@ class CompareScreen(Comparing):
             width = max(24, pane.outer_size.width)
         else:
             pane.styles.width = width
-        if not self.fresh("symbols", self.found, self.runs, width, self._by):
+        if not self.fresh("symbols", self.found, self.runs, width, self._by, self._next_pane()):
             return
         rows = heat.symbols(found.symbols if found is not None else {}, self.runs, self._by)
         pane.show_columns(heat.columns(self.runs, width - 5))
         pane.show(rows, empty=cell("No results by symbol yet.", "rest"))
+        pane.border_title = " · ".join(filter(None, ("Skill by symbol, %", self._next_pane())))
         pane.border_subtitle = f"{label('compare.order')} {self._by}"
 
     def _show_pane(self) -> None:
         for name in PANES:
             self.set_class(name == self._pane, f"-show-{name}")
+        self._tell_fields()
+        self.query_one("#error").border_title = self._next_pane()
 
     # -- keys ------------------------------------------------------------------------------------------------------
 

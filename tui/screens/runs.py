@@ -137,11 +137,11 @@ class RunsScreen(SeveralScreen):
         """The title, what is out of sight, and what is known of the chosen run."""
         table = self.table
         title = f"Runs · {self.list.title(self.paddock.marked)}"
-        left, right = table.hidden if table.rows else (0, 0)
-        parts = [f"← {left} more" if left else "", f"{right} more →" if right else ""]
-        away = "   ".join(part for part in parts if part)
+        away = table.away if table.rows else ""
         if self._anchor is not None:
             title += " · marking: v ends"
+        if away and self.has_class("-tight"):  # its lower edge is not drawn
+            title, away = f"{title} · {away.replace(' more', ' more columns')}", ""
         if (table.border_title, table.border_subtitle) != (title, away):
             table.border_title, table.border_subtitle = title.replace("[", "\\["), away
         self.look_closer(self.paddock.world)
@@ -159,6 +159,10 @@ class RunsScreen(SeveralScreen):
         self.stretch(event.key)
         self.tell()
         self.show_frame(self.paddock.world)
+
+    @on(RunTable.Shifted)
+    def _shifted(self) -> None:
+        self.tell()
 
     @on(RunTable.Opened)
     def _opened(self, event: RunTable.Opened) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 
 from tui.columns import Column, Row, fit
@@ -32,6 +33,17 @@ class Across(Scrolled, Generic[Row]):
     """wide: columns keep their width; else those of the highest rank are left out. pinned: the first so many columns
     do not scroll. gutter: cells before the first one.
     """
+
+    class Shifted(Message):
+        """Other columns of a wide one are out of sight now."""
+
+        def __init__(self, table: Across[Any]) -> None:
+            self.table = table
+            super().__init__()
+
+        @property
+        def control(self) -> Across[Any]:
+            return self.table
 
     def __init__(self, columns: Sequence[Column[Row]], *, id: str, wide: bool, pinned: int, gutter: int) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -122,6 +134,14 @@ class Across(Scrolled, Generic[Row]):
         return left, right
 
     @property
+    def away(self) -> str:
+        """The columns out of sight, in words: "← 1 more   2 more →"; "" where there are none."""
+        left, right = self.hidden
+        return "   ".join(
+            part for part in (f"← {left} more" if left else "", f"{right} more →" if right else "") if part
+        )
+
+    @property
     def _held(self) -> int:
         """Cells at the left that do not scroll."""
         if not self._pinned:
@@ -132,6 +152,7 @@ class Across(Scrolled, Generic[Row]):
         super().watch_scroll_x(old_value, new_value)
         if self._wide:
             self.refresh()
+            self.post_message(self.Shifted(self))
 
     def _seen(self, line: Strip, left: int) -> Strip:
         """The part of a line that is in sight."""

@@ -9,6 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual._styles_cache import StylesCache
 from textual.color import Color
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.css.styles import StylesBase
 from textual.filter import ANSIToTruecolor, LineFilter
@@ -43,6 +44,9 @@ class Words:
         pane.refresh(Region(-left, -top if self._upper else height - 1 - top, width, 1))
 
 
+NO_LINE = ("", "none")
+"""What Textual calls an edge without one."""
+
 P = TypeVar("P", bound=Widget)
 
 
@@ -67,9 +71,11 @@ class Framed(StylesCache):
         super().__init__()
         self._sides: Sides | None = None
 
-    def render(self, *args: Any, **more: Any) -> list[Strip]:
+    def render(self, styles: StylesBase, *args: Any, **more: Any) -> list[Strip]:
         self._sides = None
-        return super().render(*args, **more)
+        if styles.border_left[0] in NO_LINE:  # beside a corner Textual puts a blank, on a mere rule none
+            args = (*args[:5], *map(_spaced, args[5:7]), *args[7:])
+        return super().render(styles, *args, **more)
 
     def render_line(
         self,
@@ -108,6 +114,11 @@ class Framed(StylesCache):
         return asked(draw, y)
 
 
+def _spaced(words: tuple[Content, *tuple[Any, ...]] | None) -> tuple[Content, *tuple[Any, ...]] | None:
+    """The words on an edge with a blank at either end, so that they do not touch the line."""
+    return words and (Content.assemble(" ", words[0], " "), *words[1:]) if words and words[0] else words
+
+
 class Pane(Widget):
     """A widget whose text has the colours of the palette and nothing else."""
 
@@ -144,6 +155,10 @@ def framed(pane: P) -> P:
     """Give a pane its frame while it is not mounted: later on its styles would be worked out once more."""
     pane.add_class("pane", update=False)
     return pane
+
+
+class ScrollPane(VerticalScroll, Pane):  # in this order: a widget has the styles of its first base
+    """A pane of widgets that scrolls."""
 
 
 class Scrolled(ScrollView, Pane):  # in this order: a widget has the styles of its first base

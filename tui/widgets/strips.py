@@ -13,6 +13,7 @@ from tui.present import Cell, Part
 from tui.theme import Palette
 
 ELLIPSIS = "…"
+BLOCKS = " █▐▏▎▍▌▋▊▉"
 
 
 def width_of(parts: Iterable[Part]) -> int:
@@ -79,9 +80,16 @@ def _lit(parts: Sequence[Part], palette: Palette, width: int, base: Style) -> li
     """A cursor's line in 16 colours: its text in one, which is there on any ground; bars keep theirs."""
     lit = palette.lit or Style()
     return [
-        Segment(text, base + palette.styles[role] + (lit if role in palette.plain else Style()))
+        Segment(
+            text, base + palette.styles[role] + (lit if role in palette.plain and not _tells(text, role) else Style())
+        )
         for text, role in fill(tuple(parts), width)
     ]
+
+
+def _tells(text: str, role: str) -> bool:
+    """Whether it is a block that says by its colour whether something is good or bad."""
+    return role.split()[0] in ("good", "trouble") and not text.strip(BLOCKS)
 
 
 def spread(left: Cell, right: Cell, width: int) -> list[Part]:

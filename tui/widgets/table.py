@@ -272,6 +272,8 @@ class Table(Across[Row], can_focus=True):
     def on_resize(self, _: Resize) -> None:
         self._measure()
         self._reveal()
+        if self._wide:
+            self.post_message(self.Shifted(self))
 
     def _measure(self) -> None:
         # Of a wide one its own width alone: the pane's would bring a scrollbar as soon as the other one takes a column.

@@ -1,0 +1,100 @@
+"""What was once not beautiful or could not be read: words cut, titles on a line, colours lost, room left unused."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from rich.color import Color
+
+from engine.compare import Comparison
+from engine.differ import Difference
+from tests.tui import recorded, scene
+from tests.tui.pilot import Journey, travel
+from tests.tui.recorded import RecordedEngine
+from tui import compare, heat, why
+from tui.answers import Near
+from tui.present import plain
+from tui.screens.best import BestScreen
+from tui.theme import Palette
+from tui.themes import PLAIN
+from tui.widgets.strips import strip
+
+
+def test_titles_stand_off_their_frame_and_off_a_mere_rule(workspace):
+    async def way(journey: Journey) -> None:
+        await journey.known()
+        for size, title in (((120, 36), "╭─ Running ──"), ((80, 24), "─ Running ───")):
+            await journey.pilot.resize_terminal(*size)
+            await journey.sees(f"\n{title}")
+        lines = journey.text().splitlines()
+        assert [line for line in lines if re.search(r"[─━]\w|\w[─━]", line)] == []
+
+    now = time.time()
+    with RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now)):
+        travel(workspace, way, (120, 36))
+
+
+def test_in_16_colours_heat_keeps_its_colours_under_the_cursor():
+    palette = Palette(PLAIN.to_color_system().generate() | PLAIN.variables)
+    parts = [("ARM ", "text"), *heat.heat(0.05, 4), *heat.heat(-0.05, 4), ("● ok", "good")]
+    line = strip(parts, palette, 40, palette.cursor)
+    by_text = {segment.text.strip(): segment.style.color for segment in line if segment.text.strip()}
+    blocks = [segment.style.color for segment in line if "█" in segment.text]
+    assert blocks == [palette["good"].color, palette["trouble"].color]
+    assert by_text["● ok"] == palette.lit.color == Color.parse("bright_white")
+
+
+def test_a_run_is_tested_in_words_that_have_room():
+    side = compare.Side(
+        "toto-0002", 2, "run 1", against=(("worse, p = 0.0066", "trouble"), ("  1,000 windows", "faint"))
+    )
+    found = Comparison(("toto-0001", "toto-0002"), (), (), (), (), {}, {}, {})
+    for width, told in ((74, "worse, p = 0.0066"), (200, "worse, p = 0.0066  1,000 windows")):
+        (column,) = [one for one in compare.columns(found, "", width) if one.title == "AGAINST 1"]
+        assert plain(column.fill(side, 0.0)) == told
+        assert len(told) <= column.width
+
+
+def test_a_long_name_of_what_differs_loses_its_beginning_and_says_so():
+    row = Difference("settings", "model.decoder.cross_attention.dropout", ("0.1", "0.2"))
+    near = Near(
+        "toto-0001", rival="toto-0002", differences=(row, Difference("code", "uncommitted changes", ("no", "yes")))
+    )
+    lines = [plain(line) for line in why._differs(near, "toto-0001", 46)]
+    assert any("  uncommitted changes" in line for line in lines)
+    assert any("  …" in line and "attention.dropout" in line for line in lines)
+
+
+@pytest.mark.parametrize("size", [(200, 50), (80, 24)])
+def test_where_nothing_beats_naive_the_cursor_is_on_the_best_run(workspace, size):
+    """Its why, its symbols and its forecast are there; not a line about naive that is cut, beside an empty chart."""
+
+    async def way(journey: Journey) -> None:
+        await scene.place("5", ("No run beats the naive forecast", "vs NAIVE"))(journey)
+        screen = journey.app.screen
+        assert isinstance(screen, BestScreen)
+        await journey.until(lambda: screen.board.chosen == "toto-0001", "for the best run")
+        assert screen.board.rows[0].row.is_naive
+        await journey.sees("toto-0001 is the least bad")
+        await journey.press("home")
+        await journey.sees("naive repeats the last price; it is what a")
+        await journey.sees("model has to beat" if size[0] == 200 else "has to beat")
+        if size == (80, 24):
+            await journey.sees("Why · v symbols")
+            await journey.press("v")
+            await journey.sees("Skill by symbol, % · v forecast")
+
+    with scene.results(workspace, worse=0.1):
+        travel(workspace, way, size)
+
+
+def test_a_small_terminal_says_that_there_are_further_columns(workspace):
+    async def way(journey: Journey) -> None:
+        await scene.place("2", ("Runs · 18 · by AGO ↑ · 2 more columns →",))(journey)
+        await journey.press("right", "right", "right")
+        await journey.sees("← 3 more columns")
+
+    with scene.box(workspace):
+        travel(workspace, way, (80, 24))
