@@ -157,13 +157,17 @@ def shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
+LIMITLESS = 2**53
+"""An upper bound from here on is what a number can hold, and nothing that anybody has to know."""
+
+
 def bounds(field: Field) -> str:
     """Write what a field may be: `last | none`, `1 .. 1024 steps`, `>= 0`; empty if anything."""
     unit = f" {field.unit}" if field.unit else ""
     if field.choices:
         return " | ".join(map(shown, field.choices)) + unit
     low, high = (shown(_whole(bound)) for bound in (field.low, field.high))
-    if low and high:
+    if low and high and not (field.high is not None and field.high >= LIMITLESS):
         return f"{low} .. {high}{unit}"
     if low or high:
         return (f">= {low}" if low else f"<= {high}") + unit

@@ -247,7 +247,7 @@ def said(found: Ranking, width: int) -> list[list[Part]]:
     if board is None:
         return []
     role = "good" if board.beats_naive and not _by_chance(board) else "attention"
-    made = [(board.sentence, f"{role} bold" if board.rows else "rest")]
+    made = [(board.sentence, f"{role} bold")] if board.rows else []  # else the table itself says so
     if len(found.boards) > 1:
         sets = "; ".join(
             f"{one.data or 'unknown data'} {one.fingerprint[:8]}".rstrip() + f" ({one.runs})" for one in found.boards

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -138,7 +139,7 @@ def lay_out(picture: Picture, width: int, height: int, view: View = EVERYTHING) 
         middle = (height - 1) // 2
         lines += [[] for _ in range(max(0, middle - 1))]
         if box is None:
-            lines.append([(picture.empty.center(width), "rest")])
+            lines += [[(line.center(width), "rest")] for line in textwrap.wrap(picture.empty, max(10, width))]
         return Drawn(lines)
     x_range, y_range = box
     values = _y_ticks(y_range, rows, picture.log)

@@ -10,7 +10,7 @@ from engine.cli.detail import FACTS, SECONDS, SIZES
 from engine.messages import RunDetail
 from engine.provenance import Git
 from engine.records import ENDED, WAITING, RunRow
-from tui import present
+from tui import nothing, present
 from tui.logs import clean
 from tui.present import NONE, Cell, Part
 from tui.widgets.strips import width_of
@@ -211,7 +211,7 @@ def code(detail: RunDetail, patch: Patch | None) -> list[list[Part]]:
     """The commit, whether the code is frozen, and the uncommitted changes as a diff in its colours."""
     git, frozen = detail.spec.git, detail.spec.code
     if git is None:
-        return [[("the code of this run was not recorded", "rest")]]
+        return [[(nothing.code(), "rest")]]
     lines: list[list[Part]] = []
 
     def told(name: str, *value: Part) -> None:

@@ -31,7 +31,7 @@ def plan(width: int, height: int, devices: int, running: int, queued: int, finis
     """
     roomy = width >= 100 and height >= 30
     frame = 2 if roomy else 1
-    outlook = 1 + min(alerts, 3 if roomy and height >= 40 else 1)
+    outlook = 1 + min(alerts, (6 if height >= 60 else 3) if roomy and height >= 40 else 1)
     body = height - 2 - outlook
     beside = width >= 116
     device_lines = min(devices, max(1, body // 6) if not roomy else max(3, body // 5))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tui import nothing
 from tui.charts import Band as Room
 from tui.keys import named
 from tui.present import GIB
@@ -13,6 +15,7 @@ from tui.series import placed, unit
 from tui.widgets.chart import Curve, Picture
 
 if TYPE_CHECKING:
+    from engine.records import RunRow
     from engine.store_forecasts import Band
     from engine.store_upclose import Watched
 
@@ -26,7 +29,16 @@ _X = {
     "tokens": ("tokens", "number"),
 }
 NO_TOKENS = "neither tokens nor points_per_s are logged: {chosen.x-axis} goes on to the next x axis"
+NO_VALUES, NO_VALIDATION = Picture.empty, "no validation yet"
 NO_EPOCHS = "no epochs are logged: {chosen.x-axis} goes on to the next x axis"
+
+
+def told(picture: Picture, row: RunRow | None) -> Picture:
+    """Where there are no curves of a run yet: why, and the key that helps."""
+    if picture.curves or picture.empty not in (NO_VALUES, NO_VALIDATION):
+        return picture
+    empty = nothing.curves(row, "validation" if picture.empty == NO_VALIDATION else "values")
+    return replace(picture, empty=empty, version=(picture.version, empty))
 
 
 def loss(reading: Reading, *, log: bool) -> Picture:
@@ -45,7 +57,7 @@ def error(reading: Reading) -> Picture:
         pick = names[skip : skip + 1]
         if pick and not _has(reading, "loss"):
             return _picture(reading, pick[0], [(pick[0], pick[0])])
-        return _made(reading, "val pct_mae", [], _version(reading), empty="no validation yet")
+        return _made(reading, "val pct_mae", [], _version(reading), empty=NO_VALIDATION)
     curves = _curves(reading, [("val_pct_mae", "model")], ["good"])
     if _has(reading, "val_naive_pct_mae"):
         xs, ys = reading.curves["val_naive_pct_mae"]
@@ -120,7 +132,7 @@ def devices(watched: Sequence[Watched], what: str, version: object) -> Picture:
             curves.append(Curve(one.name if len(gpus) != 1 else "all", one.t, ys, role))
         if what == "memory" and any(y == y for y in one.own):
             curves.append(Curve("this run", one.t, [y / scale for y in one.own], "second"))
-    empty = "not told by these devices" if watched else "no samples of its time"
+    empty = "not told by these devices" if watched else nothing.samples()
     whole = [one.total / GIB for one in gpus or watched]
     shows = {"utilisation": (0.0, 100.0), "memory": (0.0, *whole), "power": (0.0,)}.get(what, ())
     return Picture(title, tuple(curves), "", version=(version, what), x_kind="time", empty=empty, shows=shows)
@@ -166,7 +178,7 @@ def _made(
     elif reading.wish.x == "epoch" and curves and not any(placed(curve.xs) for curve in curves):
         empty = named(NO_EPOCHS)
     return Picture(
-        title, tuple(curves), x_name, log=log, seams=reading.seams, empty=empty or "no values yet", version=version,
+        title, tuple(curves), x_name, log=log, seams=reading.seams, empty=empty or NO_VALUES, version=version,
         x_kind=x_kind,
     )  # fmt: skip
 

@@ -161,6 +161,7 @@ def test_a_workspace_that_is_not_there(tmp_path: Path) -> None:
         (Field(name="a", type="float", low=1e-8, high=1.0), "1e-08 .. 1"),
         (Field(name="a", type="int", low=0), ">= 0"),
         (Field(name="a", type="int", high=2**63 - 1), "<= 9223372036854775807"),
+        (Field(name="a", type="int", low=0, high=2**63 - 1), ">= 0"),
         (Field(name="a", type="str", choices=("auto", "cpu")), "auto | cpu"),
         (Field(name="a", type="str"), ""),
     ],

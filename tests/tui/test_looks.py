@@ -98,3 +98,47 @@ def test_a_small_terminal_says_that_there_are_further_columns(workspace):
 
     with scene.box(workspace):
         travel(workspace, way, (80, 24))
+
+
+def test_a_command_is_folded_between_its_words(workspace):
+    """What F3 copies can be read below the form, too: no option is broken in two."""
+
+    async def way(journey: Journey) -> None:
+        await scene.form(journey)
+        screen = journey.app.screen
+        screen.fields.go("name")
+        await journey.paste("a-name-that-is-long-enough-to-need-another-line-of-a-small-one")
+        await journey.until(lambda: "--name" in screen.query_one("#command").text)
+        lines = screen.query_one("#command").text.splitlines()
+        command = screen.form.line()
+        told = [word for line in lines for word in line.split()]
+        assert told[: len(command.split())] == command.split()
+        name = "a-name-that-is-long-enough-to-need-another-line-of-a-small-one"
+        assert f"…{name[-16:]}▏" in journey.text(), "what is typed is seen where it grows"
+        screen.fields.go("data.path")
+        await journey.sees("folder or file of CSV, Parquet or JSON series; relative to the workspace")
+
+    with scene.box(workspace):
+        travel(workspace, way, (80, 24))
+
+
+def test_what_is_wrong_with_a_query_is_folded_anew_for_another_width(workspace):
+    async def way(journey: Journey) -> None:
+        await scene.place("7", ("run_summary",))(journey)
+        journey.app.screen.editor.text = "SELECT nonsense FROM leaderboard"
+        await journey.press("f5")
+        await journey.sees("Binder Error", "Candidate bindings")
+        await journey.pilot.resize_terminal(80, 24)
+        verdict = journey.app.screen.query_one("#verdict")
+        await journey.until(lambda: verdict.size.width == 78)
+        await journey.until(lambda: all(len(line) <= 78 for line in verdict.text.splitlines()), "for other lines")
+        assert verdict.size.height == len(verdict.lines)
+
+    with scene.results(workspace):
+        travel(workspace, way, (160, 44))
+
+
+def test_a_high_dashboard_shows_all_that_wants_somebody(workspace):
+    from tui.layout import plan
+
+    assert [plan(200, height, 3, 3, 5, 10, alerts=6).outlook for height in (24, 36, 50, 70)] == [2, 2, 4, 7]

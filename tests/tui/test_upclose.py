@@ -194,7 +194,7 @@ def test_tables_that_have_nothing_yet_say_so(workspace, box):
     async def way(journey):
         screen = await at_run(journey, "toto-0001")
         await screen.action_go("evaluation")
-        await journey.sees("not evaluated yet")
+        await journey.sees("not evaluated: a trainer does so at its end; R queues it again")
         assert screen.query_one("#symbols", Table).rows == ()
 
     travel(workspace, way)

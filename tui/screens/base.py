@@ -14,7 +14,7 @@ from engine.records import ENDED, LIVE, WAITING, RunRow
 from tui import status
 from tui.charts import EVERYTHING
 from tui.keys import named
-from tui.pictures import error, loss
+from tui.pictures import error, loss, told
 from tui.reader import Reading, Wish
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.looking import Looking
@@ -120,9 +120,9 @@ class BaseScreen(Looking, Ground):
     def show_charts(self, reading: Reading) -> None:
         for chart in self.query(Chart):
             if chart.id == "loss":
-                chart.show(loss(reading, log=self.paddock.log_scale))
+                chart.show(told(loss(reading, log=self.paddock.log_scale), self.target()))
             elif chart.id == "error":
-                chart.show(error(reading))
+                chart.show(told(error(reading), self.target()))
 
     def action_smooth(self) -> None:
         self.paddock.smooth = not self.paddock.smooth

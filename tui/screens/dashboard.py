@@ -13,7 +13,7 @@ from textual.geometry import Size
 from textual.widgets import Input
 
 from engine.records import RunRow
-from tui import devices, outlook
+from tui import devices, nothing, outlook
 from tui.alerts import alerts
 from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
@@ -147,7 +147,9 @@ class DashboardScreen(Queueing, PastDevices):
                 ("esc", "key"),
                 (" lists all.", "rest"),
             )
-        return cell("Nothing has ended yet; what ends comes here, newest first.", "rest")
+        runs = world.running
+        way = offer("chosen.log", " shows the log of what runs.") if runs else offer("chosen.new-run", " queues a run.")
+        return (("Nothing has ended yet. ", "rest"), *way)
 
     def _filtered(self, world: World) -> tuple[RunRow, ...]:
         words = self._filter.lower().split()
@@ -206,10 +208,8 @@ class DashboardScreen(Queueing, PastDevices):
             return
         self.take(reading)
         self.show_charts(reading)
-        row = self.target()
-        waits = row is not None and row.state in ("queued", "held", "starting")
         log = self.query_one("#log", LogView)
-        log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
+        log.show(reading.log, reading.trouble or nothing.log(self.target()))
 
     @on(LogView.Follows)
     def _follows(self, event: LogView.Follows) -> None:

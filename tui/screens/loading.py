@@ -10,7 +10,7 @@ from textual import on
 
 from engine.messages import RunDetail
 from engine.records import ENDED
-from tui import details, pictures
+from tui import details, nothing, pictures
 from tui.charts import EVERYTHING, Picture
 from tui.present import Part, cell
 from tui.screens.travelling import AHEAD, Travelling
@@ -116,7 +116,7 @@ class Loading(Travelling):
     def _take_checkpoints(self, found: Checkpoints) -> None:
         self._met("checkpoints", found.trouble)
         if self.ready:
-            empty = found.trouble or "no checkpoint was saved yet"
+            empty = found.trouble or nothing.checkpoints(self.target())
             shown: Table[Checkpoint] = self.query_one("#checkpoints", Table)
             shown.show(found.rows, time.time(), cell(empty, "rest"))
 
@@ -125,12 +125,12 @@ class Loading(Travelling):
         if not self.ready:
             return
         table: Table[Scored] = self.query_one("#symbols", Table)
-        empty = found.trouble or "not evaluated yet: a trainer does so at its end"
+        empty = found.trouble or nothing.evaluation(self.target())
         table.show(found.rows, time.time(), cell(empty, "rest"))
         beaten = sum(row.skill is not None and row.skill > 0 for row in found.rows)
         table.border_title = f"{len(found.rows)} symbols, {beaten} beat naive" if found.rows else ""
         if not found.rows:
-            self.query_one("#forecast", Chart).show(Picture("forecast", empty="a forecast of the symbol chosen"))
+            self.query_one("#forecast", Chart).show(Picture("forecast", empty="its forecasts come with its evaluation"))
 
     @on(Table.Chosen, "#symbols")
     def _symbol_chosen(self, event: Table.Chosen) -> None:
@@ -156,7 +156,11 @@ class Loading(Travelling):
         if found.trouble:
             self._symbol = ""  # chosen again, it is read again
         if found.band is None:
-            chart.show(Picture("forecast", empty=found.trouble or f"no forecast of {found.symbol} was kept"))
+            chart.show(
+                Picture(
+                    "forecast", empty=found.trouble or f"no forecast of {found.symbol} was kept; ↑ ↓ another symbol"
+                )
+            )
         else:
             self.look(EVERYTHING, AHEAD)
             chart.show(pictures.forecast(found.band, (found.run, found.symbol, found.band.origin)))

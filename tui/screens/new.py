@@ -87,6 +87,7 @@ class NewRunScreen(BaseScreen):
         super().on_resize()
         if self.ready:
             self._tell()
+            self.call_after_refresh(self._went)
 
     # -- asking trainers and engine, in workers --------------------------------------------------------------------
 
@@ -192,10 +193,7 @@ class NewRunScreen(BaseScreen):
         pane = self.query_one("#command", Lines)
         width = max(20, self.app.size.width - 4)
         line = self.form.line() if self.form else ""
-        rows = [line[at : at + width] for at in range(0, len(line), width)][:LONGEST] or [""]
-        if len(line) > LONGEST * width:
-            rows[-1] = rows[-1][:-1] + "…"
-        shown: list[list[Part]] = [[(row, "ours")] for row in rows]
+        shown = folded([(line, "ours")], width, LONGEST, 4)
         for part in (self._verdict, *self._foretold):
             shown += folded(part, width, 2)
         shown = shown[: max(5, self.app.size.height // 3)]
@@ -203,6 +201,11 @@ class NewRunScreen(BaseScreen):
         if pane.styles.height is None or pane.styles.height.value != height:
             pane.styles.height = height
         pane.show(shown)
+
+    @on(FieldTable.Went)
+    def _went(self) -> None:
+        """On the lower edge, what the line of the field has no room for."""
+        self.query_one("#command").border_subtitle = self.fields.told_elsewhere.replace("[", "\\[")
 
     @on(FieldTable.Edited)
     def _edited(self) -> None:

@@ -8,9 +8,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from tui import details
+from tui import details, nothing
 from tui.charts import EVERYTHING
-from tui.pictures import error, loss
+from tui.pictures import error, loss, told
 from tui.reader import Reading
 from tui.screens.base import BaseScreen
 from tui.shares import Row
@@ -104,11 +104,10 @@ class Previewing(BaseScreen):
         preview, row = self.preview, self.target()
         if preview is None or row is None or reading.wish.run != row.id or not preview.query("#preview-log"):
             return
-        preview.query_one("#preview-loss", Chart).show(loss(reading, log=self.paddock.log_scale))
-        preview.query_one("#preview-error", Chart).show(error(reading))
-        waits = row.state in ("queued", "held", "starting")
+        preview.query_one("#preview-loss", Chart).show(told(loss(reading, log=self.paddock.log_scale), row))
+        preview.query_one("#preview-error", Chart).show(told(error(reading), row))
         log = preview.query_one("#preview-log", LogView)
-        log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
+        log.show(reading.log, reading.trouble or nothing.log(self.target()))
 
     @on(LogView.Follows)
     def _follows(self, event: LogView.Follows) -> None:

@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from engine.messages import RunDetail, ShowRun
 from engine.records import RunRow
-from tui import behindrun, details, pictures, present
+from tui import behindrun, details, nothing, pictures, present
 from tui.charts import Picture
 from tui.columns import Column
 from tui.keys import CURVES, METRIC, RUN, ZOOM, bindings
@@ -203,10 +203,8 @@ class RunScreen(Loading):
             return
         self.take(reading)
         self._show_charts(reading)
-        row = self.target()
-        waits = row is not None and row.state in ("queued", "held", "starting")
         for log in self.query("#log").results(LogView):
-            log.show(reading.log, reading.trouble or ("it has not started yet" if waits else "its log is empty"))
+            log.show(reading.log, reading.trouble or nothing.log(self.target()))
             log.border_title = "log · older lines are in log.txt" if reading.log_left_out else "log"
         self.show_scrub()
 
@@ -219,11 +217,12 @@ class RunScreen(Loading):
             "rates": pictures.rates,
         }
         names = {*pictures.logged(reading)} if self._drawn else set()
+        row = self.target()
         for chart, picture in usual.items():
             name = self._drawn.get(chart, "")
             shown = pictures.metric(reading, name, log=log) if name in names else picture(reading)
             for widget in self.query(f"#{chart}").results(Chart):
-                widget.show(shown)
+                widget.show(pictures.told(shown, row))
 
     async def action_metric(self) -> None:
         """Choose what the chart in focus draws; without one the last that is to be seen."""

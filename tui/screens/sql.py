@@ -77,6 +77,8 @@ class SqlScreen(Keeping):
         self._wants_side: bool | None = None
         """What a person chose; None follows the width."""
         self._loading = False
+        self._said: list[Part] = []
+        """How the last query went; folded anew where there is another width."""
 
     def compose(self) -> ComposeResult:
         yield Lines(id="top")
@@ -133,6 +135,8 @@ class SqlScreen(Keeping):
         if self.side.display != side:
             self.side.display = side
             self.call_after_refresh(self.lay)
+        if self._said:
+            self._say(self._said)
         self.show_frame(world)
 
     def on_screen_resume(self, _: ScreenResume) -> None:  # Textual calls the base class's as well
@@ -266,6 +270,7 @@ class SqlScreen(Keeping):
 
     def _say(self, line: list[Part]) -> None:
         """In as many lines as it takes, at most three."""
+        self._said = line
         verdict = self.query_one("#verdict", Lines)
         lines = folded(line, max(20, verdict.size.width), 3)
         if verdict.styles.height is None or verdict.styles.height.value != len(lines):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -39,9 +40,11 @@ class FieldTable(Scrolled, can_focus=True):
     class Edited(Message):
         """Something was typed; the form has it."""
 
+    class Went(Message):
+        """Another field is under the cursor, or all are drawn anew."""
+
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
-        """Of all its lines while they are drawn."""
         self._form: Form | None = None
         self._items: list[Item] = []
         self._words = ""
@@ -84,16 +87,19 @@ class FieldTable(Scrolled, can_focus=True):
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._items))
         self._reveal()
         self.refresh()
+        self.post_message(self.Went())
 
     def go(self, name: str) -> None:
         self._place = next((i for i, item in enumerate(self._items) if item.name == name), self._place)
         self._reveal()
         self.refresh()
+        self.post_message(self.Went())
 
     def action_move(self, way: int) -> None:
         self._place = min(max(0, self._place + way), len(self._items) - 1)
         self._reveal()
         self.refresh()
+        self.post_message(self.Went())
 
     def _reveal(self) -> None:
         top, seen = self.scroll_offset.y, max(1, self.size.height)
@@ -196,20 +202,35 @@ class FieldTable(Scrolled, can_focus=True):
         changed = form.changed(item)
         text = form.text(item)
         editing = here and self.has_focus
+        name_width, value_width = self._widths
         own = "text" if typed or item.kind == "choice" else "rest"
         role = "trouble" if problem else "ours bold" if changed else own
         value: list[Part] = [(text, role)]
         if item.choices and editing:
             value = [("‹ ", "key"), (text, role if role != "rest" else "text"), (" ›", "key")]
         elif editing:
-            value = [*value, ("▏", "ours")]
-        name_width, value_width = self._widths
+            seen = text if cell_len(text) < value_width else f"…{text[2 - value_width :]}"  # its end is where one types
+            value = [(seen, role), ("▏", "ours")]
         parts: list[Part] = [("● " if changed else "  ", "ours"), *fill(((item.name, "text"),), name_width)]
         parts += [(" ", "text"), *fill(tuple(value), value_width), ("  ", "text")]
-        room = width - name_width - value_width - 5
+        room = self._room
         if problem:
             allowed = f" (allowed: {item.range})" if item.range and not problem.startswith("expected") else ""
             return [*parts, *cut(((f"✗ {problem}{allowed}", "trouble"),), room)]
-        about: list[Part] = [(f"{item.range}   ", "rest")] if item.range and not item.choices else []
-        about.append((item.help, "text" if here else "rest"))
-        return [*parts, *cut(tuple(about), room)]
+        return [*parts, *cut(((self._about(item), "text" if here else "rest"),), room)]
+
+    @staticmethod
+    def _about(item: Item) -> str:
+        """What it may be, and what it is for."""
+        return f"{item.range}   {item.help}" if item.range and not item.choices else item.help
+
+    @property
+    def _room(self) -> int:
+        """Cells for what is told of a field."""
+        return self.scrollable_content_region.width - sum(self._widths) - 5
+
+    @property
+    def told_elsewhere(self) -> str:
+        """What is told of the field under the cursor, where its line has no room for all of it; else ""."""
+        text = self._about(self.item) if self.item is not None else ""
+        return text if cell_len(text) > self._room else ""
