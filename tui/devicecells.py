@@ -60,10 +60,11 @@ def share(used: float | None, total: float | None) -> float | None:
     return used / total if used is not None and total else None
 
 
-def host_line(host: HostSample) -> Cell:
-    """Memory and disk of the machine in one line."""
-    parts: list[Part] = [("RAM ", "rest"), (f"{gib(host.memory_used)}/{gib(host.memory_total)} GiB", "text")]
+def host_line(host: HostSample, *, small: bool = False) -> Cell:
+    """Memory and disk of the machine in one line; small: in 26 cells."""
+    unit = "" if small else " GiB"
+    parts: list[Part] = [("RAM ", "rest"), (f"{gib(host.memory_used)}/{gib(host.memory_total)}{unit}", "text")]
     free = share(host.disk_free, host.disk_total)
     role = "trouble" if free is not None and free < 0.03 else "attention" if free is not None and free < 0.1 else "text"
-    parts += [("   disk ", "rest"), (f"{size(host.disk_free)} free", role)]
+    parts += [("  disk " if small else "   disk ", "rest"), (size(host.disk_free) + ("" if small else " free"), role)]
     return tuple(parts)

@@ -37,7 +37,9 @@ def lines(world: World, width: int, rows: int, *, still: bool = False) -> list[l
         return [*kept, _more(hidden)]
     if sample.host is not None and len(found) < rows:
         extra = (
-            cell("   ".join(sample.warnings), "attention") if sample.warnings else devicecells.host_line(sample.host)
+            cell("   ".join(sample.warnings), "attention")
+            if sample.warnings
+            else devicecells.host_line(sample.host, small=widths.small)
         )
         found.append(_cpu(sample.host, world, widths, extra))
     return found
@@ -49,9 +51,9 @@ class _Widths:
     def __init__(self, width: int) -> None:
         self.total = width
         self.label = 12 if width >= 90 else 10
-        self.wide = width >= 150
-        self.bar = 24 if self.wide else 14 if width >= 100 else 12
-        self.amount = 14
+        self.wide, self.small = width >= 150, width < 90
+        self.bar = 24 if self.wide else 14 if width >= 100 else 12 if width >= 90 else 10
+        self.amount = 12 if self.small else 14
         self.percent = 5
         self.history = 60 if width >= 220 else 24 if self.wide else 12 if width >= 100 else 6
 
@@ -81,25 +83,28 @@ def _gpu(device: DeviceSample, world: World, widths: _Widths) -> list[Part]:
         (f"/{_whole(device.memory_total)} GiB", "rest"),
     )
     role = devicecells.load_role(device.utilisation)
-    about = _about(device, wide=widths.wide)
+    about = _about(device, widths)
     bar = devicecells.memory_bar(device, widths.bar)
     return widths.line(label, bar, memory, cell(load, role), cell(history, "spark"), about)
 
 
-def _about(device: DeviceSample, *, wide: bool) -> Cell:
-    """Power, temperature and who is on it."""
+def _about(device: DeviceSample, widths: _Widths) -> Cell:
+    """Power, temperature and who is on it; where there is little room, who that is comes before how much power."""
     if device.error:
         return cell(f"▲ {device.error}", "trouble")
     power = "n/a" if device.power is None else f"{device.power:.0f}"
     limit = "" if device.power_limit is None else f"/{device.power_limit:.0f}"
     heat = "n/a" if device.temperature is None else f"{device.temperature}°"
     parts: list[Part] = []
-    if not device.mig:
-        parts += [(f"{power:>4}", "text"), (f"{limit} W".ljust(6) if wide else " W", "rest"), (" ", "text")]
-    parts.append((f"{heat:>4}", devicecells.heat_role(device.temperature)))
+    if not device.mig and not widths.small:
+        parts += [(f"{power:>4}", "text"), (f"{limit} W".ljust(6) if widths.wide else " W", "rest"), (" ", "text")]
+    parts.append((f"{heat:>{3 if widths.small else 4}}", devicecells.heat_role(device.temperature)))
     for who, memory, role in devicecells.memory_shares(device):
         if role == "attention":
-            parts.append((f"   {who} {present.gib(memory)}, not ours", role))
+            name = who if widths.wide else who.partition(" (pid")[0]
+            parts.append((f"  {name}" if widths.small else f"   {name} {present.gib(memory)}, not ours", role))
+        elif who and widths.small:
+            parts.append((f"  {who}", role))
         elif who:
             parts += [(f"   {who} ", role), (present.gib(memory), "text")]
     if not device.visible:
@@ -130,7 +135,7 @@ def _no_gpu(world: World, sample: Sample, widths: _Widths) -> list[list[Part]]:
         return [list(why)]
     slots = world.status.cpu_slots if world.status else 0
     used = sum(1 for row in world.running if not row.devices or "cpu" in row.devices)
-    free: Cell = (("runs take CPU slots: ", "rest"), (f"{used}", "text"), (f" of {slots} in use", "rest"))
+    free: Cell = (("CPU slots: ", "rest"), (f"{used}", "text"), (f" of {slots} in use", "rest"))
     past = [_part(s.host) for s in world.history]
     memory = devicecells.share(host.memory_used, host.memory_total)
     disk = devicecells.share((host.disk_total or 0) - (host.disk_free or 0), host.disk_total)

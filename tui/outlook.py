@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from engine import when
@@ -14,6 +15,8 @@ from tui.widgets.strips import cut, fill, width_of
 from tui.world import CONNECTED, World
 
 Link = tuple[int, int, int, str]
+_INK = re.compile("\x1b\\[([0-9]*)m")
+_INKS = {"32": "good", "36": "ours", "2": "rest"}
 AGAIN = 30.0
 """Seconds after which the plan is asked for again while nothing else has changed."""
 
@@ -95,6 +98,18 @@ def rests_on(world: World, now: float) -> tuple[object, ...]:
     paused = world.status.queue_paused if world.status else None
     states = tuple((row.id, row.state, row.place) for row in (*world.running, *world.queue))
     return states, paused, int(now / AGAIN)
+
+
+def inked(line: str) -> list[Part]:
+    """A line of engine.cli.gantt in our colours: green what runs, blue what is planned, grey the axis."""
+    found: list[Part] = []
+    role = "text"
+    for place, part in enumerate(_INK.split(line)):
+        if place % 2:
+            role = _INKS.get(part, "text")
+        elif part:
+            found.append((part, role))
+    return found
 
 
 def why(world: World, run: str, now: float) -> list[list[Part]]:

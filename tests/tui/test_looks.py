@@ -7,19 +7,23 @@ import time
 
 import pytest
 from rich.color import Color
+from textual.command import CommandList
+from textual.geometry import Region
 
 from engine.compare import Comparison
 from engine.differ import Difference
 from tests.tui import recorded, scene
 from tests.tui.pilot import Journey, travel
 from tests.tui.recorded import RecordedEngine
-from tui import compare, heat, why
+from tui import compare, devices, heat, outlook, why
 from tui.answers import Near
+from tui.app import PaddockApp
 from tui.present import plain
 from tui.screens.best import BestScreen
 from tui.theme import Palette
-from tui.themes import PLAIN
+from tui.themes import PLAIN, THEMES
 from tui.widgets.strips import strip
+from tui.world import World
 
 
 def test_titles_stand_off_their_frame_and_off_a_mere_rule(workspace):
@@ -142,3 +146,66 @@ def test_a_high_dashboard_shows_all_that_wants_somebody(workspace):
     from tui.layout import plan
 
     assert [plan(200, height, 3, 3, 5, 10, alerts=6).outlook for height in (24, 36, 50, 70)] == [2, 2, 4, 7]
+
+
+@pytest.mark.parametrize("width", [78, 116, 196])
+def test_who_is_on_a_device_is_told_whole_at_every_width(width):
+    now = time.time()
+    world = World(sample=recorded.two_gpus(now), history=tuple(recorded.history(now)))
+    first, second, machine = (plain(line) for line in devices.lines(world, width, 3))
+    assert "…" not in first + second + machine
+    assert all(name in first for name in ("64°", "toto-0211", "python"))
+    assert all(name in second for name in ("kronos-0208", "kronos-0210"))
+    assert "412 GiB" in machine
+    assert ("not ours" in first) == (width > 78)
+
+
+def test_the_timeline_has_the_colours_of_what_runs_and_what_waits():
+    line = "\x1b[2mnow\x1b[0m toto \x1b[32m━━┥\x1b[36m├─┤\x1b[0m"
+    assert outlook.inked(line) == [("now", "rest"), (" toto ", "text"), ("━━┥", "good"), ("├─┤", "ours")]
+
+
+def lost(app: PaddockApp, part: Region | None = None) -> list[str]:
+    """Words that can hardly be told from their ground, in a part of the screen; what steps back is let off."""
+    found = []
+    x, y, width, height = part or app.screen.region
+    for line in app.screen._compositor.render_strips()[y : y + height]:
+        for segment in line.crop(x, x + width):
+            style = segment.style
+            if style is None or not any(sign.isalnum() for sign in segment.text) or style.dim:
+                continue
+            front, ground = (
+                Color.from_triplet(one.get_truecolor(foreground=fore)) if one is not None else None
+                for one, fore in ((style.color, True), (style.bgcolor, False))
+            )
+            if front and ground and contrast(front, ground) < 2.2:
+                found.append(segment.text.strip())
+    return found
+
+
+def contrast(one: Color, other: Color) -> float:
+    """As WCAG 2 has it: 1 for the same brightness, 21 for black on white."""
+    light = sorted(sum(part * bent(value) for part, value in zip((0.2126, 0.7152, 0.0722), color.triplet, strict=True))
+                   for color in (one, other))  # fmt: skip
+    return (light[1] + 0.05) / (light[0] + 0.05)
+
+
+def bent(value: int) -> float:
+    share = value / 255
+    return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+
+
+@pytest.mark.parametrize("theme", list(THEMES))
+def test_no_word_is_lost_on_its_ground(workspace, theme):
+    async def way(journey: Journey) -> None:
+        await scene.dashboard(journey)
+        assert lost(journey.app) == []
+        await journey.press("2")
+        await journey.sees("toto-0206")
+        assert lost(journey.app) == []
+        await journey.press("colon")
+        await journey.sees("The log of the run")
+        assert lost(journey.app, journey.app.screen.query_one(CommandList).region) == []
+
+    with scene.box(workspace):
+        travel(workspace, way, (120, 36), theme=theme)

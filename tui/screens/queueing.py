@@ -83,8 +83,8 @@ class Queueing(BaseScreen):
             return
         from engine.cli.gantt import chart
 
-        text = chart(reply.plan, max(60, min(200, self.app.size.width - 12)))
-        lines: list[list[Part]] = [[(line, "text")] for line in text.splitlines()]
+        text = chart(reply.plan, max(60, min(200, self.app.size.width - 12)), colour=True)
+        lines: list[list[Part]] = [outlook.inked(line) for line in text.splitlines()]
         lines = lines or [[("Nothing runs and nothing waits.", "rest")]]
         if reply.plan.unknown:
             lines += [[], [("? where nobody knows when a run will end", "rest")]]
