@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LEAST_ROWS, LEAST_WIDTH = 2, 16
 """Of the plot and of the chart; below there is only a legend."""
+LONE = 3
+"""Dots to each side of a point that has no other beside it."""
 
 
 class Curve(Struct, frozen=True, dict=True):
@@ -163,7 +165,12 @@ def _plot(
     canvas = braille.Canvas(columns, rows)
 
     def dots(curve: Curve) -> braille.Spans:
-        return braille.spans(*curve.arrays, x_range, y_range, columns, rows, log=picture.log)
+        xs, ys = curve.arrays
+        if len(xs) == 1:  # a single dot is not seen: a dash, or a level from end to end
+            x, half = float(xs[0]), LONE * (x_range[1] - x_range[0]) / (2 * columns)
+            ends = x_range if curve.dotted else (max(x_range[0], x - half), min(x_range[1], x + half))
+            xs, ys = braille.ordered(ends, (float(ys[0]),) * 2)
+        return braille.spans(xs, ys, x_range, y_range, columns, rows, log=picture.log)
 
     def dot(x: float) -> int:
         return round((x - x_range[0]) / (x_range[1] - x_range[0]) * (2 * columns - 1))
@@ -250,6 +257,8 @@ def _box(
     if low_y >= 0 > bottom and not log:
         bottom = 0.0
     x_range = window if window is not None and window[1] - window[0] > braille.NEAR else (low_x, _ahead(low_x, high_x))
+    if x_range[0] == high_x:  # a lone point stands in the middle, not on the axis
+        x_range = (2 * low_x - x_range[1], x_range[1])
     return x_range, (bottom, high_y + air)
 
 

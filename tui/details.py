@@ -120,6 +120,7 @@ def config(detail: RunDetail) -> list[list[Part]]:
     """The whole configuration by section, what was set by hand marked; then where the run came from."""
     spec = detail.spec
     lines: list[list[Part]] = [[("● set by hand, over the preset", "ours")], []] if spec.changed else []
+    size = names_of(detail)
     for section, values in spec.config.items():
         lines.append([(section, "title")])
         for name, value in values.items():
@@ -127,14 +128,19 @@ def config(detail: RunDetail) -> list[list[Part]]:
             lines.append(
                 [
                     ("  ● " if by_hand else "    ", "ours"),
-                    (f"{name:<22}", "rest"),
+                    (f"{name:<{size}}", "rest"),
                     (_value(value), "ours bold" if by_hand else "text"),
                 ]
             )
         lines.append([])
     lines.append([("run", "title")])
-    lines += [[("    ", "text"), (f"{name:<22}", "rest"), (text, "text")] for name, text in _about(detail) if text]
+    lines += [[("    ", "text"), (f"{name:<{size}}", "rest"), (text, "text")] for name, text in _about(detail) if text]
     return lines
+
+
+def names_of(detail: RunDetail) -> int:
+    """Cells of the longest name of a setting, and of the blanks behind it."""
+    return 2 + max(20, *(len(name) for values in detail.spec.config.values() for name in values), 0)
 
 
 def _about(detail: RunDetail) -> list[tuple[str, str]]:
@@ -268,6 +274,10 @@ def events(detail: RunDetail) -> list[list[Part]]:
     if len(detail.events) >= 500:
         lines.insert(0, [("the last 500 events; all are in events.jsonl", "rest")])
     return lines or [[("nothing has happened yet", "rest")]]
+
+
+EVENT = 29
+"""Cells of its moment and its name, below which what it tells goes on."""
 
 
 def _event(line: Mapping[str, object], kind: str, name: str, role: str) -> tuple[float, list[Part]]:

@@ -60,7 +60,7 @@ PLAIN = Theme(
         **{
             f"run-{i}": f"ansi_{name}"
             for i, name in enumerate(
-                ("bright_blue", "yellow", "green", "magenta", "cyan", "red", "bright_black", "default"), 1
+                ("bright_blue", "yellow", "green", "magenta", "cyan", "red", "bright_red", "default"), 1
             )
         },
         "border": "ansi_bright_blue",

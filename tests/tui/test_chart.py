@@ -250,3 +250,18 @@ def test_eight_runs_have_eight_colours_and_keep_them():
     roles = run_roles(runs)
     assert len(set(roles.values())) == 8
     assert run_roles(runs[:3]) == {run: roles[run] for run in runs[:3]}
+
+
+def test_a_point_alone_is_seen_in_the_middle_and_its_level_from_end_to_end():
+    """The only validation of a short run: a dot on the axis would look like an empty chart."""
+    curves = (Curve("model", [150.0], [4.3], "good"), Curve("naive", [150.0], [4.4], "attention", dotted=True))
+    lines = draw(Picture("val pct_mae", curves), 60, 14)[1:-2]
+    inked = {role: [] for role in ("good", "attention")}
+    for parts in lines:
+        x = 0
+        for text, role in parts:
+            inked.get(role, []).extend(x + i for i, sign in enumerate(text) if sign not in " ⠀")
+            x += len(text)
+    assert 3 <= len(inked["good"]) <= 5
+    assert abs(sum(inked["good"]) / len(inked["good"]) - 33) < 4
+    assert max(inked["attention"]) - min(inked["attention"]) > 45

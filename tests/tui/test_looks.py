@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+import msgspec
 import pytest
 from rich.color import Color
 from textual.command import CommandList
@@ -15,7 +16,7 @@ from engine.differ import Difference
 from tests.tui import recorded, scene
 from tests.tui.pilot import Journey, travel
 from tests.tui.recorded import RecordedEngine
-from tui import compare, devices, heat, outlook, why
+from tui import compare, details, devices, heat, outlook, why
 from tui.answers import Near
 from tui.app import PaddockApp
 from tui.present import plain
@@ -209,3 +210,14 @@ def test_no_word_is_lost_on_its_ground(workspace, theme):
 
     with scene.box(workspace):
         travel(workspace, way, (120, 36), theme=theme)
+
+
+def test_a_long_name_of_a_setting_keeps_off_its_value(workspace):
+    now = time.time()
+    engine = RecordedEngine(workspace, recorded.busy_box(now), recorded.two_gpus(now))
+    detail = engine.detail(engine.rows["toto-0211"])
+    spec = msgspec.structs.replace(detail.spec, config={"model": {"tokenizer_n_dec_layers": 3, "phase": "both"}})
+    lines = [plain(line) for line in details.config(msgspec.structs.replace(detail, spec=spec))]
+    long, short = (next(line for line in lines if name in line) for name in ("tokenizer_n", "phase"))
+    assert long.endswith("tokenizer_n_dec_layers  3")
+    assert long.index("3") == short.index("both")

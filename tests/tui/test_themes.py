@@ -84,3 +84,10 @@ def test_the_cursor_hides_no_text_in_16_colours():
         assert hidden == (theme is THEMES["plain"])
         assert (over[0].style.color.name == "bright_white") == hidden
         assert over[1].style.color == look["bar"].color
+
+
+def test_no_run_has_the_colour_of_what_steps_back():
+    """In Compare it would look as if it were left out."""
+    for theme in THEMES.values():
+        look = Palette(App().get_css_variables() | theme.to_color_system().generate() | theme.variables)
+        assert look["faint"].color not in {look[f"run {number}"].color for number in range(1, 9)}

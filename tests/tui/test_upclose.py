@@ -132,6 +132,8 @@ def test_every_tab_of_a_finished_run(scene, box, size):
         await journey.press("down")
         await journey.sees("no forecast of SYM10 was kept")
         await screen.action_go("events")
+        await journey.sees("order start")
+        await journey.press("end")
         await journey.sees("finished", "why=steps")
 
     travel(scene, way, size)
@@ -244,3 +246,23 @@ def test_s_on_a_tab_opens_the_sql_behind_it(box, scene):
         await journey.sees("WHERE ended IS NOT NULL", "2 rows ·")
 
     travel(scene, way, (160, 44))
+
+
+def test_what_a_run_told_can_be_read_to_its_end_at_every_width(scene, box):
+    """A long line of events or of the configuration goes on below its words; a long name keeps off its value."""
+    assert box.row("toto-0001").state == "ok"
+
+    async def way(journey):
+        screen = await at_run(journey, "toto-0001")
+        lines = screen.query_one("#event-lines")
+        for size, folds in (((80, 24), True), ((200, 50), False)):
+            await journey.pilot.resize_terminal(*size)
+            await journey.until(lambda wide=size[0]: screen.size.width == wide)
+            await journey.until(lambda: screen._detail is not None, "for what the engine knows of it")
+            await journey.until(
+                lambda folds=folds: any(line.startswith(" " * 29) for line in lines.text.splitlines()) == folds
+            )
+            assert all(len(line) <= size[0] - 5 for line in lines.text.splitlines())
+            assert "metrics=val_pct_mae:0.58" in lines.text
+
+    travel(scene, way, (120, 36))

@@ -18,6 +18,7 @@ from engine.records import RunRow
 from tui import behindrun, details, nothing, pictures, present
 from tui.charts import Picture
 from tui.columns import Column
+from tui.folding import folded
 from tui.keys import CURVES, METRIC, RUN, ZOOM, bindings
 from tui.partcolumns import CHECKPOINTS, SYMBOLS
 from tui.present import Part, cell
@@ -194,9 +195,18 @@ class RunScreen(Loading):
             self._fill(name, [[("asking the engine…", "rest")]])
 
     def _tell(self, detail: RunDetail) -> None:
-        self._fill("#config-lines", details.config(detail))
-        self._fill("#event-lines", details.events(detail))
+        """What has long lines is folded for the width there is: words go on below words."""
+        width = max(40, self.app.size.width - 5)
+        config, events = details.config(detail), details.events(detail)
+        under = 4 + details.names_of(detail)
+        self._fill("#config-lines", [part for line in config for part in folded(line, width, 20, under)])
+        self._fill("#event-lines", [part for line in events for part in folded(line, width, 20, details.EVENT)])
         self._fill("#code-lines", details.code(detail, self._patch))
+
+    def _resized(self) -> None:
+        super()._resized()
+        if self.ready and self._detail is not None:
+            self._tell(self._detail)
 
     def read(self, reading: Reading) -> None:
         if reading.wish.run != self.run_id:
