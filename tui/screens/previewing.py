@@ -88,9 +88,10 @@ class Previewing(BaseScreen):
         if preview is None or not preview.query("#preview-facts"):
             return
         facts = preview.query_one("#preview-facts", Lines)
-        facts.show(details.facts(row, max(20, facts.size.width), time.time(), world.sample) if row else [])
+        width = facts.size.width or self.app.size.width * 2 // 5 - 5  # not laid out yet
+        facts.show(details.facts(row, width, time.time(), world.sample) if row else [])
         facts.border_title = row.id if row else ""
-        facts.border_subtitle = f"✎ {row.note}".replace("[", "\\[")[: facts.size.width // 2] if row and row.note else ""
+        facts.border_subtitle = f"✎ {row.note}".replace("[", "\\[")[: width // 2] if row and row.note else ""
         if row is None:
             return
         if row.id != self._previewed:
