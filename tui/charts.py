@@ -102,11 +102,18 @@ class View(Struct, frozen=True):
     """How charts that belong together are looked at. All in units of x.
 
     window: what is shown, None for everything. at: where the crosshair is. picked: what the mouse is just marking.
+    over: where the pointer is; without a crosshair the values there are told.
     """
 
     window: tuple[float, float] | None = None
     at: float | None = None
     picked: tuple[float, float] | None = None
+    over: float | None = None
+
+    @property
+    def told(self) -> float | None:
+        """Where values are told, and an upright line is."""
+        return self.over if self.at is None else self.at
 
 
 EVERYTHING = View()
@@ -136,7 +143,7 @@ def lay_out(picture: Picture, width: int, height: int, view: View = EVERYTHING) 
     """Draw a chart; its cost follows from its size, and little from how many points there are."""
     rows = height - 3
     box = _box(picture, view.window)
-    lines: list[list[Part]] = [legend(picture, width, view.at if box else None)]
+    lines: list[list[Part]] = [legend(picture, width, view.told if box else None)]
     if box is None or rows < LEAST_ROWS or width < LEAST_WIDTH:
         middle = (height - 1) // 2
         lines += [[] for _ in range(max(0, middle - 1))]
@@ -154,7 +161,7 @@ def lay_out(picture: Picture, width: int, height: int, view: View = EVERYTHING) 
     for row, inked in enumerate(_plot(picture, view, x_range, y_range, columns, rows)):
         label = at_row.get(row, "")
         lines.append([(f"{label:>{gutter}}", "rest"), (" ┤" if label else " │", "line"), *inked])
-    lines += _x_axis(picture, x_range, gutter, columns, view.at)
+    lines += _x_axis(picture, x_range, gutter, columns, view.told)
     return Drawn(lines, gutter + 2, columns, x_range)
 
 
@@ -187,9 +194,9 @@ def _plot(
     for over, under, role in edges:
         canvas.draw(over, role)
         canvas.draw(under, role)
-    if view.at is not None and x_range[0] <= view.at <= x_range[1]:
-        canvas.shade(dot(view.at) // 2, dot(view.at) // 2, "cursor")
-        canvas.upright(dot(view.at), "rest")
+    if view.told is not None and x_range[0] <= view.told <= x_range[1]:
+        canvas.shade(dot(view.told) // 2, dot(view.told) // 2, "cursor")
+        canvas.upright(dot(view.told), "rest" if view.at is not None else "faint")
     for curve in picture.curves:
         if len(curve.xs):
             canvas.draw(dots(curve), curve.role, dotted=curve.dotted)

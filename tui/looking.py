@@ -43,6 +43,15 @@ def windowed(view: View, whole: tuple[float, float], low: float, high: float) ->
     return replace(view, window=(low, high), picked=None)
 
 
+def panned(view: View, whole: tuple[float, float], part: float) -> View:
+    """Move the window by a part of itself, as far as there is something; the crosshair stays with its point."""
+    if view.window is None:
+        return view
+    low, high = view.window
+    shift = min(max(part * (high - low), whole[0] - low), whole[1] - high)
+    return replace(view, window=(low + shift, high + shift))
+
+
 def crossed(view: View, whole: tuple[float, float], columns: float) -> View:
     """Move the crosshair by a part of the window; from nowhere it comes to the right end. The window goes with it."""
     low, high = view.window or whole

@@ -88,6 +88,16 @@ class Looking(Resizing):
         if (whole := self._whole(chart.group)) is not None:
             self.look(looking.zoomed(chart.view, whole, event.x, closer=event.closer), chart.group)
 
+    def on_chart_panned(self, event: Chart.Panned) -> None:
+        chart = event.chart
+        if (whole := self._whole(chart.group)) is not None:
+            self.look(looking.panned(chart.view, whole, event.part), chart.group)
+
+    def on_chart_hovered(self, event: Chart.Hovered) -> None:
+        """Tell the values under the pointer in all charts of the group; on a slow line they cost too much."""
+        if not self._app.slow:
+            self.look(replace(event.chart.view, over=event.x), event.chart.group)
+
     def on_chart_picked(self, event: Chart.Picked) -> None:
         chart = event.chart
         if (whole := self._whole(chart.group)) is None:

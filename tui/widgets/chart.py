@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp, Resize
+from textual.events import (
+    Click,
+    Leave,
+    MouseDown,
+    MouseEvent,
+    MouseMove,
+    MouseScrollDown,
+    MouseScrollLeft,
+    MouseScrollRight,
+    MouseScrollUp,
+    MouseUp,
+    Resize,
+)
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
@@ -16,6 +28,8 @@ from tui.widgets.strips import strip
 __all__ = ["Band", "Chart", "Curve", "Picture", "View", "draw"]
 
 
+STEP = 0.1
+"""Of the window, that one turn of the wheel moves it to a side."""
 FRAME = 6
 """Columns of the lower edge that are corners, lines and blanks."""
 
@@ -36,6 +50,23 @@ class Chart(Pane):
         def __init__(self, chart: Chart, x: float, closer: bool) -> None:
             self.chart, self.x, self.closer = chart, x, closer
             super().__init__()
+
+    class Panned(Message):
+        """Somebody moves what is shown to a side, by a part of the window; to larger x where it is positive."""
+
+        def __init__(self, chart: Chart, part: float) -> None:
+            self.chart, self.part = chart, part
+            super().__init__()
+
+    class Hovered(Message):
+        """The pointer is over an x; None: it has left."""
+
+        def __init__(self, chart: Chart, x: float | None) -> None:
+            self.chart, self.x = chart, x
+            super().__init__()
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, Chart.Hovered)
 
     class Picked(Message):
         """A stretch of x is being marked with the mouse; done: it was let go."""
@@ -72,6 +103,9 @@ class Chart(Pane):
         self._pressed: int | None = None
         """The column where the mouse button went down."""
         self._dragged = False
+        self._grabbed: int | None = None
+        """The column by which the window is moved."""
+        self._over: float | None = None
         self._edge: tuple[str, ...] = ()
 
     @property
@@ -148,7 +182,7 @@ class Chart(Pane):
 
     # -- the mouse -----------------------------------------------------------------------------------------------
 
-    def _column(self, event: MouseDown | MouseMove | MouseUp | MouseScrollDown | MouseScrollUp) -> int:
+    def _column(self, event: MouseEvent) -> int:
         return event.x - self.gutter.left
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
@@ -157,23 +191,59 @@ class Chart(Pane):
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
         self._wheel(event, closer=False)
 
-    def _wheel(self, event: MouseScrollDown | MouseScrollUp, *, closer: bool) -> None:
-        if self._plot.columns:
+    def on_mouse_scroll_left(self, event: MouseScrollLeft) -> None:
+        self._pan(event, -STEP)
+
+    def on_mouse_scroll_right(self, event: MouseScrollRight) -> None:
+        self._pan(event, STEP)
+
+    def _wheel(self, event: MouseEvent, *, closer: bool) -> None:
+        if event.ctrl or event.shift:  # as in all that scrolls: sideways
+            self._pan(event, -STEP if closer else STEP)
+        elif self._plot.columns:
             event.stop()
             self.post_message(self.Wheeled(self, self._plot.x_of(self._column(event)), closer))
 
+    def _pan(self, event: MouseEvent, part: float) -> None:
+        if self._plot.columns:
+            event.stop()
+            self.post_message(self.Panned(self, part))
+
     def on_mouse_down(self, event: MouseDown) -> None:
         # Its frame is the screen's: there a border may be in somebody's hand.
-        if event.button == 1 and self._plot.columns and event.get_content_offset(self) is not None:
+        if not self._plot.columns or event.get_content_offset(self) is None:
+            return
+        if event.button == 1 and not event.ctrl:
             self._pressed, self._dragged = self._column(event), False
-            self.capture_mouse()
+        else:
+            self._grabbed = self._column(event)
+        self.capture_mouse()
 
     def on_mouse_move(self, event: MouseMove) -> None:
-        if self._pressed is not None and (self._dragged or abs(self._column(event) - self._pressed) > 1):
+        column = self._column(event)
+        if self._grabbed is not None:
+            if column != self._grabbed:
+                self.post_message(self.Panned(self, (self._grabbed - column) / max(1, self._plot.columns)))
+                self._grabbed = column
+        elif self._pressed is None:
+            inside = self._plot.columns and event.get_content_offset(self) is not None
+            self._hover(self._plot.x_of(column) if inside else None)
+        elif self._dragged or abs(column - self._pressed) > 1:
             self._dragged = True
             self._pick(event, done=False)
 
+    def on_leave(self, _: Leave) -> None:
+        self._hover(None)
+
+    def _hover(self, x: float | None) -> None:
+        if x != self._over:
+            self._over = x
+            self.post_message(self.Hovered(self, x))
+
     def on_mouse_up(self, event: MouseUp) -> None:
+        if self._grabbed is not None:
+            self._grabbed = None
+            self.release_mouse()
         if self._pressed is None:
             return
         self.release_mouse()
