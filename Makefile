@@ -59,7 +59,7 @@ tui: $(VENV)/.installed ## the screens
 	$(BIN)/tui
 
 bench: $(VENV)/.installed ## every figure of the README
-	@for part in runlog runs schedule daemon store data loop cli tui charts toto kronos kronos_training export forecast board; do echo "== bench/$$part.py"; $(BIN)/python bench/$$part.py; done
+	@for part in runlog runs schedule daemon store data loop cli tui tui_slow charts toto kronos kronos_training export forecast board; do echo "== bench/$$part.py"; $(BIN)/python bench/$$part.py; done
 
 clean: ## everything that was installed or built; runs, database and data stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -47,7 +47,7 @@ def options_of(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--slow",
         action="store_true",
-        help="for a slow line: numbers every 5 s, no little curves, 10 frames a second (or TEXTUAL_FPS)",
+        help="for a slow line: numbers every 5 s, no little curves, 256 colours, 10 frames a second (or TEXTUAL_FPS)",
     )
     parser.add_argument(
         "--keys",
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()  # until the first frame: collections among what is only being imported take a tenth of the time
     from engine import workspace
     from engine.errors import UsageError
-    from tui import keymap
+    from tui import hangup, keymap
     from tui.app import PaddockApp
 
     try:
@@ -101,6 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.host:
         return _far(options.host, looks)
     app = PaddockApp(workspace.find(), readonly=options.readonly, tour=True, **looks)
+    if "TEXTUAL_DRIVER" not in os.environ:
+        hangup.watch(app)
     app.run()
     return app.return_code or 0
 
@@ -165,6 +167,7 @@ def end_with(parent: int) -> None:
 def _far(host: str, looks: dict[str, Any]) -> int:
     """Look at a workspace elsewhere; exit code of engine.errors when it is not reached."""
     from engine.errors import EngineError
+    from tui import hangup
     from tui.app import PaddockApp
     from tui.far import Far
 
@@ -176,6 +179,7 @@ def _far(host: str, looks: dict[str, Any]) -> int:
     try:
         far.open()
         app = PaddockApp(far.workspace, far=far, **looks)
+        hangup.watch(app)
         app.run()
     except EngineError as error:
         print(f"tui: {error}", file=sys.stderr)

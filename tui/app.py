@@ -22,6 +22,7 @@ from engine.workspace import Workspace
 from tui.ahead import Ahead
 from tui.asking import Asking
 from tui.beat import BEAT, SLOW_BEAT, news
+from tui.clipboard import Copying
 from tui.feed import Feed
 from tui.keys import EVERYWHERE, LIST, LOG, bindings, named, use
 from tui.offered import lines, offered
@@ -33,7 +34,7 @@ from tui.settings import Settings
 from tui.sheet import Sheet
 from tui.status import leaving
 from tui.theme import DARK, Palette
-from tui.themes import THEMES, of_256
+from tui.themes import PLAIN, THEMES, of_256
 from tui.world import World
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ PATIENCE = 0.5
 """Seconds for which nothing is drawn while a screen is being made, at most."""
 
 
-class PaddockApp(Asking, Sparing, Ahead):
+class PaddockApp(Asking, Copying, Sparing, Ahead):
     """tui: starts drawing at once; feed and reader come in from their threads as messages."""
 
     TITLE = "paddock"
@@ -94,8 +95,8 @@ class PaddockApp(Asking, Sparing, Ahead):
     ) -> None:
         """far: the way to a workspace elsewhere; nothing can be changed there. theme: one of THEMES, for this time.
 
-        keys: a person's own, by name (tui/keymap.py). slow: draw seldom and little, for a line of few bytes. fit: give
-        the themes colours that a terminal of 256 has, if this is one.
+        keys: a person's own, by name (tui/keymap.py). slow: draw seldom and little, for a line of few bytes. fit: have
+        themes in the colours of a terminal of 256, and on one of 16 the plain theme as the usual one.
         tour: show around whoever has not been shown around yet.
         """
         super().__init__()
@@ -124,11 +125,13 @@ class PaddockApp(Asking, Sparing, Ahead):
         self.x_axis, self.smooth, self.log_scale = "step", False, False
         self.feed = Feed(workspace, lambda world: self._post(self.Told(world)), may_start=not readonly)
         self.reader = self._new_reader(far)
-        few = slow or (fit and self.console.color_system == "256")
+        colors = self.console.color_system if fit else None
+        few = slow or colors == "256"
         for known in THEMES.values():
             self.register_theme(of_256(known) if few else known)
         remembered = self.settings.get("theme", "")
-        self.theme = THEMES[theme].name if theme else remembered if remembered in self.available_themes else DARK.name
+        usual = PLAIN.name if colors == "standard" else DARK.name
+        self.theme = THEMES[theme].name if theme else remembered if remembered in self.available_themes else usual
         self._palette: Palette | None = None
 
     def _new_reader(self, far: Far | None) -> Reader:

@@ -125,6 +125,8 @@ def test_inside_tmux_it_starts_resizes_suspends_survives_its_engine_and_leaves(b
         seen(row.id, "nothing is wrong", "leave")
         tmux(workspace.root, "resize-window", "-t", "w", "-x", "80", "-y", "24")
         seen(row.id, "Finished", "q leave")
+        tmux(workspace.root, "send-keys", "-t", "w", "y")
+        wait_for(lambda: tmux(workspace.root, "show-buffer") == row.id, "for the clipboard of tmux", 60)
         tmux(workspace.root, "send-keys", "-t", "w", "C-z")
         wait_for(lambda: "Finished" not in tmux(workspace.root, "capture-pane", "-p", "-t", "w"), "to be suspended", 60)
         tmux(workspace.root, "send-keys", "-t", "w", "fg", "Enter")
