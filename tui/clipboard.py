@@ -14,6 +14,8 @@ SECONDS = 10.0
 class Copying(App[None]):
     """An app whose copies reach the clipboard from inside tmux and GNU screen too."""
 
+    ALLOW_SELECT = False  # of lines that a widget draws itself it copies the name of the widget: tui/widgets/marking.py
+
     def copy_to_clipboard(self, text: str) -> None:
         super().copy_to_clipboard(text)
         if self._driver is None or self.is_headless or self.is_web:

@@ -49,9 +49,8 @@ CHART_KEYS = (
     Key(CHARTED, "right", "cross(1)", "crosshair to the right", helped=False, called="cross-next"),
     Key(CHARTED, "shift+left", "cross(-10)", "crosshair far to the left", helped=False, called="cross-far-before"),
     Key(CHARTED, "shift+right", "cross(10)", "crosshair far to the right", helped=False, called="cross-far-next"),
-    Key(CHARTED, "plus,equals_sign", "zoom(True)", "zoom in or out at the crosshair; the wheel: at the pointer; "
-        "dragging: to what is marked; with the right button, or ctrl and the wheel: to a side", shown="+ −",
-        called="zoom-in"),
+    Key(CHARTED, "plus,equals_sign", "zoom(True)", "zoom at the crosshair; wheel: at the pointer; drag: to what is "
+        "marked; right button: to a side", shown="+ −", called="zoom-in"),
     Key(CHARTED, "minus", "zoom(False)", "zoom out", helped=False, called="zoom-out"),
     Key(CHARTED, "0", "fit", "show the whole curves again; a second time: no crosshair"),
     Key(CHARTED, "z", "grow", "one chart alone, or all again; also a double click"),

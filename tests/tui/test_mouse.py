@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from textual.events import MouseEvent, MouseScrollDown, MouseScrollUp
+from textual.widget import Widget
+
 from engine.workspace import Workspace
 from tests.tui import scene
 from tests.tui.pilot import Journey, travel
@@ -14,7 +17,9 @@ from tui.screens.menu import MenuScreen
 from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
+from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
+from tui.widgets.scrubber import Scrubber
 
 
 class Hand:
@@ -91,3 +96,80 @@ def test_a_day_with_the_mouse_alone(workspace: Workspace):
     with scene.box(workspace) as engine:
         travel(workspace, way, (200, 40))
     assert not any(type(one).__name__ == "Order" for one in engine.asked), "beside a question is no"
+
+
+def turn(widget: Widget, kind: type[MouseEvent], times: int = 1) -> None:
+    """Turn the wheel over a widget: the pilot has none."""
+    at = {"x": 5, "y": 3, "screen_x": widget.region.x + 5, "screen_y": widget.region.y + 3}
+    nothing = {"delta_x": 0, "delta_y": 0, "button": 0, "shift": False, "meta": False, "ctrl": False}
+    for _ in range(times):
+        widget.post_message(kind(widget, **at, **nothing))
+
+
+async def drag(journey: Journey, start: tuple[int, int], stop: tuple[int, int]) -> None:
+    await journey.pilot.mouse_down(offset=start)
+    await journey.pilot.hover(offset=stop)
+    await journey.pilot.mouse_up(offset=stop)
+
+
+def test_wheel_scrollbar_and_what_is_marked_is_copied(workspace: Workspace):
+    async def way(journey: Journey) -> None:
+        app = journey.app
+        await scene.run(journey)
+        await journey.press("l")
+        log = app.screen.query_one("#log", LogView)
+        await journey.until(lambda: log.lines and log.max_scroll_y and log.follows, "for the log")
+
+        turn(log, MouseScrollUp, 3)
+        await journey.until(lambda: not log.follows and log.scroll_offset.y < log.max_scroll_y, "for the wheel")
+        turn(log, MouseScrollDown, 30)
+        await journey.until(lambda: log.follows, "for its end again")
+        bar = log.vertical_scrollbar.region
+        await drag(journey, (bar.x, bar.bottom - 1), (bar.x, bar.y))
+        await journey.until(lambda: log.scroll_offset.y == 0 and not log.follows, "for the scrollbar")
+
+        left, top = log.content_region.offset
+        await drag(journey, (left + 9, top + 1), (left + 12, top + 3))
+        wanted = [log.lines[1][9:].rstrip(), log.lines[2].rstrip(), log.lines[3][:13].rstrip()]
+        assert app.clipboard == "\n".join(wanted)
+        await journey.sees("3 lines are in the clipboard")
+        grounds = [{segment.style.bgcolor for segment in log.render_line(y)} for y in (2, 4)]
+        assert [app.palette.cursor.bgcolor in ground for ground in grounds] == [True, False]
+        await journey.pilot.click(offset=(left + 3, top + 5))
+        assert not log.marks
+        assert app.clipboard == "\n".join(wanted), "a click copies nothing"
+
+        facts = app.screen.query_one("#facts", Lines)
+        left, top = facts.content_region.offset
+        await drag(journey, (left, top), (left + 11, top))
+        assert app.clipboard == facts.text[:12].rstrip()
+        assert app.screen.get_selected_text() is None, "ctrl+c copies no names of widgets"
+
+        await journey.press("2")
+        runs = await journey.until(lambda: isinstance(app.screen, RunsScreen) and app.screen.ready and app.screen)
+        await journey.until(lambda: runs.table.max_scroll_y, "for a list that scrolls")
+        turn(runs.table, MouseScrollDown, 2)
+        await journey.until(lambda: runs.table.scroll_offset.y, "for the wheel in the list")
+
+    with scene.box(workspace):
+        travel(workspace, way, (120, 19))
+
+
+def test_the_line_of_time_by_click_and_drag(workspace: Workspace):
+    async def way(journey: Journey) -> None:
+        await scene.run(journey)
+        screen, line = journey.app.screen, journey.app.screen.query_one("#scrub", Scrubber)
+        await journey.until(lambda: line.region.area and line.scrub.end, "for the line")
+        start, end = line.scrub.start, line.scrub.end
+        await journey.pilot.click("#scrub", offset=(line.size.width // 2, 0))
+        await journey.until(lambda: screen.moment is not None, "for the past")
+        middle = screen.moment
+        assert start < middle < end
+        x, y = line.region.offset
+        await drag(journey, (x + line.size.width // 2, y), (x + line.size.width // 3, y))
+        await journey.until(lambda: start < screen.moment < middle, "for further back")
+        await drag(journey, (x + line.size.width // 3, y), (x + line.size.width - 1, y))
+        await journey.until(lambda: screen.moment is None, "for now")
+
+    with scene.box(workspace):
+        travel(workspace, way, (120, 36))

@@ -10,13 +10,13 @@ from textual.strip import Strip
 
 from tui.present import Part
 from tui.theme import palette_of
-from tui.widgets.pane import Pane
+from tui.widgets.marking import Marking
 from tui.widgets.strips import strip
 
 Line = Sequence[Part]
 
 
-class Lines(Pane):
+class Lines(Marking):
     """Shows the lines it is given; only those that differ are drawn again."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
@@ -32,10 +32,15 @@ class Lines(Pane):
     def text(self) -> str:
         return "\n".join("".join(text for text, _ in line) for line in self._lines)
 
+    def text_of(self, line: int) -> str:
+        return "".join(text for text, _ in self._lines[line]) if line < len(self._lines) else ""
+
     def show(self, lines: Sequence[Line], links: Sequence[tuple[int, int, int, str]] = ()) -> None:
         """links: (line, first column, end column, action) of what can be clicked."""
         before, self._lines = self._lines, tuple(tuple(line) for line in lines)
         self._links = tuple(links)
+        if before != self._lines:
+            self.unmark()
         if len(before) != len(self._lines):
             self.refresh()
             return
@@ -49,7 +54,7 @@ class Lines(Pane):
 
     async def on_click(self, event: Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is None:
+        if offset is None or self.marks:
             return
         for y, start, end, action in self._links:
             if offset.y == y and start <= offset.x < end:
@@ -60,4 +65,4 @@ class Lines(Pane):
         width = self.size.width
         if y >= len(self._lines):
             return Strip.blank(width, self.base)
-        return strip(self._lines[y], palette_of(self), width, self.base)
+        return self.shaded(strip(self._lines[y], palette_of(self), width, self.base), y)

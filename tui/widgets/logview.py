@@ -15,6 +15,7 @@ from textual.strip import Strip
 from tui.keys import LOG, bindings
 from tui.logs import colored
 from tui.theme import palette_of
+from tui.widgets.marking import Marking
 from tui.widgets.pane import Scrolled
 from tui.widgets.strips import strip, width_of
 
@@ -22,7 +23,7 @@ DRAWN = 200
 """Drawn lines that are kept, 3 kB each: more than any screen shows."""
 
 
-class LogView(Scrolled, can_focus=True):
+class LogView(Scrolled, Marking, can_focus=True):
     """Shows the lines it is given, without wrapping; scrolls both ways."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(LOG, "widget")]
@@ -54,6 +55,9 @@ class LogView(Scrolled, can_focus=True):
     @property
     def lines(self) -> tuple[str, ...]:
         return self._lines
+
+    def text_of(self, line: int) -> str:
+        return self._lines[line] if line < len(self._lines) else ""
 
     def show(self, lines: Sequence[str], empty: str | None = None) -> None:
         self._empty = self._empty if empty is None else empty
@@ -135,4 +139,4 @@ class LogView(Scrolled, can_focus=True):
         drawn = drawn.crop_extend(self.scroll_offset.x, self.scroll_offset.x + width, base)
         if place == self._pointed:  # over what the line brings: each part of it has a ground of its own
             return Strip(Segment.apply_style(drawn, post_style=palette.cursor), width)
-        return drawn
+        return self.shaded(drawn, place, self.scroll_offset.x)
