@@ -72,9 +72,9 @@ class Feed:
             for message in client.watch(hold=self._shown.wait):
                 if self._stop.is_set():
                     break
-                world = self._world.told(message)
-                if world.link.state != CONNECTED:
-                    world = world.linked(Link(CONNECTED, since=time.time()))
+                world, why = self._world.told(message), self._amiss()
+                if (world.link.state, world.link.why) != (CONNECTED, why):
+                    world = world.linked(Link(CONNECTED, why, since=time.time()))
                 self._tell(world)
                 failures = 0
         except EngineDown:
@@ -86,6 +86,11 @@ class Feed:
                 self._client = None
             client.close()
         return failures
+
+    def _amiss(self) -> str:
+        """Why an engine that answers does not help: it does so too where its folder was taken away."""
+        root = self.workspace.root
+        return "" if root.is_dir() else f"The folder {root} is gone: this is what was known of it."
 
     def _reach(self) -> Client:
         """An engine that runs is asked before anything is on the screen, and has answered by then; one that has to be

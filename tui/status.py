@@ -83,6 +83,8 @@ def away_line(world: World, now: float) -> list[Part]:
 
     The reason comes last: it names the workspace, whose path may be longer than the screen is wide.
     """
+    if world.link.state == CONNECTED and world.link.why:
+        return [("▲ ", "attention"), (world.link.why, "attention")]
     if world.link.state != AWAY:
         return []
     wait = max(0, round(world.link.retry_at - now))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import duckdb
 
 from engine.errors import EngineError
@@ -176,3 +178,31 @@ def test_a_worker_and_who_takes_up_its_answer_may_fail(workspace):
 
     with scene.box(workspace):
         travel(workspace, way)
+
+
+def test_a_workspace_that_is_taken_away_is_told_and_no_screen_fails_for_it(workspace):
+    async def way(journey: Journey) -> None:
+        await scene.run(journey)
+        shutil.rmtree(workspace.root)
+        engine.change("toto-0211", step=9300)
+        await journey.sees("is gone: this is what was known of it")
+        journey.app.marked = frozenset({"toto-0211", "kronos-0208"})
+        for key, place in (
+            ("2", "runs"),
+            ("4", "compare"),
+            ("5", "best"),
+            ("7", "sql"),
+            ("escape,escape", "dashboard"),
+        ):
+            await journey.press(*key.split(","))
+            await journey.until(lambda place=place: journey.app.current_mode == place, f"for {place}")
+            await journey.until(lambda: journey.app.screen.ready)
+            await journey.pilot.pause()
+        await journey.sees("is gone: this is what was known of it")
+        assert not (folder() / faults.NAME).exists(), "a traceback would be there"
+        workspace.root.mkdir()
+        engine.change("toto-0211", step=9310)
+        await journey.until(lambda: "is gone" not in journey.line("foot"), "for its return")
+
+    with scene.box(workspace) as engine:
+        travel(workspace, way, (120, 36))
