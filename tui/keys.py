@@ -37,7 +37,7 @@ __all__ = [
 CURVES = ("chosen.smooth", "chosen.log-scale", "chosen.x-axis")
 ZOOM = ("charts.cross-before:crosshair", "charts.zoom-in:zoom", "charts.fit:all", "charts.grow:alone")
 METRIC = ("run.metric:another metric",)
-"""For hint(): at the edge of one of several charts."""
+"""These are for hint(): at the edge of one of several charts."""
 _NAME = re.compile(r"\{([a-z]+\.[a-z-]+)\}")
 
 

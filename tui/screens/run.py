@@ -50,7 +50,7 @@ def page(tab: str) -> Widget:
         speed, rates = Chart("windows/s", id="speed", focusable=True), Chart("lr", id="rates", focusable=True)
         loss.offer(*CURVES)
         error.offer(*ZOOM)
-        speed.offer(*METRIC)
+        rates.offer(*METRIC)
         return Board(*map(framed, (loss, error, speed, rates)), id="charts")
     if tab == "devices":
         charts = [framed(Chart(name, id=name, focusable=True, group=CLOCK)) for name in DEVICE_CHARTS]
