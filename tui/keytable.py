@@ -161,6 +161,7 @@ COMPARE_KEYS = (
         "export",
         before="everywhere.start-engine",
     ),
+    Key(C, "m", "metric", "choose what is drawn beside the loss: any metric that was logged"),
     Key(C, "s", "sql", "the SQL behind the results", "sql"),
     Key(C, "v", "pane", "on a small terminal, what is below: settings, curves, symbols"),
     Key(C, "e", "smooth", "smooth the curves, or not"),

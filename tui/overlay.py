@@ -98,9 +98,19 @@ def losses(curves: Curves, roles: Mapping[str, str], *, log: bool) -> Picture:
     return _picture("loss", curves, LOSS, roles, log=log)
 
 
-def errors(curves: Curves, roles: Mapping[str, str]) -> Picture:
-    """The validation error of each run with naive's as a level; where none has one, the first other value."""
+def logged(curves: Curves) -> list[str]:
+    """The names of all that can be drawn."""
+    return sorted(name for name in curves.names() if name not in ("epoch", "t", "step") and name[-1] != "~")
+
+
+def errors(curves: Curves, roles: Mapping[str, str], wanted: str = "") -> Picture:
+    """The validation error of each run with naive's as a level; where none has one, the first other value.
+
+    wanted: the metric to draw instead, where one of them has it.
+    """
     names = curves.names()
+    if wanted != VAL and wanted in names:
+        return _picture(wanted, curves, wanted, roles)
     if VAL in names:
         return _picture("val pct_mae", curves, VAL, roles, naive=True)
     other = next((name for name in names if name not in WORN), None)

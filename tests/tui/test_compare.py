@@ -22,7 +22,7 @@ from tests.tui.recorded import RecordedEngine, no_gpu
 from tui import behind, compare
 from tui.answers import Wish as Ranked
 from tui.answers import put_beside, rank
-from tui.overlay import Overlay, errors, losses
+from tui.overlay import Overlay, errors, logged, losses
 from tui.present import plain
 from tui.screens.choose import ChooseScreen
 from tui.screens.compare import CompareScreen
@@ -89,6 +89,14 @@ def test_compare_two_runs_look_at_the_code_sort_remove(two, tmp_path, monkeypatc
         assert chart.view.window is not None
         await journey.press("escape", "escape")
         assert chart.view == other.view == View()
+        await journey.press("m")
+        await journey.sees("Draw what beside the loss?", "as usual")
+        await journey.press("down", "enter")
+        (first, *_) = logged(screen._curves)
+        await journey.until(lambda: other.picture.title == first, "for another metric")
+        assert {curve.name for curve in other.picture.curves} == {"toto-0001", "toto-0002"}
+        await journey.press("m", "up", "enter")
+        await journey.until(lambda: other.picture.title == "val pct_mae", "for the usual one")
 
         assert [side.run for side in screen.table.rows] == ["toto-0001", "toto-0002"]
         await journey.press("less_than_sign")  # the last metric

@@ -15,6 +15,7 @@ from tui.answers import Compared, put_beside
 from tui.keys import COMPARE, ZOOM, bindings, hint, label, named
 from tui.overlay import Curves, Overlay
 from tui.present import cell
+from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.comparing import Comparing
 from tui.screens.work import SETTLED
 from tui.shares import Row
@@ -26,6 +27,8 @@ from tui.widgets.pane import framed
 from tui.widgets.table import Table
 from tui.world import World
 
+DRAWN = "compare.chart"
+"""The setting under which it is kept what is drawn beside the loss."""
 PANES = ("fields", "curves", "symbols")
 """Below the runs, where there is room for one of them only."""
 NAMES = {"fields": "settings", "curves": "curves", "symbols": "symbols"}
@@ -103,7 +106,7 @@ class CompareScreen(Comparing):
             pane.border_title = title
             pane.border_subtitle = keys
         self.query_one("#loss", Chart).offer("compare.smooth", "compare.log-scale", "compare.x-axis")
-        self.query_one("#error", Chart).offer(*ZOOM)
+        self.query_one("#error", Chart).offer(*ZOOM, "compare.metric:another metric")
         far = self.paddock.far
         self._overlay = Overlay(far.compared if far else self.paddock.workspace.runs)
         self._show_pane()
@@ -187,7 +190,7 @@ class CompareScreen(Comparing):
 
     def _show_curves(self) -> None:
         self.query_one("#loss", Chart).show(overlay.losses(self._curves, self._roles, log=self.paddock.log_scale))
-        self.query_one("#error", Chart).show(overlay.errors(self._curves, self._roles))
+        self.query_one("#error", Chart).show(overlay.errors(self._curves, self._roles, self.drawn))
 
     def _rewish(self, text: str) -> None:
         self._read_curves()
@@ -289,6 +292,25 @@ class CompareScreen(Comparing):
 
     def action_back(self) -> None:
         self.let_go()
+
+    def action_metric(self) -> None:
+        """Choose what is drawn beside the loss: kept for other runs, where they log it."""
+        names = overlay.logged(self._curves)
+        if not names:
+            self.notify("Nothing is logged yet.", timeout=3)
+            return
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self.paddock.remember(DRAWN, name)
+                self._show_curves()
+
+        choices = [Choice("", "as usual"), *map(Choice, names)]
+        self.ask_person(ChooseScreen("Draw what beside the loss?", choices, self.drawn), chosen)
+
+    @property
+    def drawn(self) -> str:
+        return str(self.paddock.settings.get(DRAWN, ""))
 
     def action_equal(self) -> None:
         self._equal = not self._equal
