@@ -125,7 +125,9 @@ def box(workspace: Workspace) -> Iterator[RecordedEngine]:
 
 
 @contextmanager
-def results(workspace: Workspace, worse: float = 0.0) -> Iterator[RecordedEngine]:
+def results(
+    workspace: Workspace, worse: float = 0.0, symbols: Sequence[str] = ("AAPL", "ARM", "JD", "MSFT", "NVDA")
+) -> Iterator[RecordedEngine]:
     """The moment, with a database of four evaluated runs; worse: by so much, to have none that beats naive."""
     for number, (family, value, lr) in enumerate(
         (("toto", 0.51, 3e-4), ("toto", 0.56, 1e-3), ("kronos", 0.60, 1e-4), ("kronos", 0.63, 3e-4)), 1
@@ -134,7 +136,7 @@ def results(workspace: Workspace, worse: float = 0.0) -> Iterator[RecordedEngine
         value += worse
         told = {
             name: {"pct_mae": value + 0.03 * i, "naive_pct_mae": 0.588, "skill": 1 - (value + 0.03 * i) / 0.588}
-            for i, name in enumerate(("AAPL", "ARM", "JD", "MSFT", "NVDA"))
+            for i, name in enumerate(symbols)
         }
         run = finished(workspace, f"{family}-{number:04d}", value, config=config, seed=number, symbols=told,
                        dm_stat=-2.0, dm_pvalue=0.04)  # fmt: skip

@@ -221,3 +221,16 @@ def test_a_long_name_of_a_setting_keeps_off_its_value(workspace):
     long, short = (next(line for line in lines if name in line) for name in ("tokenizer_n", "phase"))
     assert long.endswith("tokenizer_n_dec_layers  3")
     assert long.index("3") == short.index("both")
+
+
+@pytest.mark.parametrize(("height", "whole"), [(66, True), (44, False)])
+def test_on_a_high_terminal_symbols_are_seen_without_scrolling(workspace, height, whole):
+    async def way(journey: Journey) -> None:
+        await scene.compare(journey)
+        symbols = journey.app.screen.query_one("#symbols")
+        await journey.until(lambda: len(symbols.rows) == 30, "for the symbols")
+        await journey.until(lambda: (symbols.max_scroll_y == 0) == whole, "for their share of the lines")
+        assert journey.app.screen.query_one("#loss").size.height >= 12
+
+    with scene.results(workspace, symbols=[f"S{number:02d}" for number in range(30)]):
+        travel(workspace, way, (200, height))

@@ -31,6 +31,8 @@ DRAWN = "compare.chart"
 """The setting under which it is kept what is drawn beside the loss."""
 PANES = ("fields", "curves", "symbols")
 """Below the runs, where there is room for one of them only."""
+HIGH = 60
+"""Lines of a terminal from which on curves have more than they need."""
 NAMES = {"fields": "settings", "curves": "curves", "symbols": "symbols"}
 """What people call them."""
 
@@ -221,9 +223,20 @@ class CompareScreen(Comparing):
         if not few:
             self._fill_fields()
             self._fill_symbols()
+            self._share_height(len(rows))
             self.lay()
             if self.shaped("below"):
                 self.call_after_refresh(self._fill_symbols)
+
+    def _share_height(self, runs: int) -> None:
+        """On a high terminal the curves give of their lines to symbols that would have to be scrolled for."""
+        if self.shaped("panes"):
+            return
+        height = self.app.size.height
+        room = height - runs - 6  # the lines around, and the table of the runs
+        rows = max(len(self.query_one(f"#{name}", Table).rows) for name in ("fields", "symbols"))
+        high = height >= HIGH and not self.has_class("-narrow") and rows + 3 > 2 * room // 5
+        self.query_one("#below").styles.height = min(rows + 3, 3 * room // 5) if high else None
 
     def _fill_fields(self) -> None:
         if not self.fresh("fields", self.found, self.runs, self._equal, self._next_pane()):
