@@ -30,7 +30,7 @@ class Commands(Provider):
             yield command, command.help if command.help.startswith("key ") else ""
 
     async def discover(self) -> Hits:
-        for command, key in self._known():  # in the order of the table: what is done most comes first
+        for command, key in self._known():
             yield DiscoveryHit(line(key, Content(command.title)), command.callback, text=command.title)
 
     async def search(self, query: str) -> Hits:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from engine.records import ENDED, WAITING, RunRow
 from tui.keys import offer
-from tui.present import plain
+from tui.present import Cell, plain
+
+
+def no_engine() -> Cell:
+    """Instead of runs, while nobody tells them; where nothing may be changed here, it is started in a shell."""
+    way = offer("everywhere.start-engine", " starts one.") or [
+        ("engine up", "ours"),
+        (" in a shell starts one.", "rest"),
+    ]
+    return (("No engine answers. ", "rest"), *way)
 
 
 def log(row: RunRow | None) -> str:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def offered(places: Iterable[str], *, readonly: bool) -> Iterator[Key]:
-    """Each key that does something there, in the order of the table."""
+    """Each key that does something there: those of a place alone, then those of several like it."""
     here = set(places)
-    for key in KEYS:
+    for key in sorted(KEYS, key=lambda key: len(key.where) > 2):
         barred = (key.changes and readonly) or key.action in ("", "app.command_palette")
         if not barred and here & set(key.where):
             yield key

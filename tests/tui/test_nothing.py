@@ -70,3 +70,21 @@ def test_the_dashboard_of_a_workspace_without_runs(workspace):
 
     with RecordedEngine(workspace, [], recorded.no_gpu(time.time())):
         travel(workspace, way, (80, 24))
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_while_no_engine_answers_it_is_said_how_to_start_one(workspace, readonly):
+    """By a key; where nothing may be changed, in a shell. And panes that could only be empty are not there."""
+    keys.use({}, readonly=readonly)
+    said = plain(nothing.no_engine())
+    assert said == f"No engine answers. {'engine up in a shell' if readonly else 'E'} starts one."
+
+    async def way(journey: Journey) -> None:
+        await journey.sees(said)
+        await journey.press("2")
+        await journey.sees("Runs · 0", said)
+        assert not journey.app.screen.query("#preview")
+        assert not journey.app.screen.query_one("#about").display
+
+    if readonly:  # else one would be started
+        travel(workspace, way, (250, 70), readonly=True)

@@ -19,6 +19,7 @@ from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
 from tui.keys import CURVES, DASHBOARD, bindings, hint, label, offer
 from tui.layout import Plan, plan
+from tui.nothing import no_engine
 from tui.present import Cell, cell
 from tui.reader import Reading
 from tui.screens.past import PastDevices
@@ -128,10 +129,11 @@ class DashboardScreen(Queueing, PastDevices):
 
     def _empty(self, name: str, world: World) -> Cell:
         if not world.known:
-            away = world.link.state == AWAY
-            said = "No engine answers. " if away else world.link.why or "Asking the engine for its runs…"
-            more: Cell = tuple(offer("everywhere.start-engine", " starts one.")) if away else ()
-            return ((said, "rest"), *more) if name == "running" else ()
+            if name != "running":
+                return ()
+            if world.link.state == AWAY:
+                return no_engine()
+            return cell(world.link.why or "Asking the engine for its runs…", "rest")
         if name == "running":
             if world.rows:
                 return (("Nothing runs. ", "rest"), *offer("chosen.new-run", " queues a run."))

@@ -59,8 +59,8 @@ class Previewing(BaseScreen):
 
     @property
     def roomy(self) -> bool:
-        """Whether there is room for a preview."""
-        return self.app.size.width >= WIDE and self.app.size.height >= HIGH
+        """Whether there is room for a preview, and a run to show there."""
+        return self.app.size.width >= WIDE and self.app.size.height >= HIGH and bool(self.paddock.world.rows)
 
     @property
     def preview(self) -> Preview | None:

@@ -19,6 +19,7 @@ from engine.ids import base
 from engine.query_fields import Known
 from tui import details, faults
 from tui.keys import RUNS, bindings, label, offer
+from tui.nothing import no_engine
 from tui.present import Cell, cell
 from tui.runcolumns import CATALOG, USUAL, usual
 from tui.runs import Looks, Values
@@ -97,7 +98,7 @@ class RunsScreen(SeveralScreen):
         now = time.time()
         self.set_class(self.app.size.height < ROOMY or self.app.size.width < 100, "-tight")
         self.make_room()
-        self.query_one("#about").display = self.app.size.height >= ROOMY and not self.roomy
+        self.query_one("#about").display = self.app.size.height >= ROOMY and bool(world.rows) and not self.roomy
         self._fill(world, now)
         self._want(world)
         self.show_frame(world)
@@ -124,7 +125,7 @@ class RunsScreen(SeveralScreen):
     def _empty(self, world: World) -> Cell:
         if not world.known:
             if world.link.state == AWAY:
-                return (("No engine answers. ", "rest"), *offer("everywhere.start-engine", " starts one."))
+                return no_engine()
             return cell("Asking the engine for its runs…", "rest")
         if not world.rows:
             way = offer("runs.new-run", " to queue one, or: ")
