@@ -27,7 +27,7 @@ def lines(world: World, width: int, rows: int, *, still: bool = False) -> list[l
     sample = world.sample
     if sample is None:
         return [[("waiting for the first sample", "rest")]]
-    widths = _Widths(width)
+    widths = _Widths(width, named=bool(sample.devices))
     if not sample.devices:
         return _no_gpu(world, sample, widths)[:rows]
     found = [_gpu(device, world, widths) for device in sample.devices]
@@ -48,12 +48,13 @@ def lines(world: World, width: int, rows: int, *, still: bool = False) -> list[l
 class _Widths:
     """Widths of the columns: label, bar, amount, per cent, history; the rest is free text."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, named: bool) -> None:
+        """named: there are devices, and who is on each is to be told."""
         self.total = width
         self.label = 12 if width >= 90 else 10
         self.wide, self.small = width >= 150, width < 90
         self.bar = 24 if self.wide else 14 if width >= 100 else 12 if width >= 90 else 10
-        self.amount = 12 if self.small else 14
+        self.amount = 12 if self.small and named else 14
         self.percent = 5
         self.history = 60 if width >= 220 else 24 if self.wide else 12 if width >= 100 else 6
 

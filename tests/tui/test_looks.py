@@ -234,3 +234,11 @@ def test_on_a_high_terminal_symbols_are_seen_without_scrolling(workspace, height
 
     with scene.results(workspace, symbols=[f"S{number:02d}" for number in range(30)]):
         travel(workspace, way, (200, height))
+
+
+def test_a_box_without_a_gpu_tells_its_disk_whole():
+    sample = recorded.no_gpu(time.time())
+    lines = [plain(line) for line in devices.lines(World(sample=sample), 78, 3)]
+    assert "412 GiB free" in lines[-1]
+    disk = msgspec.structs.replace(sample, host=msgspec.structs.replace(sample.host, disk_free=int(60.8 * (1 << 30))))
+    assert "60.8 GiB free" in plain(devices.lines(World(sample=disk), 78, 3)[-1])
