@@ -17,6 +17,7 @@ from tui.screens.menu import MenuScreen
 from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
+from tui.screens.tour import TourScreen
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
 from tui.widgets.scrubber import Scrubber
@@ -82,6 +83,10 @@ def test_a_day_with_the_mouse_alone(workspace: Workspace):
         for key, window in (("C columns", ColumnsScreen), ("y copy", MenuScreen)):
             await hand.click(key, line=app.size.height - 1)
             await hand.gone(window)
+        app.action_tour()
+        await hand.click(" enter next", into=3)
+        await journey.sees(" 2 of ")
+        await hand.gone(TourScreen)
         await hand.click("n new run", line=app.size.height - 1)
         form = await journey.until(lambda: isinstance(app.screen, NewRunScreen) and app.screen)
         await journey.until(lambda: form.form is not None, "for the fields")

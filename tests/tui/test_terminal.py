@@ -36,6 +36,10 @@ def test_start_resize_leave(box, workspace):
     screen = start(workspace)
     screen.expect("Running")
     screen.expect(row.id)
+    screen.send("\x1b[<0;26;1M\x1b[<0;26;1m")  # a click on `2 runs` in the first line, as terminals tell it
+    screen.expect("columns")  # a key of that screen alone
+    screen.send("1")
+    screen.expect("nothing is wrong")
     screen.setwinsize(24, 80)
     screen.expect("Finished")
     screen.send("q")

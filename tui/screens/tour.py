@@ -7,15 +7,15 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from tui.folding import folded
 from tui.present import Part
+from tui.screens.over import OverScreen
 from tui.tour import steps
 from tui.widgets.lines import Lines
 
 
-class TourScreen(ModalScreen[None]):
+class TourScreen(OverScreen[None]):
     """A few steps; esc ends it at any of them, and it does not come again by itself."""
 
     DEFAULT_CSS = """
@@ -26,6 +26,7 @@ class TourScreen(ModalScreen[None]):
     }
     TourScreen #step { height: 5; }
     """
+    LEAVE = "end"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,space,right", "step(1)", "next", show=False),
         Binding("left,backspace", "step(-1)", "back", show=False),
