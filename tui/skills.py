@@ -17,8 +17,8 @@ class Skills(NamedTuple):
 
 def skills() -> Skills:
     """Those of the terminal this runs in; none where TERM is not known, or this Python has no curses."""
-    if os.environ.get("TMUX"):  # tmux does all of them since 2.6, of which its own entries say nothing
-        return Skills(True, True, True)
+    if os.environ.get("TMUX"):  # of 3.3 it repeats signs of one byte alone; of the rest its own entries say nothing
+        return Skills(True, True, False)
     try:
         import curses  # for slow lines only
     except ImportError:

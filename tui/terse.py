@@ -19,7 +19,7 @@ from textual.strip import SGR_STYLES, Strip
 
 from tui.skills import Skills
 
-ERASED, REPEATED, LEAPT = 10, 6, 4
+ERASED, REPEATED, LEAPT = 10, 8, 4
 """From how many blanks on to erase them, from how many equal signs on to repeat one, and from how many cells that stand
 there already on to go over them: what these take is about as long."""
 _OFF = {0: "22", 1: "22", 2: "23", 3: "24", 4: "25", 5: "25", 6: "27", 7: "28", 8: "29", 9: "24", 12: "55"}
@@ -145,6 +145,8 @@ class Sheetful:
                 continue
             row = rows.setdefault(y, self._rows[y][:])
             made = cells(strip, system)[: max(0, self._width - x)]
+            for edge in (x, x + len(made)):
+                _part(row, edge)
             row[x : x + len(made)] = made
         pen = Pen(self._skills, self._width)
         if whole and all(cell is None for row in self._rows for cell in row):
@@ -170,8 +172,13 @@ class Sheetful:
         if old == row:
             return
         for start, stop in _spans(old, row):
-            pen.go(y, start)
-            pen.write([cell for cell in row[start:stop] if cell is not None])
+            pen.write(y, start, [cell for cell in row[start:stop] if cell is not None])
+
+
+def _part(row: list[Cell | None], x: int) -> None:
+    """Make blanks of a wide sign that has its second half in this column: one half will be overwritten."""
+    if 0 < x < len(row) and (half := row[x]) is not None and half[0] == "":
+        row[x - 1] = row[x] = " ", Look("", half[1].ground)
 
 
 def _spans(old: Sequence[Cell | None], new: Sequence[Cell | None]) -> list[tuple[int, int]]:
@@ -211,7 +218,7 @@ class Pen:
         self._out += [turn(self._look, blank), "\x1b[2J"]
         self._look = blank
 
-    def go(self, y: int, x: int) -> None:
+    def _go(self, y: int, x: int) -> None:
         """The shortest way there. Behind the last column a terminal may stand in it or past it."""
         if self._at == (y, x):
             return
@@ -225,19 +232,23 @@ class Pen:
         self._out.append(min(ways, key=len))
         self._at = y, x
 
-    def write(self, some: Sequence[Cell]) -> None:
-        """From where it is on; up to the end of the line it may erase."""
+    def write(self, y: int, x: int, some: Sequence[Cell]) -> None:
+        """Cells from a place on; up to the end of the line it may erase."""
         for (sign, look), run in groupby(some):
+            count = sum(1 for _ in run)
             if sign == "":
                 continue
-            count = sum(1 for _ in run)
+            self._go(y, x)
             self._take(sign, look)
+            width = cell_len(sign)
             if sign == " ":
                 self._blanks(count, look)
-            elif count >= REPEATED and self._skills.repeats and len(sign) == 1 and cell_len(sign) == 1:
-                self._step(f"{sign}\x1b[{count - 1}b", count)
+            elif count >= REPEATED and self._skills.repeats and width == len(sign) == 1:
+                self._out.append(f"{sign}\x1b[{count - 1}b")
+                self._at = None  # where that is not understood after all, the rest stands in its place all the same
             else:
-                self._step(sign * count, count * cell_len(sign))
+                self._step(sign * count, count * width)
+            x += count * width
 
     def _take(self, sign: str, look: Look) -> None:
         if sign == " " and not look.link and not look.attributes & _SHOWN_ON_BLANKS:
