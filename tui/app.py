@@ -126,13 +126,21 @@ class PaddockApp(Asking, Copying, Sparing, Ahead):
         self.feed = Feed(workspace, lambda world: self._post(self.Told(world)), may_start=not readonly)
         self.reader = self._new_reader(far)
         colors = self.console.color_system if fit else None
-        few = slow or colors == "256"
+        self._few_colors = slow or colors == "256"
         for known in THEMES.values():
-            self.register_theme(of_256(known) if few else known)
+            self.register_theme(known)
         remembered = self.settings.get("theme", "")
         usual = PLAIN.name if colors == "standard" else DARK.name
-        self.theme = THEMES[theme].name if theme else remembered if remembered in self.available_themes else usual
+        first = THEMES[theme].name if theme else remembered if remembered in self.available_themes else usual
+        self._fit_themes(first)
+        self.theme = first
         self._palette: Palette | None = None
+
+    def _fit_themes(self, *names: str) -> None:
+        """Give themes colours that there are; to find those of all takes longer than a first frame should wait."""
+        for known in THEMES.values() if self._few_colors else ():
+            if known.name in names:
+                self.register_theme(of_256(known))
 
     def _new_reader(self, far: Far | None) -> Reader:
         def publish(reading: Reading) -> None:
@@ -182,6 +190,7 @@ class PaddockApp(Asking, Copying, Sparing, Ahead):
         if not gc.isenabled():  # switched off in __main__
             self.collect_at_rest()
         self.feed.shown()
+        self._fit_themes(*(known.name for known in THEMES.values() if known.name != self.theme))
         self.run_worker(self.reader.run, name="reader", group="reader", thread=True)
 
     def on_unmount(self) -> None:

@@ -130,6 +130,9 @@ def test_what_a_key_takes(workspace: Workspace, terminal, size):
                 await shown(journey, line, name)
             took[name], before = line.bytes - before, line.bytes
 
+        fitted = {name: journey.app.available_themes[theme.name] for name, theme in THEMES.items()}
+        assert fitted == {name: of_256(theme) for name, theme in THEMES.items()}
+
     took: dict[str, int] = {}
     with scene.box(workspace):
         over_a_line(workspace, way, size, slow=True)
