@@ -95,7 +95,7 @@ async def go_through(journey: Journey, axis: str, end: float) -> None:
     at, window = loss.view.at, loss.view.window
     press(journey, "right", "shift+left", "plus")
     await until("keys", lambda view: view.at < at and view.window[1] - view.window[0] < window[1] - window[0])
-    press(journey, *["shift+right"] * 12)
+    press(journey, *["shift+right"] * 6)
     await until("the window with the crosshair", lambda view: view.window[0] > window[0])
     press(journey, "minus", "0")
     await until("all of it", lambda view: view.window is None and view.at is not None)
