@@ -242,3 +242,21 @@ def test_a_box_without_a_gpu_tells_its_disk_whole():
     assert "412 GiB free" in lines[-1]
     disk = msgspec.structs.replace(sample, host=msgspec.structs.replace(sample.host, disk_free=int(60.8 * (1 << 30))))
     assert "60.8 GiB free" in plain(devices.lines(World(sample=disk), 78, 3)[-1])
+
+
+def test_a_chart_that_stands_alone_says_how_the_others_come_back(workspace):
+    async def way(journey: Journey) -> None:
+        await scene.dashboard(journey)
+        assert "z all again" not in journey.text()
+        await journey.press("z")
+        await journey.sees("z all again", "enter open")
+        screen = journey.app.screen
+        await journey.until(lambda: screen.query_one("#foot").region.y == 35, "for the keys in the last line")
+        assert screen.query_one("#loss").region.size == (120, 35)
+        assert screen.max_scroll_y == 0
+        await journey.press("escape")
+        await journey.sees("Finished")
+        assert "z all again" not in journey.text()
+
+    with scene.box(workspace):
+        travel(workspace, way, (120, 36))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from textual.widget import Widget
+
 from tui import looking
 from tui.charts import EVERYTHING, View
 from tui.screens.resizing import Resizing
@@ -61,6 +63,11 @@ class Looking(Resizing):
             self.minimize()
         else:
             self.maximize(chart, container=False)
+
+    def watch_maximized(self, before: Widget | None, now: Widget | None) -> None:
+        for widget in (before, now):
+            if isinstance(widget, Chart):
+                widget.stand(alone=widget is now)
 
     def let_go(self) -> bool:
         """Take back the last of: one chart alone, the crosshairs, the zooms. False when there was nothing of it."""

@@ -37,6 +37,8 @@ FRAME = 6
 class Chart(Pane):
     """Draws the last Picture it was given, as its View says. What the mouse does is told to the screen, not done."""
 
+    ALLOW_MAXIMIZE = True  # also where it can't have the focus
+
     class Pointed(Message):
         """Somebody clicked at an x."""
 
@@ -107,6 +109,7 @@ class Chart(Pane):
         """The column by which the window is moved."""
         self._over: float | None = None
         self._edge: tuple[str, ...] = ()
+        self._alone: tuple[str, ...] = ()
 
     @property
     def picture(self) -> Picture:
@@ -139,12 +142,17 @@ class Chart(Pane):
         self._edge = tuple(filter(None, map(hint, names)))
         self._show_edge()
 
+    def stand(self, *, alone: bool) -> None:
+        """Say on the edge how to get back, while it is all there is on the screen."""
+        self._alone = (hint("charts.grow:all again"),) if alone else ()
+        self._show_edge()
+
     def on_resize(self, _: Resize) -> None:
         self._show_edge()
 
     def _show_edge(self) -> None:
         room, said = self.outer_size.width - FRAME, ""
-        for part in self._edge:
+        for part in (*self._alone, *self._edge):
             longer = f"{said}   {part}" if said else part
             if len(longer) > room:
                 break
