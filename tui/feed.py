@@ -90,7 +90,7 @@ class Feed:
     def _amiss(self) -> str:
         """Why an engine that answers does not help: it does so too where its folder was taken away."""
         root = self.workspace.root
-        return "" if root.is_dir() else f"The folder {root} is gone: this is what was known of it."
+        return "" if root.is_dir() else f"The workspace is gone, this is what was known of it: {root}"
 
     def _reach(self) -> Client:
         """An engine that runs is asked before anything is on the screen, and has answered by then; one that has to be

@@ -185,7 +185,7 @@ def test_a_workspace_that_is_taken_away_is_told_and_no_screen_fails_for_it(works
         await scene.run(journey)
         shutil.rmtree(workspace.root)
         engine.change("toto-0211", step=9300)
-        await journey.sees("is gone: this is what was known of it")
+        await journey.sees("The workspace is gone, this is what was known of it")
         journey.app.marked = frozenset({"toto-0211", "kronos-0208"})
         for key, place in (
             ("2", "runs"),
@@ -198,7 +198,7 @@ def test_a_workspace_that_is_taken_away_is_told_and_no_screen_fails_for_it(works
             await journey.until(lambda place=place: journey.app.current_mode == place, f"for {place}")
             await journey.until(lambda: journey.app.screen.ready)
             await journey.pilot.pause()
-        await journey.sees("is gone: this is what was known of it")
+        await journey.sees("The workspace is gone, this is what was known of it")
         assert not (folder() / faults.NAME).exists(), "a traceback would be there"
         workspace.root.mkdir()
         engine.change("toto-0211", step=9310)

@@ -48,9 +48,9 @@ def test_the_tabs_of_a_run_that_waits(workspace, size):
         journey.app.open_run("toto-0214")
         await journey.until(lambda: isinstance(journey.app.screen, RunScreen) and journey.app.screen.ready)
         await journey.sees("no values yet; h releases it", "h releases it")
-        journey.app.screen.action_go("log")
+        await journey.app.screen.action_go("log")
         await journey.sees("it has not started yet; h releases it")
-        journey.app.screen.action_go("code")
+        await journey.app.screen.action_go("code")
         await journey.sees("was not recorded; ctrl+n makes a new run like it")
 
     now = time.time()

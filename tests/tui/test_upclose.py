@@ -254,6 +254,7 @@ def test_what_a_run_told_can_be_read_to_its_end_at_every_width(scene, box):
 
     async def way(journey):
         screen = await at_run(journey, "toto-0001")
+        await screen.action_go("events")
         lines = screen.query_one("#event-lines")
         for size, folds in (((80, 24), True), ((200, 50), False)):
             await journey.pilot.resize_terminal(*size)

@@ -55,7 +55,7 @@ def keys():
 
 def words(text: str) -> str:
     """What a window says, without its frame and without the screen below."""
-    return " ".join(re.sub("[│▏▕█▌]", " ", line).strip() for line in text.splitlines())
+    return " ".join(re.sub("[│▏▕▁-█▌]", " ", line).strip() for line in text.splitlines())
 
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24)], ids=lambda size: f"to {size[0]}x{size[1]}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-
 from textual.widget import Widget
 
 from tui import looking
