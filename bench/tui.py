@@ -33,8 +33,10 @@ STARTS, PRESSES = 7, 30
 FRAME, DATA = b"Devices", "◆".encode()  # a pane of the first frame; the mark of an engine that answers
 FLOOR_CURSOR = b"48;2;1;120;212"
 """The same of Textual's own table in its own theme."""
-LETTERS = (b"7", b"8")
-"""Where a digit is text, and esc leads back."""
+LETTERS = (b"3", b"7", b"8")
+"""Where esc leads back: a digit is text there, or opens over the screen below."""
+OPENED, LOOK = (b"3", b"8"), 0.8
+"""What is another one each time, and how long somebody looks at it and at the screen below, in seconds."""
 HOUR, PACE = 3600.0, 30.0
 LIMITS = {"first_frame_ms": 700.0, "cpu_percent": 8.0, "memory_mib": 150.0, "bytes_kb_s": 20.0, "key_ms": 50.0,
           "usable_s": 1.0, "key_10k_ms": 50.0, "growth_mib": 4.0}  # fmt: skip
@@ -114,9 +116,9 @@ def keys(figures: dict[str, Took | float], name: str) -> None:
             times = []
             for _ in range(PRESSES // 3):
                 times.append(terminal.press(digit, mark))
-                terminal.idle(0.2)
+                terminal.idle(LOOK if digit in OPENED else 0.2)
                 back(terminal, b"\x1b" if digit in LETTERS else b"1")
-                terminal.idle(0.2)
+                terminal.idle(LOOK if digit in OPENED else 0.2)
             found[f"to screen {digit.decode()}"] = times
         if b"2" in places():
             terminal.press(b"2", active("runs"))
@@ -164,7 +166,7 @@ def places() -> dict[bytes, bytes]:
     """The digits of the other screens, and what shows that one is there: its name in the top line, lit up."""
     from tui.places import PLACES
 
-    return {place.digit.encode(): active(place.name) for place in PLACES if place.name not in ("dashboard", "run")}
+    return {place.digit.encode(): active(place.name) for place in PLACES if place.name != "dashboard"}
 
 
 def active(name: str) -> bytes:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.message import Message
-from textual.screen import Screen
 
 from engine.notice import notice
 from engine.records import RunRow
@@ -24,8 +21,8 @@ from tui.asking import Asking
 from tui.beat import BEAT, SLOW_BEAT, news
 from tui.clipboard import Copying
 from tui.feed import Feed
-from tui.keys import EVERYWHERE, LIST, LOG, bindings, named, use
-from tui.offered import lines, offered
+from tui.keys import EVERYWHERE, bindings, named, use
+from tui.offered import Offering
 from tui.painting import Sparing
 from tui.places import FIRST, modes
 from tui.reader import Reader, Reading
@@ -45,14 +42,11 @@ PATIENCE = 0.5
 """Seconds for which nothing is drawn while a screen is being made, at most."""
 
 
-class PaddockApp(Asking, Copying, Sparing, Ahead):
+class PaddockApp(Asking, Copying, Offering, Sparing, Ahead):
     """tui: starts drawing at once; feed and reader come in from their threads as messages."""
 
     TITLE = "paddock"
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = True
-    COMMANDS = {lines}  # noqa: RUF012 - Textual's own
-    COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(EVERYWHERE)]
     MODES = modes()
     DEFAULT_MODE = FIRST
@@ -312,23 +306,6 @@ class PaddockApp(Asking, Copying, Sparing, Ahead):
         if not isinstance(self.screen, NewRunScreen):
             self.push_screen(NewRunScreen(like) if like else self.opened("new"))
 
-    def action_keys(self) -> None:
-        from tui.screens.help import HelpScreen
-
-        if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self._places(self.screen)))
-
-    @staticmethod
-    def _places(screen: Screen[Any]) -> list[str]:
-        """Where keys work on a screen, the nearest place first: a log or a list that has the focus, the screen, all."""
-        from tui.widgets.logview import LogView
-        from tui.widgets.table import Table
-
-        where, focused = getattr(screen, "WHERE", ""), screen.focused
-        pane = [LOG] if isinstance(focused, LogView) else []
-        lists = [LIST] if isinstance(focused, Table) else []
-        return [*pane, *([where] if where else []), *lists, EVERYWHERE]
-
     def action_start_engine(self) -> None:
         if not self.refuse():
             self.feed.start_engine()
@@ -366,11 +343,3 @@ class PaddockApp(Asking, Copying, Sparing, Ahead):
 
     async def action_quit(self) -> None:
         self.action_leave()
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every key's action by name, then Textual's own themes."""
-        focused = screen.focused
-        for key in offered(self._places(screen), readonly=self.readonly):
-            run = partial(self.run_action, key.action, focused if key.made_by == "widget" else screen)
-            yield SystemCommand(key.text[:1].upper() + key.text[1:], f"key {key.label}", run)
-        yield from (command for command in super().get_system_commands(screen) if command.title == "Theme")
