@@ -25,7 +25,7 @@ STEP = 0.1
 YOUNG = (700, 10, 1_000_000)
 """When the collector looks at young objects (gc.set_threshold: Python's own numbers), and in effect never at all there
 are: that takes 50 ms with 10,000 runs, which a key would wait for."""
-TIDY, AT_LAST = 60.0, 600.0
+TIDY, AT_LAST = 20.0, 300.0
 """Seconds between two looks at all objects while nobody types, and after which there is one in any case."""
 
 
