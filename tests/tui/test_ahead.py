@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.tui import recorded
+from tests.tui import recorded, upclose
 from tests.tui.pilot import travel
 from tests.tui.recorded import RecordedEngine
 from tui import ahead
@@ -115,6 +115,29 @@ def test_a_run_and_a_form_that_were_made_ahead_are_opened_as_others_are(workspac
 
     with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
         travel(workspace, way, size)
+
+
+def test_a_spare_screen_shows_at_once_what_was_read_of_its_run_already(workspace, at_once):
+    """Of a run that has ended nothing new comes that would bring it."""
+    upclose.trained(workspace, "toto-0206")
+
+    async def way(journey):
+        app = journey.app
+        await journey.known()
+        await journey.until(lambda: "run" in app._spare and app._spare["run"].is_mounted, "for the spare one")
+        journey.dashboard.action_choose("toto-0206")
+        await journey.until(lambda: app._read_shown and app._read_shown.wish.run == "toto-0206", "for its log")
+        for tab, shows in (("charts", lambda screen: screen.query_one("#loss").picture.curves),
+                           ("log", lambda screen: screen.query_one("#log").lines)):  # fmt: skip
+            await journey.until(lambda: "run" in app._spare and app._spare["run"].is_mounted, "for a spare one")
+            made = app._spare["run"]
+            app.open_run("toto-0206", tab)
+            await journey.until(partial(shown, app, made, tab), "for the run")
+            await journey.until(partial(shows, made), f"for its {tab}", seconds=10)
+            await journey.press("escape")
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way)
 
 
 def test_nothing_is_made_while_somebody_types(workspace, monkeypatch):

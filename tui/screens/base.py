@@ -64,6 +64,8 @@ class BaseScreen(Looking, Ground):
         event.refresh_styles = False  # they are kept right while it is out of sight; to work them out anew takes 10 ms
         if self.ready:
             self.show(self.paddock.world)
+            if (reading := self.paddock.reading) is not None:  # another screen may have had it, and no news comes
+                self.read(reading)
             if not self._seen:
                 self._seen = True
                 self.call_after_refresh(self.arrived)

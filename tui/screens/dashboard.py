@@ -241,8 +241,6 @@ class DashboardScreen(Queueing, PastDevices):
     def on_screen_resume(self, _: ScreenResume) -> None:  # Textual calls the base class's as well
         if self._run and self.ready:
             self.wish(self._run)
-            if (reading := self.paddock.reading) is not None:
-                self.read(reading)
 
     def action_sql(self) -> None:
         """Of the list that has the focus; of the one with the cursor where a chart or the log has it."""

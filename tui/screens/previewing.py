@@ -85,7 +85,7 @@ class Previewing(BaseScreen):
     def look_closer(self, world: World) -> None:
         """Tell of the run under the cursor, and have its curves and its log read."""
         preview, row = self.preview, self.target()
-        if preview is None or not preview.query("#preview-facts"):
+        if preview is None or not preview.query("#preview-facts") or not self.ready:
             return
         facts = preview.query_one("#preview-facts", Lines)
         width = facts.size.width or self.app.size.width * 2 // 5 - 5  # not laid out yet
