@@ -10,7 +10,7 @@ import pytest
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 
-from tui import keys
+from tui import ahead, keys
 
 _parse = Stylesheet._parse_rules
 _parsed: dict[object, list[RuleSet]] = {}
@@ -33,3 +33,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(Stylesheet, "_parse_rules", _parse_once)
     yield folder
     keys.use({})
+
+
+AS_ITS_USERS = ("test_ahead", "test_journeys", "test_terminal")
+"""Where screens are made ahead as for people."""
+
+
+@pytest.fixture(autouse=True)
+def one_screen_at_a_time(request, monkeypatch):
+    """Make no screen that a test does not go to: six more would take as long as most tests."""
+    if request.module.__name__.rpartition(".")[2] not in AS_ITS_USERS:
+        monkeypatch.setattr(ahead, "REST", 3600.0)
