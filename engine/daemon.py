@@ -14,7 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-from engine import rundir
+from engine import rundir, tls
 from engine.allocator import stay_small, staying
 from engine.errors import EngineBusy, EngineError, UsageError, WorkspaceError
 from engine.stamps import Stamps
@@ -70,13 +70,10 @@ def kept(workspace: Workspace) -> int:
 
 def come_in() -> None:
     """Import the engine. Somebody waits for it: no garbage is looked for among what comes in, and TLS does not."""
-    with staying():
-        sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without, as where Python was built without
+    with staying(), tls.left_out():
         import logging  # noqa: F401
 
         import engine.core  # noqa: F401
-
-        del sys.modules["ssl"]
 
 
 def serve(workspace: Workspace, cpu_slots: int, stamps: Stamps | None = None) -> None:

@@ -108,12 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def import_asyncio() -> None:
-    """Without OpenSSL, as on a Python that has none: nothing here speaks TLS, and to load it takes 10 ms."""
-    sys.modules["ssl"] = None  # type: ignore[assignment]
-    try:
+    """Before Textual does it, and without OpenSSL."""
+    from engine import tls
+
+    with tls.left_out():
         import asyncio  # noqa: F401
-    finally:
-        del sys.modules["ssl"]
 
 
 def _print_keys(form: str) -> int:

@@ -20,8 +20,6 @@ REST = 0.5
 """Seconds without a key or the mouse before something is made."""
 STEP = 0.1
 """Seconds between two things that are made: a key that comes meanwhile waits for one of them at most."""
-
-
 YOUNG = (700, 10, 1_000_000)
 """When the collector looks at young objects (gc.set_threshold: Python's own numbers), and in effect never at all there
 are: that takes 50 ms with 10,000 runs, which a key would wait for."""
@@ -59,31 +57,29 @@ class Ahead(App[None]):
         await super().on_event(event)
 
     def make_ahead(self) -> None:
-        """Begin; what somebody has gone to by then is there already."""
-        self._touched_at = monotonic()
-        self._making = self.set_interval(STEP, self._make_one)
+        """From now on; called once more it changes nothing."""
+        if self._making is None:
+            self._touched_at = monotonic()
+            self._making = self.set_interval(STEP, self._make_one)
 
     def _make_one(self) -> None:
         """Import or make one thing, if it is time; no more once all is there."""
-        assert self._making is not None
-        if not self.is_running:
-            self._making.stop()
         if not self.is_running or monotonic() - self._touched_at < REST:
             return
-        places = [place for place in PLACES if place.screen and place.name not in self._screen_stacks]
-        spare = [name for name in SPARE if name not in self._spare]
-        wanted = [*(place.screen for place in places), *(SPARE[name] for name in spare)]
-        if not wanted:
+        places = {one.name: one.screen for one in PLACES if one.screen and one.name not in self._screen_stacks}
+        wanted = places or {name: screen for name, screen in SPARE.items() if name not in self._spare}
+        name, screen = next(iter(wanted.items()), ("", ""))
+        if not name and self._making is not None:
             self._making.pause()
-        elif (module := wanted[0].partition(":")[0]) not in sys.modules:
+        elif (module := screen.partition(":")[0]) not in sys.modules:
             import_module(module)
         elif places:
-            self._init_mode(places[0].name)
+            self._init_mode(name)
         else:
-            screen = self._spare[spare[0]] = make(wanted[0])
-            self._register(self, screen)
-            self._load_screen_css(screen)
-            screen._screen_resized(self.size)
+            made = self._spare[name] = make(screen)
+            self._register(self, made)
+            self._load_screen_css(made)
+            made._screen_resized(self.size)
 
     def opened(self, name: str) -> Screen[Any]:
         """One of SPARE to be opened: made ahead, else now."""
@@ -96,22 +92,3 @@ class Ahead(App[None]):
         ends = self._exit or not self.is_running
         if not (ends and isinstance(error, ScreenStackError | NoMatches)):
             super()._handle_exception(error)
-
-    def _load_screen_css(self, screen: Screen[Any]) -> None:
-        """Take up the styles of a screen, which hold for that alone (SCOPED_CSS): Textual works out all others anew.
-
-        What is on it gets its styles as it is mounted; anew where another theme came since.
-        """
-        assert screen.SCOPED_CSS
-        for path in screen.css_path:
-            if not self.stylesheet.has_source(str(path), ""):
-                self.stylesheet.read(path)
-        name = f"{type(screen).__name__}.CSS"
-        if screen.CSS and not self.stylesheet.has_source(type(screen).__module__, name):
-            where = type(screen).__module__, name
-            self.stylesheet.add_source(screen.CSS, read_from=where, scope=screen._css_type_name)
-        if screen._css_update_count in (-1, self._css_update_count):
-            self.stylesheet.apply(screen)
-        else:
-            self.stylesheet.update(screen)
-        screen._css_update_count = self._css_update_count

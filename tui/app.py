@@ -28,7 +28,7 @@ from tui.places import FIRST, modes
 from tui.reader import Reader, Reading
 from tui.screens.base import BaseScreen
 from tui.settings import Settings
-from tui.sheet import Sheet
+from tui.sheet import Styled
 from tui.status import leaving
 from tui.theme import DARK, Palette
 from tui.themes import PLAIN, THEMES, of_256
@@ -42,7 +42,7 @@ PATIENCE = 0.5
 """Seconds for which nothing is drawn while a screen is being made, at most."""
 
 
-class PaddockApp(Asking, Copying, Offering, Sparing, Ahead):
+class PaddockApp(Asking, Copying, Offering, Sparing, Styled, Ahead):
     """tui: starts drawing at once; feed and reader come in from their threads as messages."""
 
     TITLE = "paddock"
@@ -94,7 +94,6 @@ class PaddockApp(Asking, Copying, Offering, Sparing, Ahead):
         tour: show around whoever has not been shown around yet.
         """
         super().__init__()
-        self.stylesheet = Sheet(variables=self.get_css_variables())
         use(keys or {}, readonly=readonly or far is not None)
         self.set_keymap(dict(keys or {}))
         self.slow, self._tour_due = slow, tour
@@ -113,8 +112,6 @@ class PaddockApp(Asking, Copying, Offering, Sparing, Ahead):
         self.world = World()
         self._shown: World | None = None
         self._read_shown: Reading | None = None
-        self._alone = True
-        """Whether the first screen is the only one, until it has something to show."""
         self.reading: Reading | None = None
         self.x_axis, self.smooth, self.log_scale = "step", False, False
         self.feed = Feed(workspace, lambda world: self._post(self.Told(world)), may_start=not readonly)
@@ -221,9 +218,8 @@ class PaddockApp(Asking, Copying, Offering, Sparing, Ahead):
         if self._shown is not self.world:
             self._shown = self.world
             screen.show(self.world)
-            if self._alone and self.world.known:
-                self._alone = False
-                self.call_after_refresh(self.make_ahead)
+            if self.world.known:
+                self.make_ahead()
             if self._tour_due and self.world.known:
                 self._tour_due = False
                 if not self.settings.get("tour", False):

@@ -11,8 +11,8 @@ from textual.worker import Worker
 
 from engine.messages import Order, OrderKind, Request, Retry
 from engine.records import ENDED, LIVE, WAITING, RunRow
-from tui import status
-from tui.charts import EVERYTHING
+from tui import nothing, status
+from tui.charts import EVERYTHING, Picture
 from tui.keys import named
 from tui.pictures import error, loss, told
 from tui.reader import Reading, Wish
@@ -22,6 +22,7 @@ from tui.shares import Row
 from tui.widgets.chart import Chart
 from tui.widgets.ground import Ground
 from tui.widgets.lines import Lines
+from tui.widgets.logview import LogView
 from tui.world import World
 
 if TYPE_CHECKING:
@@ -116,15 +117,21 @@ class BaseScreen(Looking, Ground):
         """Show what is known already; called at the end of on_mount, which may be before somebody goes there."""
         self.show(self.paddock.world)
         self.lay()
-        if (reading := self.paddock.reading) is not None:
-            self.read(reading)
+
+    def picture(self, chart: str, reading: Reading) -> Picture | None:
+        """What a chart of that id draws of a reading; a subclass may know more of them."""
+        if chart == "loss":
+            return loss(reading, log=self.paddock.log_scale)
+        return error(reading) if chart == "error" else None
 
     def show_charts(self, reading: Reading) -> None:
+        row = self.target()
         for chart in self.query(Chart):
-            if chart.id == "loss":
-                chart.show(told(loss(reading, log=self.paddock.log_scale), self.target()))
-            elif chart.id == "error":
-                chart.show(told(error(reading), self.target()))
+            if (picture := self.picture(chart.id or "", reading)) is not None:
+                chart.show(told(picture, row))
+
+    def show_log(self, log: LogView, reading: Reading) -> None:
+        log.show(reading.log, reading.trouble or nothing.log(self.target()))
 
     def action_smooth(self) -> None:
         self.paddock.smooth = not self.paddock.smooth

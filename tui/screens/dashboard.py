@@ -19,7 +19,6 @@ from tui.charts import EVERYTHING
 from tui.columns import FINISHED, QUEUE, RUNNING
 from tui.keys import CURVES, DASHBOARD, bindings, hint, label, offer
 from tui.layout import Plan, plan
-from tui.nothing import no_engine
 from tui.present import Cell, cell
 from tui.reader import Reading
 from tui.screens.past import PastDevices
@@ -132,7 +131,7 @@ class DashboardScreen(Queueing, PastDevices):
             if name != "running":
                 return ()
             if world.link.state == AWAY:
-                return no_engine()
+                return nothing.no_engine()
             return cell(world.link.why or "Asking the engine for its runs…", "rest")
         if name == "running":
             if world.rows:
@@ -210,8 +209,7 @@ class DashboardScreen(Queueing, PastDevices):
             return
         self.take(reading)
         self.show_charts(reading)
-        log = self.query_one("#log", LogView)
-        log.show(reading.log, reading.trouble or nothing.log(self.target()))
+        self.show_log(self.query_one("#log", LogView), reading)
 
     @on(LogView.Follows)
     def _follows(self, event: LogView.Follows) -> None:

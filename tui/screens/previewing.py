@@ -8,9 +8,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from tui import details, nothing
-from tui.charts import EVERYTHING
-from tui.pictures import error, loss, told
+from engine.devices import Sample
+from engine.records import RunRow
+from tui import details
+from tui.charts import EVERYTHING, Picture
+from tui.keys import label
 from tui.reader import Reading
 from tui.screens.base import BaseScreen
 from tui.shares import Row
@@ -82,6 +84,13 @@ class Previewing(BaseScreen):
             self.lay()
             self.show(self.paddock.world)
 
+    @staticmethod
+    def tell_facts(pane: Lines, row: RunRow | None, width: int, sample: Sample | None = None) -> None:
+        """What is known of a run, in so many cells; its note on the lower edge."""
+        pane.show(details.facts(row, width, time.time(), sample) if row else [])
+        pane.border_title = row.id if row else ""
+        pane.border_subtitle = f"✎ {row.note}".replace("[", "\\[")[: width // 2] if row and row.note else ""
+
     def look_closer(self, world: World) -> None:
         """Tell of the run under the cursor, and have its curves and its log read."""
         preview, row = self.preview, self.target()
@@ -89,9 +98,7 @@ class Previewing(BaseScreen):
             return
         facts = preview.query_one("#preview-facts", Lines)
         width = facts.size.width or self.app.size.width * 2 // 5 - 5  # not laid out yet
-        facts.show(details.facts(row, width, time.time(), world.sample) if row else [])
-        facts.border_title = row.id if row else ""
-        facts.border_subtitle = f"✎ {row.note}".replace("[", "\\[")[: width // 2] if row and row.note else ""
+        self.tell_facts(facts, row, width, world.sample)
         if row is None:
             return
         if row.id != self._previewed:
@@ -105,14 +112,15 @@ class Previewing(BaseScreen):
         preview, row = self.preview, self.target()
         if preview is None or row is None or reading.wish.run != row.id or not preview.query("#preview-log"):
             return
-        preview.query_one("#preview-loss", Chart).show(told(loss(reading, log=self.paddock.log_scale), row))
-        preview.query_one("#preview-error", Chart).show(told(error(reading), row))
-        log = preview.query_one("#preview-log", LogView)
-        log.show(reading.log, reading.trouble or nothing.log(self.target()))
+        self.show_charts(reading)
+        self.show_log(preview.query_one("#preview-log", LogView), reading)
+
+    def picture(self, chart: str, reading: Reading) -> Picture | None:
+        return super().picture(chart.removeprefix("preview-"), reading)
 
     @on(LogView.Follows)
     def _follows(self, event: LogView.Follows) -> None:
-        event.view.border_subtitle = "" if event.follows else "f follows again"
+        event.view.border_subtitle = "" if event.follows else f"{label('log.follow')} follows again"
 
     def action_back(self) -> None:
         """Take back what was done to the charts."""

@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from engine.messages import RunDetail, ShowRun
 from engine.records import RunRow
-from tui import behindrun, details, nothing, pictures, present
+from tui import behindrun, details, pictures, present
 from tui.charts import Picture
 from tui.columns import Column
 from tui.folding import folded
@@ -212,27 +212,20 @@ class RunScreen(Loading):
         if reading.wish.run != self.run_id:
             return
         self.take(reading)
-        self._show_charts(reading)
+        self.show_charts(reading)
         for log in self.query("#log").results(LogView):
-            log.show(reading.log, reading.trouble or nothing.log(self.target()))
+            self.show_log(log, reading)
             log.border_title = "log · older lines are in log.txt" if reading.log_left_out else "log"
         self.show_scrub()
 
-    def _show_charts(self, reading: Reading) -> None:
-        log = self.paddock.log_scale
-        usual: dict[str, Callable[[Reading], Picture]] = {
-            "loss": partial(pictures.loss, log=log),
-            "error": pictures.error,
-            "speed": pictures.speed,
-            "rates": pictures.rates,
-        }
-        names = {*pictures.logged(reading)} if self._drawn else set()
-        row = self.target()
-        for chart, picture in usual.items():
-            name = self._drawn.get(chart, "")
-            shown = pictures.metric(reading, name, log=log) if name in names else picture(reading)
-            for widget in self.query(f"#{chart}").results(Chart):
-                widget.show(pictures.told(shown, row))
+    def picture(self, chart: str, reading: Reading) -> Picture | None:
+        """As a person wants it, where this run logs that."""
+        drawn = self._drawn.get(chart, "")
+        if drawn and drawn in pictures.logged(reading):
+            return pictures.metric(reading, drawn, log=self.paddock.log_scale)
+        if chart == "speed":
+            return pictures.speed(reading)
+        return pictures.rates(reading) if chart == "rates" else super().picture(chart, reading)
 
     async def action_metric(self) -> None:
         """Choose what the chart in focus draws; without one the last that is to be seen."""
@@ -253,7 +246,7 @@ class RunScreen(Loading):
             self._drawn = {one: drawn for one, drawn in {**self._drawn, chart: name}.items() if drawn}
             self.paddock.remember(DRAWN, self._drawn)
             if (now := self.paddock.reading) is not None and now.wish.run == self.run_id:
-                self._show_charts(now)
+                self.show_charts(now)
 
         title = f"Draw what in place of {self.query_one(f'#{chart}', Chart).picture.title}?"
         self.app.push_screen(ChooseScreen(title, choices, self._drawn.get(chart, "")), chosen)

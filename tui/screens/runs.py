@@ -17,7 +17,7 @@ from engine import store_fields
 from engine.errors import BadFilter
 from engine.ids import base
 from engine.query_fields import Known
-from tui import details, faults
+from tui import faults
 from tui.keys import RUNS, bindings, label, offer
 from tui.nothing import no_engine
 from tui.present import Cell, cell
@@ -140,7 +140,7 @@ class RunsScreen(SeveralScreen):
         title = f"Runs · {self.list.title(self.paddock.marked)}"
         away = table.away if table.rows else ""
         if self._anchor is not None:
-            title += " · marking: v ends"
+            title += f" · marking: {label('runs.mark-range')} ends"
         if away and self.has_class("-tight"):  # its lower edge is not drawn
             title, away = f"{title} · {away.replace(' more', ' more columns')}", ""
         if (table.border_title, table.border_subtitle) != (title, away):
@@ -149,10 +149,7 @@ class RunsScreen(SeveralScreen):
         pane = self.query_one("#about", Lines)
         row = self.target()
         if pane.display:
-            width = max(20, self.app.size.width - 4)
-            pane.show(details.facts(row, width, time.time()) if row else [])
-            pane.border_title = row.id if row else ""
-            pane.border_subtitle = f"✎ {row.note}".replace("[", "\\[")[: width // 2] if row and row.note else ""
+            self.tell_facts(pane, row, max(20, self.app.size.width - 4))
 
     @on(RunTable.Chosen)
     def _chosen(self, event: RunTable.Chosen) -> None:
