@@ -29,6 +29,7 @@ from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.sql import SqlScreen
 from tui.upclose import Patch
+from tui.widgets.strips import across, fill
 from tui.world import AWAY, CONNECTED, Link, World
 
 STATUS = EngineStatus(pid=1, started=0.0, version="0", workspace="w", socket="s", cpu_slots=2, counts={})
@@ -48,6 +49,15 @@ def test_columns_fill_the_width_and_keep_what_matters(columns, width):
 def test_narrow_lists_drop_the_least_important_first():
     assert [c.title for c, _ in fit(RUNNING, 78)] == ["", "RUN", "PROGRESS", "LOSS", "VAL", "vs NAIVE", "ETA"]
     assert "MEMORY" in [c.title for c, _ in fit(RUNNING, 196)]
+
+
+cells = st.lists(st.tuples(st.text("ab –…漢", max_size=9), st.sampled_from(["text", "good"])), max_size=3).map(tuple)
+
+
+@given(st.lists(st.tuples(cells, st.integers(2, 12), st.booleans()), max_size=5))
+def test_cells_side_by_side_read_as_each_cut_and_filled_by_itself(columns):
+    each = (plain(fill(one, width, right=right)) for one, width, right in columns)
+    assert plain(across(columns, 2)).rstrip() == "  ".join(each).rstrip()
 
 
 @given(st.integers(80, 250), st.integers(24, 80), st.integers(1, 9), *[st.integers(0, 500)] * 3, st.integers(0, 9))

@@ -20,7 +20,7 @@ from tui.keys import LIST, bindings
 from tui.present import Cell, Part
 from tui.theme import palette_of
 from tui.widgets.across import GAP, Across
-from tui.widgets.strips import fill, strip
+from tui.widgets.strips import across, strip
 
 MARK = "▌"
 REMEMBERED = 2000
@@ -323,17 +323,14 @@ class Table(Across[Row], can_focus=True):
         return known[1]
 
     def _header(self) -> list[Part]:
-        parts: list[Part] = [(" " * self._gutter, "head")]
-        for column, width in self._fit():
-            parts += [*fill(((column.title, "head"),), width, right=column.right), (" " * GAP, "head")]
-        return parts[:-1]
+        titles = ((((column.title, "head"),), width, column.right) for column, width in self._fit())
+        return [(" " * self._gutter, "text"), *across(titles, GAP)]
 
     def _line(self, place: int) -> list[Part]:
         row = self._rows[place]
-        parts: list[Part] = [(MARK if self._keys[place] in self._marked else " ", "ours")] if self._gutter else []
-        for column, width in self._fit():
-            parts += [*fill(column.fill(row, self._now), width, right=column.right), (" " * GAP, "text")]
-        return parts[:-1]
+        mark: list[Part] = [(MARK if self._keys[place] in self._marked else " ", "ours")] if self._gutter else []
+        cells = ((column.fill(row, self._now), width, column.right) for column, width in self._fit())
+        return [*mark, *across(cells, GAP)]
 
 
 class RunTable(Table[RunRow]):
