@@ -6,10 +6,10 @@ import itertools
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 from textual.events import Click, MouseDown, MouseMove, MouseUp
-from textual.screen import Screen
 from textual.widget import Widget
 
 from tui import shares
+from tui.promptly import Promptly
 from tui.shares import Row, Shares
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Drag(NamedTuple):
     at: int
 
 
-class Resizing(Screen[None]):
+class Resizing(Promptly):
     """A screen with ROWS of panes. What is not moved by a person stays as the styles and the screen itself have it."""
 
     ROWS: ClassVar[tuple[Row, ...]] = ()

@@ -1,0 +1,35 @@
+"""Screens that are drawn at once after a rest: Textual waits for the next beat of its clock, half of one on the way."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from textual.events import Idle, ScreenResume
+from textual.screen import UPDATE_PERIOD as BEAT
+from textual.screen import Screen
+
+
+class Promptly(Screen[None]):
+    """What changes within a beat after it was drawn comes with the next one, so that there are no more than TEXTUAL_FPS
+    frames a second. Not for a window over another screen: of that it would draw nothing."""
+
+    _drawn_at = 0.0
+
+    async def _on_idle(self, event: Idle) -> None:
+        await super()._on_idle(event)
+        if self._wanted and monotonic() - self._drawn_at >= BEAT:
+            self._on_timer_update()
+
+    def _on_screen_resume(self, event: ScreenResume) -> None:
+        super()._on_screen_resume(event)
+        self._drawn_at = monotonic()  # what comes on top is laid out first
+
+    @property
+    def _wanted(self) -> bool:
+        """Whether something is to be drawn, and may be."""
+        wanted = self._layout_required or self._scroll_required or self._repaint_required or self._dirty_widgets
+        return bool(wanted) and self.is_current and not self.app._batch_count
+
+    def _on_timer_update(self) -> None:
+        super()._on_timer_update()
+        self._drawn_at = monotonic()
