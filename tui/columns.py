@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from engine.live import DRAWN, squeeze
+from engine.query_fields import took
 from engine.records import RunRow
 from tui import present
 from tui.present import Cell, cell
@@ -91,7 +92,7 @@ def _metric(value: float | None) -> Cell:
 
 
 def _duration(row: RunRow, now: float) -> Cell:
-    return cell(present.duration(present.elapsed(row, now)), "rest")
+    return cell(present.duration(took(row, now)), "rest")
 
 
 def _best_skill(row: RunRow, _: float) -> Cell:

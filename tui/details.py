@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.cli.detail import FACTS, SECONDS, SIZES
 from engine.messages import RunDetail
 from engine.provenance import Git
+from engine.query_fields import took
 from engine.records import ENDED, WAITING, RunRow
 from tui import nothing, present
 from tui.logs import clean
@@ -39,7 +40,7 @@ def facts(row: RunRow, width: int, now: float, sample: Sample | None = None) -> 
             first.add("", (*bar, (f" {present.percent(row)}", "text")))
             if row.eta is not None:
                 first.add("ETA", ((present.duration(row.eta), "strong"),))
-        first.add("took" if row.ended else "for", ((present.duration(present.elapsed(row, now)), "text"),))
+        first.add("took" if row.ended else "for", ((present.duration(took(row, now)), "text"),))
         epochs = f"  {present.epochs(row)}" if row.epoch is not None and row.epochs else ""
         first.add("step", ((present.steps(row), "text"), (epochs, "rest")))
     result, end = _result(row, width, sample), _end(row)

@@ -232,13 +232,6 @@ def steps(row: RunRow) -> str:
     return count(row.step) + (f"/{count(row.steps)}" if row.steps and row.state not in ENDED else "")
 
 
-def elapsed(row: RunRow, now: float) -> float | None:
-    """Seconds it has run, or ran."""
-    if row.started is None:
-        return None
-    return max(0.0, (row.ended if row.ended is not None else now) - row.started)
-
-
 def needs(row: RunRow) -> str:
     if row.gpus is None:
         return "auto"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -14,6 +15,7 @@ from tui.columns import Column
 from tui.present import Cell, cell
 
 Key = float | str | None
+Keys = Callable[[Sequence[RunRow], float], Iterable[Key]]
 Columns = Mapping[Stored, Mapping[str, str | float]]
 USUAL = ("state", "val_pct_mae", "skill", "took", "ago", "family", "tags", "about")
 """The columns of somebody who has chosen none yet, those first that a narrow terminal should show."""
@@ -24,7 +26,7 @@ TOLD = 48
 
 
 class RunColumn(Struct, frozen=True):
-    """key: what it sorts by, None where a run has nothing there: that comes last both ways.
+    """keys: what runs sort by at a moment, None where one has nothing there: that comes last both ways.
 
     down: whether the largest come first when one begins to sort by it. asked: its name in SQL, "" where there is none.
     """
@@ -33,7 +35,7 @@ class RunColumn(Struct, frozen=True):
     title: str
     width: int
     fill: Callable[[RunRow, float], Cell]
-    key: Callable[[RunRow, float], Key]
+    keys: Keys
     help: str
     right: bool = False
     flex: int = 0
@@ -52,6 +54,11 @@ class RunColumn(Struct, frozen=True):
         return Column(title, width, self.fill, right=self.right, flex=self.flex, clock=self.clock)
 
 
+def by(read: Callable[[RunRow], Key]) -> Keys:
+    """Runs sort by what is read of each."""
+    return lambda rows, _: map(read, rows)
+
+
 def _amount(value: float | None, shown: Callable[[float | None], str], role: str = "text") -> Cell:
     return cell(shown(value), role if value is not None else "faint")
 
@@ -67,7 +74,7 @@ STATE_ORDER = {state: place for place, state in enumerate((
 
 
 def _took(row: RunRow, now: float) -> Cell:
-    return _amount(present.elapsed(row, now), present.duration, "rest")
+    return _amount(took(row, now), present.duration, "rest")
 
 
 def _ago(row: RunRow, now: float) -> Cell:
@@ -102,7 +109,7 @@ def about(row: RunRow, _: float = 0.0) -> Cell:
     return ((f"✎ {row.note}  ", "attention"), *told) if row.note else told
 
 
-def _about(row: RunRow, _: float) -> Key:
+def _about(row: RunRow) -> Key:
     """The text of it, for an order: of most runs without making the cell, which takes ten times as long."""
     if row.state == "ok" and not row.note and not row.name:
         return row.what or "defaults"
@@ -127,55 +134,55 @@ def usual(width: int, run: int) -> tuple[str, ...]:
 
 # What a run is called comes first in every list and is not chosen; its cell is told by the list, which knows the folds.
 CATALOG: dict[str, RunColumn] = {column.name: column for column in (
-    RunColumn("state", "STATE", 9, _state, lambda r, _: STATE_ORDER.get(r.state, 99), "its state", asked="state"),
-    RunColumn("family", "FAMILY", 8, lambda r, _: cell(r.family, "rest"), lambda r, _: r.family, "its family",
+    RunColumn("state", "STATE", 9, _state, by(lambda r: STATE_ORDER.get(r.state)), "its state", asked="state"),
+    RunColumn("family", "FAMILY", 8, lambda r, _: cell(r.family, "rest"), by(attrgetter("family")), "its family",
               asked="family"),
-    RunColumn("name", "NAME", 14, lambda r, _: _text(r.name), lambda r, _: r.name or None, "its name", asked="name"),
-    RunColumn("val_pct_mae", "VAL", 7, lambda r, _: _amount(best(r), present.metric, "strong"), lambda r, _: best(r),
+    RunColumn("name", "NAME", 14, lambda r, _: _text(r.name), by(lambda r: r.name or None), "its name", asked="name"),
+    RunColumn("val_pct_mae", "VAL", 7, lambda r, _: _amount(best(r), present.metric, "strong"), by(best),
               "validation error in per cent, of the best checkpoint", right=True, asked="val_pct_mae"),
-    RunColumn("last_val", "LAST VAL", 8, lambda r, _: _amount(r.metric, present.metric), lambda r, _: r.metric,
+    RunColumn("last_val", "LAST VAL", 8, lambda r, _: _amount(r.metric, present.metric), by(attrgetter("metric")),
               "validation error of the last validation", right=True),
-    RunColumn("skill", "vs NAIVE", 8, lambda r, _: present.skill_cell(skill(r)), lambda r, _: skill(r),
+    RunColumn("skill", "vs NAIVE", 8, lambda r, _: present.skill_cell(skill(r)), by(skill),
               "how much better than the naive forecast", right=True, down=True, asked="skill"),
-    RunColumn("loss", "LOSS", 8, lambda r, _: _amount(r.loss, present.number), lambda r, _: r.loss,
+    RunColumn("loss", "LOSS", 8, lambda r, _: _amount(r.loss, present.number), by(attrgetter("loss")),
               "the last training loss", right=True, asked="loss"),
     RunColumn("spark", "CURVE", 10, lambda r, _: cell(present.spark(squeeze(r.spark, DRAWN), DRAWN), "spark"),
-              lambda r, _: None, "the loss of late"),
-    RunColumn("done", "DONE", 13, _done, lambda r, _: present.progress(r), "how far it is", down=True),
-    RunColumn("steps", "STEPS", 7, lambda r, _: _amount(r.step, present.count, "rest"), lambda r, _: r.step,
+              by(lambda r: None), "the loss of late"),
+    RunColumn("done", "DONE", 13, _done, by(present.progress), "how far it is", down=True),
+    RunColumn("steps", "STEPS", 7, lambda r, _: _amount(r.step, present.count, "rest"), by(attrgetter("step")),
               "steps that are done", right=True, down=True, asked="steps"),
-    RunColumn("epoch", "EPOCH", 7, lambda r, _: _text(present.epochs(r), "rest"), lambda r, _: r.epoch,
+    RunColumn("epoch", "EPOCH", 7, lambda r, _: _text(present.epochs(r), "rest"), by(attrgetter("epoch")),
               "epochs that are done", down=True),
-    RunColumn("took", "TOOK", 7, _took, took,
+    RunColumn("took", "TOOK", 7, _took, lambda rows, now: [took(row, now) for row in rows],
               "how long it ran, or has been running", right=True, clock=True, down=True, asked="took"),
-    RunColumn("eta", "ETA", 7, lambda r, _: _amount(r.eta, present.duration), lambda r, _: r.eta,
+    RunColumn("eta", "ETA", 7, lambda r, _: _amount(r.eta, present.duration), by(attrgetter("eta")),
               "how long it still takes", right=True),
-    RunColumn("ago", "AGO", 4, _ago, lambda r, _: r.submitted or None, "how long ago it was queued", right=True,
+    RunColumn("ago", "AGO", 4, _ago, by(lambda r: r.submitted or None), "how long ago it was queued", right=True,
               clock=True, down=True, asked="submitted", age=True),
-    RunColumn("ended", "ENDED", 5, _ended, lambda r, _: r.ended, "how long ago it ended", right=True, clock=True,
+    RunColumn("ended", "ENDED", 5, _ended, by(attrgetter("ended")), "how long ago it ended", right=True, clock=True,
               down=True, asked="ended", age=True),
-    RunColumn("on", "ON", 6, lambda r, _: _text(present.where(r), "rest"), lambda r, _: ",".join(r.labels) or None,
+    RunColumn("on", "ON", 6, lambda r, _: _text(present.where(r), "rest"), by(lambda r: ",".join(r.labels) or None),
               "the devices it has or had"),
     RunColumn("steps_per_s", "STEP/S", 6, lambda r, _: _amount(r.steps_per_s, present.rate, "rest"),
-              lambda r, _: r.steps_per_s, "steps a second", right=True, down=True),
+              by(attrgetter("steps_per_s")), "steps a second", right=True, down=True),
     RunColumn("windows_per_s", "WIN/S", 6, lambda r, _: _amount(r.windows_per_s, present.rate, "rest"),
-              lambda r, _: r.windows_per_s, "windows a second", right=True, down=True),
+              by(attrgetter("windows_per_s")), "windows a second", right=True, down=True),
     RunColumn("gpu_memory", "GPU MEM", 9, lambda r, _: _amount(r.device_memory, present.size, "rest"),
-              lambda r, _: r.device_memory, "memory on its device", right=True, down=True),
-    RunColumn("memory", "MEMORY", 9, lambda r, _: _amount(r.memory, present.size, "rest"), lambda r, _: r.memory,
+              by(attrgetter("device_memory")), "memory on its device", right=True, down=True),
+    RunColumn("memory", "MEMORY", 9, lambda r, _: _amount(r.memory, present.size, "rest"), by(attrgetter("memory")),
               "memory of its processes", right=True, down=True, asked="memory"),
     RunColumn("attempt", "TRY", 3, lambda r, _: cell(str(r.attempt), "rest" if r.attempt > 1 else "faint"),
-              lambda r, _: r.attempt, "which attempt at the run it is", right=True, down=True, asked="attempt"),
+              by(attrgetter("attempt")), "which attempt at the run it is", right=True, down=True, asked="attempt"),
     RunColumn("priority", "PRIO", 4, lambda r, _: cell(str(r.priority), "rest" if r.priority else "faint"),
-              lambda r, _: r.priority, "its priority", right=True, down=True, asked="priority"),
+              by(attrgetter("priority")), "its priority", right=True, down=True, asked="priority"),
     RunColumn("commit", "COMMIT", 8, lambda r, _: _text(r.commit[:7] + "*" * (r.dirty and bool(r.commit)), "rest"),
-              lambda r, _: r.commit or None, "its commit; * is with changes", asked="commit"),
-    RunColumn("tags", "TAGS", 14, _tags, lambda r, _: " ".join(r.tags) or None, "its tags"),
-    RunColumn("note", "NOTE", 18, lambda r, _: _text(r.note), lambda r, _: r.note or None, "its note", flex=1,
+              by(lambda r: r.commit or None), "its commit; * is with changes", asked="commit"),
+    RunColumn("tags", "TAGS", 14, _tags, by(lambda r: " ".join(r.tags) or None), "its tags"),
+    RunColumn("note", "NOTE", 18, lambda r, _: _text(r.note), by(lambda r: r.note or None), "its note", flex=1,
               asked="note"),
-    RunColumn("what", "WHAT", 20, lambda r, _: _text(r.what, "rest"), lambda r, _: r.what or None,
+    RunColumn("what", "WHAT", 20, lambda r, _: _text(r.what, "rest"), by(lambda r: r.what or None),
               "what was set by hand, or its command", flex=1),
-    RunColumn("about", "ABOUT", 18, about, _about,
+    RunColumn("about", "ABOUT", 18, about, by(_about),
               "why it waits, what is wrong, how it ended, else what it is", flex=2),
 )}  # fmt: skip
 
@@ -186,18 +193,21 @@ def stored_column(name: str, known: Known, columns: Columns) -> RunColumn | None
     if not found:
         return None
 
-    def value(row: RunRow, _: float) -> Key:
+    def value(row: RunRow) -> Key:
         return next((got for one in found if (got := columns.get(one, {}).get(row.id)) is not None), None)
 
+    def key(row: RunRow) -> Key:
+        return got if (got := value(row)) == got else None  # what is no number has no place among numbers
+
     def fill(row: RunRow, _: float) -> Cell:
-        got = value(row, _)
+        got = value(row)
         shown = _setting(got) if found[0].of == "param" else present.number(got if isinstance(got, float) else None)
         return cell(shown, "text" if got is not None else "faint")
 
     param = found[0].of == "param"
     what = f"the setting {', '.join(one.name for one in found)}" if param else "a metric, as the database knows it"
     title = name.removeprefix("last.").rpartition(".")[2]
-    return RunColumn(name, title.upper()[:14], 8, fill, value, what, right=True, down=False, asked=name)
+    return RunColumn(name, title.upper()[:14], 8, fill, by(key), what, right=True, down=False, asked=name)
 
 
 def _setting(value: Key) -> str:

@@ -6,10 +6,9 @@ when only values changed that neither asks about, the rows are put in the places
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress, count
 from operator import attrgetter, is_not
-from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -23,13 +22,15 @@ from engine.records import RunRow
 from tui import present
 from tui.columns import Column
 from tui.present import Cell
-from tui.runcolumns import CATALOG, USUAL, Key, RunColumn, stored_column
+from tui.runcolumns import CATALOG, USUAL, RunColumn, by, stored_column
+from tui.sorting import Sorting
 
 Values = Mapping[Stored, Mapping[str, str | float]]
 NOBODY = Known()
+_submitted, _id = attrgetter("submitted"), attrgetter("id")
 EVERY = 60.0
 """Seconds after which a query that depends on the clock is asked again."""
-ID = RunColumn("id", "RUN", 13, lambda row, _: ((row.id, "strong"),), lambda row, _: row.id, "its id", asked="id")
+ID = RunColumn("id", "RUN", 13, lambda row, _: ((row.id, "strong"),), by(_id), "its id", asked="id")
 
 
 class Looks(Struct, frozen=True):
@@ -71,12 +72,12 @@ class RunList:
         self._forget()
 
     def _forget(self, *, order: bool = True, keys: bool = True) -> None:
-        """List everything anew the next time; order: sort it anew, too; keys: by values that are others."""
+        """List everything anew the next time; order: sort it anew, too; keys: of all runs by other values."""
         self._stale = True
         if order:
             self._order: list[str] | None = None
             if keys:
-                self._keys: dict[str, Key] = {}
+                self._sortings: dict[str, Sorting] = {}
 
     # -- what is asked for -------------------------------------------------------------------------------------
 
@@ -95,9 +96,7 @@ class RunList:
         self._forget()
 
     def look(self, looks: Looks) -> None:
-        self._forget(
-            order=(looks.sort, looks.down) != (self.looks.sort, self.looks.down), keys=looks.sort != self.looks.sort
-        )
+        self._forget(order=(looks.sort, looks.down) != (self.looks.sort, self.looks.down), keys=False)
         self.looks = looks
 
     def fold(self, bases: frozenset[str]) -> None:
@@ -137,8 +136,11 @@ class RunList:
             self._forget()
             return False
         heads = [row for row in news if row.later not in rows]  # earlier attempts are listed with the last one
-        if self._keys and any(self._key(row) != self._keys[row.id] for row in heads):
-            self._forget()
+        for one in self._sortings.values():
+            one.hear(heads)
+        sorting = self._sortings.get(self.looks.sort)
+        if sorting is not None and sorting.moved(heads):
+            self._forget(keys=False)
             return False
         if self._stale or self._order is None or self._mask(heads) != [row.id in self._places for row in heads]:
             return False
@@ -184,24 +186,32 @@ class RunList:
 
     def _sort(self, now: float) -> None:
         """All runs by the key; among equals, and where there is none, the newest first."""
-        rows, key = self._rows, self.column(self.looks.sort).key
+        rows = self._rows
         if not self._newest:
             heads = sorted((row for row in rows.values() if row.later not in rows), key=_submitted, reverse=True)
             self._newest = [row.id for row in heads]
             self._heads = {ids.base(row.id) for row in heads if row.attempt > 1}
             # The longest of all runs, so that nothing moves while one filters; two cells more for the sign of a fold.
             self.id_width = min(28, max(map(len, rows), default=11) + (2 if self._heads else 0))
-        if not self._keys:
-            self._key: Callable[[RunRow], Key] = lambda row: key(row, now)
-            self._keys = {run: key(rows[run], now) for run in self._newest}
-        keyed = [run for run, value in self._keys.items() if value is not None]
-        place: Callable[[str], Any] = self._keys.__getitem__
-        try:
-            keyed.sort(key=place, reverse=self.looks.down)
-        except TypeError:  # a setting that is a number in one run and a word in another
-            keyed.sort(key=lambda run: (isinstance(place(run), str), str(place(run))), reverse=self.looks.down)
-        rest = [run for run, value in self._keys.items() if value is None] if len(keyed) < len(self._newest) else []
-        self._order = [*keyed, *rest]
+        self._order = self._sorting(self.looks.sort, now).order(rows, now, down=self.looks.down)
+
+    def _sorting(self, name: str, now: float) -> Sorting:
+        if (found := self._sortings.get(name)) is None:
+            rows = [*map(self._rows.__getitem__, self._newest)]
+            found = self._sortings[name] = Sorting(self.column(name), rows, now)
+        return found
+
+    def prepare(self, now: float) -> bool:
+        """Look at what another column would be sorted by, that on the right of the present one first; False: no more.
+
+        Somebody who sorts by it need not wait for that.
+        """
+        names = self.names()
+        at = names.index(self.looks.sort) + 1 if self.looks.sort in names else 0
+        left = [name for name in (*names[at:], *names[:at]) if name not in self._sortings] if self._newest else []
+        if left:
+            self._sorting(left[0], now)
+        return bool(left)
 
     def _earlier(self, rows: Mapping[str, RunRow], *, unfolded: bool) -> dict[str, list[RunRow]]:
         """The attempts that another followed, the latest first, by the id that they share with it."""
@@ -244,7 +254,7 @@ class RunList:
             return ID
         found = CATALOG.get(name) or stored_column(name, self.known, self.values)
         return found or RunColumn(
-            name, name.rpartition(".")[2].upper()[:14], 8, _nothing, lambda row, _: None, "unknown"
+            name, name.rpartition(".")[2].upper()[:14], 8, _nothing, by(lambda row: None), "unknown"
         )
 
     def columns(self) -> list[Column[RunRow]]:
@@ -307,10 +317,6 @@ class RunList:
             cells = (present.plain(one.fill(row, now)).strip().replace("|", "\\|") for one in shown)
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines) + "\n"
-
-
-_submitted = attrgetter("submitted")
-_id = attrgetter("id")
 
 
 def changed(before: Mapping[str, RunRow], rows: Mapping[str, RunRow]) -> list[RunRow]:

@@ -331,7 +331,7 @@ def sorted_by(looks: Looks) -> RunList:
 def test_the_column_about_a_run_sorts_by_what_it_says():
     names = {"name": "paper"}, {"note": "look at it"}, {"what": "lr=3e-4"}, {"what": ""}, {"state": "failed"}, {}
     rows = [*MANY, *(msgspec.structs.replace(row, **change) for row in MANY[:50] for change in names)]
-    assert {CATALOG["about"].key(row, NOW) == (plain(about(row)) or None) for row in rows} == {True}
+    assert [*CATALOG["about"].keys(rows, NOW)] == [plain(about(row)) or None for row in rows]
 
 
 @pytest.mark.parametrize("sort", [*CATALOG, "id", "optim.lr"])
@@ -360,6 +360,7 @@ steps = st.one_of(
     st.tuples(st.just("news"), st.sampled_from(RUNS), st.sampled_from([0.1, 0.9]), st.sampled_from(["ok", "held"])),
     st.tuples(st.just("gone"), st.sampled_from(RUNS)),
     st.tuples(st.just("fold"), st.sampled_from(RUNS)),
+    st.tuples(st.just("prepare")),
     st.tuples(st.just("show")),
 )  # fmt: skip
 
@@ -374,6 +375,8 @@ def test_whatever_is_asked_between_news_lists_what_a_new_list_would(steps):
             made.look(Looks(("state",), *values))
         elif what == "fold":
             made.fold(made.unfolded ^ {base(values[0])})
+        elif what == "prepare":
+            made.prepare(NOW)
         elif what == "gone":
             rows = {run: row for run, row in rows.items() if run != values[0]}
         elif what == "news" and values[0] in rows:
@@ -386,6 +389,37 @@ def test_whatever_is_asked_between_news_lists_what_a_new_list_would(steps):
     anew.fold(made.unfolded)
     assert view == anew.show(rows, NOW)
     assert view.ids == [row.id for row in view.rows]
+
+
+def test_a_column_that_was_sorted_by_before_goes_with_the_clock():
+    """Nothing was heard of the run meanwhile; it has taken longer all the same."""
+    ended = msgspec.structs.replace(MANY[0], id="a", state="ok", started=NOW - 200, ended=NOW - 100, later="")
+    live = msgspec.structs.replace(ended, id="b", state="running", started=NOW - 50, ended=None)
+    made, rows = sorted_by(Looks(("state",), "took", True)), by_id([ended, live])
+    assert made.show(rows, NOW).ids == ["a", "b"]
+    made.look(Looks(("state",), "id", True))
+    made.show(rows, NOW + 10)
+    made.look(Looks(("state",), "took", True))
+    assert made.show(rows, NOW + 60).ids == ["b", "a"]
+
+
+def test_columns_are_looked_at_before_somebody_sorts_by_them():
+    made, rows = sorted_by(Looks(("state", "loss", "took"), "loss", False)), by_id(MANY)
+    assert not made.prepare(NOW)  # there are no runs
+    made.show(rows, NOW)
+    assert [made.prepare(NOW) for _ in range(5)] == [True] * 3 + [False] * 2
+    made.show({run: row for run, row in rows.items() if row is not MANY[0]}, NOW)
+    assert made.prepare(NOW)
+
+
+def test_what_is_not_a_number_comes_last_both_ways_and_numbers_before_words():
+    heads = [row.id for row in MANY if not row.later]
+    values = dict(zip(heads, [0.3, float("nan"), 12.0, "auto", 9.0], strict=False))
+    known = Known(("optim.lr",), ())
+    for down, found in ((False, [0.3, 9.0, 12.0, "auto"]), (True, ["auto", 12.0, 9.0, 0.3])):
+        made = sorted_by(Looks(("optim.lr",), "optim.lr", down))
+        made.learn(known, {Stored("param", "optim.lr"): values}, NOW)
+        assert [values[run] for run in made.show(by_id(MANY), NOW).ids[:4]] == found
 
 
 def test_rows_that_come_in_another_order_are_listed_all_the_same():

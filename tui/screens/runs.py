@@ -37,6 +37,8 @@ READ_AGAIN = 10.0
 """Seconds after which columns of the database are read again while it changes; 2 s when runs have come or ended."""
 ROOMY = 30
 """Lines from which the chosen run is told about below the list."""
+STEP = 0.05
+"""Seconds between two columns that are looked at before somebody sorts by them: a key waits for one at most."""
 
 
 class RunsScreen(SeveralScreen):
@@ -90,6 +92,7 @@ class RunsScreen(SeveralScreen):
         self.list.look(Looks(names or USUAL, sort, down))
         for name in ("query", "typed", "said"):
             self.query_one(f"#{name}").display = False
+        self._preparing = self.set_interval(STEP, self._prepare, pause=True)
         self.begin()
 
     # -- what the engine says ------------------------------------------------------------------------------------
@@ -108,6 +111,7 @@ class RunsScreen(SeveralScreen):
         if not self._own and (names := self._usual()) != self.list.looks.columns:
             self.list.look(replace(self.list.looks, columns=names))
         view = self.list.show(world.rows, now)
+        self._preparing.resume()
         looks = (self.list.looks, self.list.id_width, self.list.values, self.list.known, self.list.unfolded)
         if looks != self._columns_for:
             self._columns_for = looks
@@ -281,6 +285,11 @@ class RunsScreen(SeveralScreen):
         columns = [*looks.columns] if self._own else []
         for name, value in (("columns", columns), ("sort", looks.sort), ("down", looks.down)):
             self.paddock.remember(f"runs.{name}", value)
+
+    def _prepare(self) -> None:
+        """Look at what may be sorted by next, while nobody types."""
+        if not self.is_current or (self.paddock.rests and not self.list.prepare(time.time())):
+            self._preparing.pause()
 
     def action_sort(self, way: int) -> None:
         self._look(self.list.sort_beside(way))
