@@ -37,6 +37,8 @@ LETTERS = (b"3", b"7", b"8")
 """Where esc leads back: a digit is text there, or opens over the screen below."""
 OPENED, LOOK = (b"3", b"8"), 0.8
 """What is another one each time, and how long somebody looks at it and at the screen below, in seconds."""
+WINDOWS = {"commands": (b":", b"earch for"), "keys": (b"?", b"esc closes"), "a question": (b"x", b"yes, stop it")}
+"""What opens over the dashboard, and what it shows; the first sign of a line to type in is under its cursor."""
 HOUR, PACE = 3600.0, 30.0
 LIMITS = {"first_frame_ms": 700.0, "cpu_percent": 8.0, "memory_mib": 150.0, "bytes_kb_s": 20.0, "key_ms": 50.0,
           "usable_s": 1.0, "key_10k_ms": 50.0, "growth_mib": 4.0}  # fmt: skip
@@ -120,6 +122,7 @@ def keys(figures: dict[str, Took | float], name: str) -> None:
                 back(terminal, b"\x1b" if digit in LETTERS else b"1")
                 terminal.idle(LOOK if digit in OPENED else 0.2)
             found[f"to screen {digit.decode()}"] = times
+        windows = {what: opened(terminal, key, mark) for what, (key, mark) in WINDOWS.items()}
         if b"2" in places():
             terminal.press(b"2", active("runs"))
             terminal.idle(1)
@@ -129,6 +132,19 @@ def keys(figures: dict[str, Took | float], name: str) -> None:
         told(f"{what}, p95", p95(times), least["screen" if what.startswith("to ") else "cursor"])
         worst = max(worst, p95(times), key=lambda took: took.alone)
     figures[name] = worst
+    for what, times in windows.items():
+        told(f"window of {what}, p95", p95(times), least["screen"])
+
+
+def opened(terminal: Terminal, key: bytes, mark: bytes) -> list[Took]:
+    """How long a window over the dashboard takes to come, each time; it darkens the whole screen, and is left again."""
+    times = []
+    for _ in range(PRESSES // 3):
+        times.append(terminal.press(key, mark))
+        terminal.idle(LOOK)
+        terminal.press(b"\x1b")
+        terminal.idle(0.3)
+    return times
 
 
 def floor() -> dict[str, Took]:

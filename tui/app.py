@@ -16,7 +16,6 @@ from textual.message import Message
 from engine.notice import notice
 from engine.records import RunRow
 from engine.workspace import Workspace
-from tui.ahead import Ahead
 from tui.asking import Asking
 from tui.beat import BEAT, SLOW_BEAT, news
 from tui.clipboard import Copying
@@ -42,7 +41,7 @@ PATIENCE = 0.5
 """Seconds for which nothing is drawn while a screen is being made, at most."""
 
 
-class PaddockApp(Asking, Copying, Offering, Sparing, Styled, Ahead):
+class PaddockApp(Asking, Copying, Sparing, Styled, Offering):
     """tui: starts drawing at once; feed and reader come in from their threads as messages."""
 
     TITLE = "paddock"
@@ -252,6 +251,10 @@ class PaddockApp(Asking, Copying, Offering, Sparing, Styled, Ahead):
         # Behind the messages that bring the screen on top, or mount it.
         self.call_later(lambda: self.screen.call_later(end))
         self.set_timer(max(delay, PATIENCE), held.close)
+
+    def push_screen(self, screen: Any, *args: Any, **more: Any) -> Any:
+        self.delay_update()
+        return super().push_screen(screen, *args, **more)
 
     def open_run(self, run: str, tab: str = "charts") -> None:
         from tui.screens.run import RunScreen

@@ -1,19 +1,19 @@
-"""What keys and palette offer at a place: the actions of the keys there; the palette's lines are made when it opens."""
+"""What keys and palette offer at a place: the actions of the keys there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from textual.app import App, SystemCommand
 from textual.screen import Screen
 
+from tui.ahead import Ahead
 from tui.key import Key
 from tui.keys import EVERYWHERE, KEYS, LIST, LOG
+from tui.themes import THEMES
 
-if TYPE_CHECKING:
-    from textual.command import Provider
+THEME = "theme"
+"""The one command without a key."""
 
 
 def offered(places: Iterable[str], *, readonly: bool) -> Iterator[Key]:
@@ -25,19 +25,10 @@ def offered(places: Iterable[str], *, readonly: bool) -> Iterator[Key]:
             yield key
 
 
-def lines() -> type[Provider]:
-    """Textual's fuzzy search takes time to import that no first frame has."""
-    from tui.commands import Commands
-
-    return Commands
-
-
-class Offering(App[None]):
+class Offering(Ahead):
     """An app whose help and palette show what can be done where the focus is."""
 
-    ENABLE_COMMAND_PALETTE = True
-    COMMANDS = {lines}  # noqa: RUF012 - Textual's own
-    COMMAND_PALETTE_BINDING = "ctrl+p"
+    ENABLE_COMMAND_PALETTE = False
     readonly: bool
 
     def action_keys(self) -> None:
@@ -57,10 +48,38 @@ class Offering(App[None]):
         lists = [LIST] if isinstance(focused, Table) else []
         return [*pane, *([where] if where else []), *lists, EVERYWHERE]
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every key's action by name, then Textual's own themes."""
-        focused = screen.focused
-        for key in offered(self.places_of(screen), readonly=self.readonly):
-            run = partial(self.run_action, key.action, focused if key.made_by == "widget" else screen)
-            yield SystemCommand(key.text[:1].upper() + key.text[1:], f"key {key.label}", run)
-        yield from (command for command in super().get_system_commands(screen) if command.title == "Theme")
+    def action_command_palette(self) -> None:
+        """Every key's action by name."""
+        from tui.screens.choose import Choice
+        from tui.screens.commands import CommandsScreen
+
+        here, focused = self.screen, self.screen.focused
+        known = {key.name: key for key in offered(self.places_of(here), readonly=self.readonly)}
+
+        def chosen(name: str | None) -> None:
+            if name == THEME:
+                self.action_change_theme()
+            elif name is not None:
+                key = known[name]
+                by = focused if key.made_by == "widget" else here
+                # Once the screen below has come on top again, which puts its cursor where it was.
+                self.call_later(here.call_later, self.run_action, key.action, by)
+
+        choices = [Choice(name, key.text[:1].upper() + key.text[1:], key.label) for name, key in known.items()]
+        palette = self.opened("commands")
+        assert isinstance(palette, CommandsScreen)
+        palette.offer([*choices, Choice(THEME, "Choose a theme by its name")])
+        self.push_screen(palette, chosen)
+
+    def action_change_theme(self) -> None:
+        """One of ours, or of Textual's own."""
+        from tui.screens.choose import Choice, ChooseScreen
+
+        def chosen(name: str | None) -> None:
+            self.theme = name or self.theme
+
+        ours = [theme.name for theme in THEMES.values()]
+        others = sorted(name for name in self.available_themes if name not in ours)
+        told = {theme.name: f"--theme {word}" for word, theme in THEMES.items()}
+        choices = [Choice(name, told=told.get(name, "")) for name in (*ours, *others)]
+        self.push_screen(ChooseScreen("Which theme?", choices, self.theme), chosen)

@@ -38,7 +38,11 @@ PLACES: tuple[Place, ...] = (
 """6 is kept free for sweeps."""
 
 FIRST = PLACES[0].name
-SPARE = {"run": "tui.screens.run:RunScreen", "new": "tui.screens.new:NewRunScreen"}
+SPARE = {
+    "run": "tui.screens.run:RunScreen",
+    "new": "tui.screens.new:NewRunScreen",
+    "commands": "tui.screens.commands:CommandsScreen",
+}
 """What opens over the others and is another one each time."""
 
 

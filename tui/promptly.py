@@ -1,4 +1,4 @@
-"""Screens that are drawn at once after a rest: Textual waits for the next beat of its clock, half of one on the way."""
+"""When screens are drawn: at once after a rest, where Textual waits for the next beat of its clock; in vain never."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from time import monotonic
 
 from textual.events import Idle, ScreenResume
 from textual.screen import UPDATE_PERIOD as BEAT
-from textual.screen import Screen
+from textual.screen import Screen, ScreenResultType
 
 
-class Promptly(Screen[None]):
+class Held(Screen[ScreenResultType]):
+    """Draws nothing while frames are held back: Textual draws, and throws away what it drew."""
+
+    def _compositor_refresh(self) -> None:
+        if self.app._batch_count:
+            self.refresh()  # all of it, once they are let go
+        else:
+            super()._compositor_refresh()
+
+
+class Promptly(Held[None]):
     """What changes within a beat after it was drawn comes with the next one, so that there are no more than TEXTUAL_FPS
     frames a second. Not for a window over another screen: of that it would draw nothing."""
 

@@ -62,7 +62,7 @@ class Glass:
             elif final and not numbers.startswith(("?", "<", ">", "=")):
                 self._control(final, numbers)
         self._rest = text[at:]
-        assert len(self._rest) < 20 or "\x1b]" in self._rest, f"what is {self._rest!r}?"
+        assert len(self._rest) < 50 or "\x1b]" in self._rest, f"what is {self._rest!r}?"
 
     def _control(self, final: str, numbers: str) -> None:
         first = int(numbers.partition(";")[0] or 0)

@@ -12,6 +12,7 @@ from engine.records import RunRow
 from tests.tui import recorded
 from tests.tui.pilot import SIZES, travel
 from tests.tui.recorded import RecordedEngine
+from tui.screens.commands import CommandsScreen
 from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
 from tui.theme import LIGHT
@@ -214,7 +215,7 @@ def test_help_palette_theme_and_log(workspace, scene):
         await journey.press("escape", "ctrl+t")
         assert journey.app.theme == LIGHT.name
         await journey.press("colon")
-        await journey.until(lambda: type(journey.app.screen).__name__ == "CommandPalette")
+        await journey.until(lambda: isinstance(journey.app.screen, CommandsScreen))
         await journey.press("escape")
         await journey.until(lambda: journey.app.screen is journey.dashboard)
         await journey.press("l")
@@ -230,10 +231,10 @@ def test_help_palette_theme_and_log(workspace, scene):
         await journey.press("g")
         await journey.until(lambda: not log.follows)
         await journey.press("colon")
-        await journey.until(lambda: type(journey.app.screen).__name__ == "CommandPalette")
+        await journey.until(lambda: isinstance(journey.app.screen, CommandsScreen))
         await journey.paste("follow the end")
         await journey.sees("Follow the end again")
-        await journey.press("down", "enter")
+        await journey.press("enter")
         await journey.until(lambda: log.follows, "by the command of that name")
         await journey.press("1")
         await journey.until(lambda: journey.app.screen is journey.dashboard)

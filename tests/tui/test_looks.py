@@ -8,7 +8,6 @@ import time
 import msgspec
 import pytest
 from rich.color import Color
-from textual.command import CommandList
 from textual.geometry import Region
 
 from engine.compare import Comparison
@@ -206,7 +205,7 @@ def test_no_word_is_lost_on_its_ground(workspace, theme):
         assert lost(journey.app) == []
         await journey.press("colon")
         await journey.sees("The log of the run")
-        assert lost(journey.app, journey.app.screen.query_one(CommandList).region) == []
+        assert lost(journey.app, journey.app.screen.table.region) == []
 
     with scene.box(workspace):
         travel(workspace, way, (120, 36), theme=theme)

@@ -11,9 +11,12 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual._compositor import ChopsUpdate
+from textual.color import Color
+from textual.renderables.background_screen import BackgroundScreen
 from textual.strip import Strip
 
 from tui.painting import Changes, Painted
+from tui.screens.over import Shade
 
 WIDTH, HEIGHT = 12, 3
 CONSOLE = Console(color_system="truecolor", force_terminal=True)
@@ -31,6 +34,11 @@ def strips(draw, width):
         segments.append(Segment(sign * (size // 2 if sign == "漢" else size), draw(st.sampled_from(STYLES))))
         width -= size
     return Strip(segments)
+
+
+@given(strips(9), st.sampled_from([Color(9, 200, 30, 0.65), Color(0, 0, 0, 0)]))
+def test_what_lies_below_a_window_has_the_colours_that_textual_gives_it(line, color):
+    assert [*Shade(color).over(line)] == [*BackgroundScreen.process_segments(line, color)]
 
 
 @st.composite

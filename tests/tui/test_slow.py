@@ -14,7 +14,6 @@ from rich.color import Color, ColorSystem
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style
-from textual.command import CommandPalette
 from textual.strip import Strip
 from textual.theme import Theme
 
@@ -22,6 +21,7 @@ from engine.workspace import Workspace
 from tests.tui import scene
 from tests.tui.glass import Glass, Line, over_a_line
 from tests.tui.pilot import Journey
+from tui.screens.commands import CommandsScreen
 from tui.skills import Skills
 from tui.terse import Sheetful
 from tui.themes import THEMES, of_256
@@ -156,7 +156,7 @@ def test_a_window_that_closes_while_the_line_takes_nothing_is_gone_when_it_does_
         await journey.until(lambda: journey.app.screen is journey.dashboard)
         line.go_on()
         await shown(journey, line, "the palette is still there")
-        assert not any(isinstance(screen, CommandPalette) for screen in journey.app.screen_stack)
+        assert not any(isinstance(screen, CommandsScreen) for screen in journey.app.screen_stack)
 
     with scene.box(workspace):
         over_a_line(workspace, way, (200, 50), slow=True)

@@ -8,13 +8,13 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.widgets import Input
 
 from tui.folding import folded
 from tui.present import Part
 from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
+from tui.widgets.pane import Box
 
 WIDTH = 72
 
@@ -40,7 +40,7 @@ class AskScreen(OverScreen[str | None]):
         self._text, self._placeholder = text, placeholder
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="box"):
+        with Box(id="box"):
             yield Lines(id="title")
             yield Input(self._text, placeholder=self._placeholder, compact=True, id="answer")
             yield Lines(id="told")

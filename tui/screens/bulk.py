@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 
 from tui import present
 from tui.bulk import Bulk
@@ -15,6 +15,7 @@ from tui.present import Part
 from tui.runcolumns import about
 from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
+from tui.widgets.pane import Box
 from tui.widgets.strips import cut
 
 
@@ -44,7 +45,7 @@ class BulkScreen(OverScreen[bool]):
         self._bulk = bulk
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="box", classes="trouble" if self._bulk.trouble else ""):
+        with Box(id="box", classes="trouble" if self._bulk.trouble else ""):
             yield Lines(id="question")
             with VerticalScroll(id="runs"):
                 yield Lines(id="list")

@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.widgets import Input
 
 from tui.columns import Column
@@ -18,6 +17,7 @@ from tui.present import Cell, Part, cell
 from tui.screens.over import OverScreen
 from tui.widgets.filterline import FilterLine
 from tui.widgets.lines import Lines
+from tui.widgets.pane import Box
 from tui.widgets.table import Table
 
 Choice = tuple[str, str]
@@ -49,7 +49,7 @@ class ColumnsScreen(OverScreen[tuple[str, ...] | None]):
             Column("COLUMN", min(28, max(map(len, self._choices))), self._called),
             Column("WHAT IT IS", 20, lambda one, _: cell(one[1], "rest"), flex=1),
         )
-        with Vertical(id="box"):
+        with Box(id="box"):
             yield FilterLine(id="narrow", asks="/", placeholder="part of a name")
             yield Table(columns, cell("no column is called so", "rest"), key=lambda one: one[0], id="choices")
             yield Lines(id="keys")

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 
 from tui.folding import folded
 from tui.present import Part
 from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
+from tui.widgets.pane import Box
 from tui.widgets.strips import width_of
 
 
@@ -36,7 +36,7 @@ class ConfirmScreen(OverScreen[bool]):
         self._more = [list(line) for line in more]
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="box", classes="trouble" if self._trouble else ""):
+        with Box(id="box", classes="trouble" if self._trouble else ""):
             yield Lines(id="question")
 
     def on_resize(self) -> None:

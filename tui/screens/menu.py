@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.events import Key
 
 from tui.present import Part
 from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
+from tui.widgets.pane import Box
 
 
 class MenuScreen(OverScreen[str | None]):
@@ -32,7 +32,7 @@ class MenuScreen(OverScreen[str | None]):
         self._title, self._entries = title, tuple(entries)
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="box"):
+        with Box(id="box"):
             yield Lines(id="entries")
 
     def on_mount(self) -> None:

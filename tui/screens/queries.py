@@ -8,13 +8,13 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.widgets import Input
 
 from tui.columns import Column
 from tui.present import cell
 from tui.screens.over import OverScreen
 from tui.widgets.lines import Lines
+from tui.widgets.pane import Box
 from tui.widgets.table import Table
 
 Query = tuple[int, str]
@@ -46,7 +46,7 @@ class QueriesScreen(OverScreen[str | None]):
         self._queries = list(enumerate(queries))
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="box"):
+        with Box(id="box"):
             yield Input(placeholder="part of a query", compact=True, id="words")
             yield Table[Query](
                 COLUMNS, cell("Nothing was asked yet.", "rest"), key=lambda query: str(query[0]), id="asked"

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import ScrollableContainer, VerticalScroll
+from textual.containers import ScrollableContainer
+from textual.geometry import Size
 
 from tui.screens.over import OverScreen
 from tui.widgets.lines import Line, Lines
+from tui.widgets.pane import ScrollPane
 
 
 class ReadingScreen(OverScreen[None]):
@@ -22,12 +24,13 @@ class ReadingScreen(OverScreen[None]):
         Binding("j", "scroll(1)", "down", show=False),
         Binding("k", "scroll(-1)", "up", show=False),
     ]
-    BOX: ClassVar[type[ScrollableContainer]] = VerticalScroll
+    BOX: ClassVar[type[ScrollableContainer]] = ScrollPane
     HINT = "esc closes"
 
     def __init__(self, title: str, lines: Sequence[Line] = ()) -> None:
         super().__init__()
         self._title, self._lines = title, lines
+        self._laid_for = Size()
 
     def laid_out(self) -> Sequence[Line]:
         """The lines as they are shown."""
@@ -47,6 +50,9 @@ class ReadingScreen(OverScreen[None]):
         self._lay_out()
 
     def _lay_out(self) -> None:
+        if self._laid_for == self.app.size:
+            return
+        self._laid_for = self.app.size
         shown, lines = self.query_one("#lines", Lines), self.laid_out()
         shown.styles.height = max(1, len(lines))
         shown.show(lines)

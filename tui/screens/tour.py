@@ -6,13 +6,13 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 
 from tui.folding import folded
 from tui.present import Part
 from tui.screens.over import OverScreen
 from tui.tour import steps
 from tui.widgets.lines import Lines
+from tui.widgets.pane import Box
 
 
 class TourScreen(OverScreen[None]):
@@ -40,7 +40,7 @@ class TourScreen(OverScreen[None]):
         self._at = 0
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="box"):
+        with Box(id="box"):
             yield Lines(id="step")
 
     def on_mount(self) -> None:

@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual._styles_cache import StylesCache
 from textual.color import Color
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.css.styles import StylesBase
 from textual.filter import ANSIToTruecolor, LineFilter
@@ -155,6 +155,10 @@ def framed(pane: P) -> P:
     """Give a pane its frame while it is not mounted: later on its styles would be worked out once more."""
     pane.add_class("pane", update=False)
     return pane
+
+
+class Box(Vertical, Pane):  # in this order: a widget has the styles of its first base
+    """What stands in a window over a screen."""
 
 
 class ScrollPane(VerticalScroll, Pane):  # in this order: a widget has the styles of its first base

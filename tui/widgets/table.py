@@ -32,7 +32,7 @@ class Table(Across[Row], can_focus=True):
 
     key: gives what a row is known by, unique in the table. wide: columns keep their width and the table scrolls to
     the right, instead of leaving out the columns of the highest rank; the first `pinned` ones stay where they are.
-    markable: rows can be marked, see mark().
+    markable: rows can be marked, see mark(). once: a single click opens, as in a menu.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -94,10 +94,11 @@ class Table(Across[Row], can_focus=True):
         wide: bool = False,
         pinned: int = 0,
         markable: bool = False,
+        once: bool = False,
     ) -> None:
         super().__init__(columns, id=id, wide=wide, pinned=pinned, gutter=1 if markable else 0)
         self._empty = empty
-        self._key_of = key
+        self._key_of, self._once = key, once
         self._rows: tuple[Row, ...] = ()
         self._keys: list[str] = []
         self._marked: frozenset[str] = frozenset()
@@ -249,7 +250,7 @@ class Table(Across[Row], can_focus=True):
         place = content.y - 1 + self.scroll_offset.y
         if place < len(self._rows):
             self._go(place)
-            if event.chain == 2:
+            if event.chain == 2 or self._once:
                 self.action_open()
 
     def _click_header(self, x: int) -> None:
