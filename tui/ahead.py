@@ -36,10 +36,9 @@ class Ahead(App[None]):
         self._spare: dict[str, Screen[Any]] = {}
         self._making: Timer | None = None
 
-    @property
-    def rests(self) -> bool:
+    def rests(self, seconds: float = REST) -> bool:
         """Whether nobody types: what takes a moment can be done that nobody has asked for yet."""
-        return monotonic() - self._touched_at >= REST
+        return monotonic() - self._touched_at >= seconds
 
     def collect_at_rest(self) -> None:
         """Let no key wait for Python's collector; what is there by now stays for good."""
@@ -52,7 +51,7 @@ class Ahead(App[None]):
         """Take apart what holds itself, if it is time."""
         now = monotonic()
         since = now - self._tidied_at
-        if since >= AT_LAST or (since >= TIDY and self.rests):
+        if since >= AT_LAST or (since >= TIDY and self.rests()):
             gc.collect()
             self._tidied_at = now
 
@@ -69,7 +68,7 @@ class Ahead(App[None]):
 
     def _make_one(self) -> None:
         """Import or make one thing, if it is time; no more once all is there."""
-        if not self.is_running or not self.rests:
+        if not self.is_running or not self.rests():
             return
         places = {one.name: one.screen for one in PLACES if one.screen and one.name not in self._screen_stacks}
         wanted = places or {name: screen for name, screen in SPARE.items() if name not in self._spare}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import BindingType
 from textual.message import Message
+from textual.screen import ModalScreen
 
 from engine.notice import notice
 from engine.records import RunRow
@@ -253,7 +254,8 @@ class PaddockApp(Asking, Copying, Sparing, Styled, Offering):
         self.set_timer(max(delay, PATIENCE), held.close)
 
     def push_screen(self, screen: Any, *args: Any, **more: Any) -> Any:
-        self.delay_update()
+        if isinstance(screen, ModalScreen):
+            self.delay_update()
         return super().push_screen(screen, *args, **more)
 
     def open_run(self, run: str, tab: str = "charts") -> None:
