@@ -165,6 +165,16 @@ def test_the_palette_has_every_action_that_can_be_done_here(workspace):
         travel(workspace, way)
 
 
+def test_the_palette_shows_commands_on_a_terminal_of_few_lines(workspace):
+    async def way(journey: Journey) -> None:
+        await journey.known()
+        await commands(journey)
+        await journey.sees("Queue a new run")
+
+    with scene.box(workspace):
+        travel(workspace, way, (40, 8))
+
+
 def test_a_click_on_a_command_does_it_and_a_theme_is_chosen_by_its_name(workspace):
     async def way(journey: Journey) -> None:
         await journey.known()

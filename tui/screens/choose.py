@@ -90,7 +90,7 @@ class ChooseScreen(OverScreen[str | None]):
         told = folded([(f" {self._detail}", "attention")], self.inner(self.WIDTH) - 1, 3, 1) if self._detail else []
         around = 5 + self._long + len(told)
         most = FEW if self.app.has_class("-slow") else self.app.size.height * 9 // 10 - around - 1
-        rows = min(self.MOST, most, len(self._choices)) + 1
+        rows = min(self.MOST, max(3, most), len(self._choices)) + 1
         self.table.styles.height = rows
         self.query_one("#box").styles.height = rows + around
         detail = self.query_one("#detail", Lines)
