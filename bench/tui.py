@@ -122,7 +122,7 @@ def keys(figures: dict[str, Took | float], name: str) -> None:
                 back(terminal, b"\x1b" if digit in LETTERS else b"1")
                 terminal.idle(LOOK if digit in OPENED else 0.2)
             found[f"to screen {digit.decode()}"] = times
-        windows = {what: opened(terminal, key, mark) for what, (key, mark) in WINDOWS.items()}
+        windows = {what: window(terminal, key, mark) for what, (key, mark) in WINDOWS.items()}
         if b"2" in places():
             terminal.press(b"2", active("runs"))
             terminal.idle(1)
@@ -136,7 +136,7 @@ def keys(figures: dict[str, Took | float], name: str) -> None:
         told(f"window of {what}, p95", p95(times), least["screen"])
 
 
-def opened(terminal: Terminal, key: bytes, mark: bytes) -> list[Took]:
+def window(terminal: Terminal, key: bytes, mark: bytes) -> list[Took]:
     """How long a window over the dashboard takes to come, each time; it darkens the whole screen, and is left again."""
     times = []
     for _ in range(PRESSES // 3):

@@ -72,10 +72,12 @@ class Ahead(App[None]):
             return
         places = {one.name: one.screen for one in PLACES if one.screen and one.name not in self._screen_stacks}
         wanted = places or {name: screen for name, screen in SPARE.items() if name not in self._spare}
-        name, screen = next(iter(wanted.items()), ("", ""))
-        if not name and self._making is not None:
+        if not wanted:
+            assert self._making is not None
             self._making.pause()
-        elif (module := screen.partition(":")[0]) not in sys.modules:
+            return
+        name, screen = next(iter(wanted.items()))
+        if (module := screen.partition(":")[0]) not in sys.modules:
             import_module(module)
         elif places:
             self._init_mode(name)

@@ -31,6 +31,8 @@ _submitted, _id = attrgetter("submitted"), attrgetter("id")
 EVERY = 60.0
 """Seconds after which a query that depends on the clock is asked again."""
 ID = RunColumn("id", "RUN", 13, lambda row, _: ((row.id, "strong"),), by(_id), "its id", asked="id")
+OURS = {ID.name, *CATALOG}
+"""Columns that the rows themselves tell; others are read from the database."""
 
 
 class Looks(Struct, frozen=True):
@@ -64,6 +66,7 @@ class RunList:
         self.id_width = 11
         self._rows: Mapping[str, RunRow] = {}
         self._newest: list[str] = []
+        self._sortings: dict[str, Sorting] = {}
         self._places_of: dict[str, int] | None = None
         self._heads: set[str] = set()
         self._texts = Texts()
@@ -71,13 +74,11 @@ class RunList:
         self._asked_at = 0.0
         self._forget()
 
-    def _forget(self, *, order: bool = True, keys: bool = True) -> None:
-        """List everything anew the next time; order: sort it anew, too; keys: of all runs by other values."""
+    def _forget(self, *, order: bool = True) -> None:
+        """List everything anew the next time; order: sort it anew, too."""
         self._stale = True
         if order:
             self._order: list[str] | None = None
-            if keys:
-                self._sortings: dict[str, Sorting] = {}
 
     # -- what is asked for -------------------------------------------------------------------------------------
 
@@ -93,10 +94,11 @@ class RunList:
             self.query = read(self.query.text, known, now)
         except BadFilter:
             pass  # a name it knew is gone from the database: it means what it meant
+        self._sortings = {name: one for name, one in self._sortings.items() if name in OURS}
         self._forget()
 
     def look(self, looks: Looks) -> None:
-        self._forget(order=(looks.sort, looks.down) != (self.looks.sort, self.looks.down), keys=False)
+        self._forget(order=(looks.sort, looks.down) != (self.looks.sort, self.looks.down))
         self.looks = looks
 
     def fold(self, bases: frozenset[str]) -> None:
@@ -132,7 +134,7 @@ class RunList:
         if len(rows) != len(before) or any(
             (was := before.get(row.id)) is None or was.later != row.later for row in news
         ):
-            self._newest = []
+            self._newest, self._sortings = [], {}
             self._forget()
             return False
         heads = [row for row in news if row.later not in rows]  # earlier attempts are listed with the last one
@@ -140,7 +142,7 @@ class RunList:
             one.hear(heads)
         sorting = self._sortings.get(self.looks.sort)
         if sorting is not None and sorting.moved(heads):
-            self._forget(keys=False)
+            self._forget()
             return False
         if self._stale or self._order is None or self._mask(heads) != [row.id in self._places for row in heads]:
             return False

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress, repeat
-from operator import attrgetter, is_, is_not
+from operator import is_, is_not
 from typing import Any
 
 from engine.records import RunRow
 from tui.runcolumns import RunColumn
-
-_id = attrgetter("id")
 
 
 class Sorting:
@@ -18,7 +16,7 @@ class Sorting:
 
     def __init__(self, column: RunColumn, rows: Sequence[RunRow], now: float) -> None:
         self._keys, self._at = column.keys, now
-        self._newest = [*map(_id, rows)]
+        self._newest = [row.id for row in rows]
         self._key: dict[str, Any] = dict(zip(self._newest, column.keys(rows, now), strict=True))
         self._moving = {row.id for row in rows if row.ended is None} if column.clock and not column.age else set()
         """Runs whose key changes with the clock."""
@@ -28,7 +26,7 @@ class Sorting:
 
     def hear(self, rows: Iterable[RunRow]) -> None:
         """These have news."""
-        self._stale.update(map(_id, rows))
+        self._stale.update(row.id for row in rows)
 
     def moved(self, rows: Sequence[RunRow]) -> bool:
         """Whether any of these would come elsewhere now than when order() was asked last, were it for its values."""
@@ -42,12 +40,12 @@ class Sorting:
             if None in (keys := self._key.values()):
                 keyed, bare = (map(test, keys, repeat(None)) for test in (is_not, is_))
                 self._apart = [*compress(self._newest, keyed)], [*compress(self._newest, bare)]
-        keyed_, rest = self._apart
+        ordered, rest = self._apart
         try:  # what is in order the other way round is soon turned; equals keep theirs
-            ordered = sorted(keyed_, key=self._key.__getitem__, reverse=down)
+            ordered = sorted(ordered, key=self._key.__getitem__, reverse=down)
         except TypeError:  # a setting that is a number in one run and a word in another: numbers first
-            told = {run: (isinstance(self._key[run], str), self._key[run]) for run in keyed_}
-            ordered = sorted(keyed_, key=told.__getitem__, reverse=down)
+            told = {run: (isinstance(self._key[run], str), self._key[run]) for run in ordered}
+            ordered = sorted(ordered, key=told.__getitem__, reverse=down)
         self._apart = ordered, rest
         return [*ordered, *rest]
 

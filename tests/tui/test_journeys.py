@@ -12,6 +12,7 @@ from engine.records import RunRow
 from tests.tui import recorded
 from tests.tui.pilot import SIZES, travel
 from tests.tui.recorded import RecordedEngine
+from tui.feed import Feed
 from tui.screens.commands import CommandsScreen
 from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
@@ -71,11 +72,11 @@ def test_an_empty_workspace_says_the_next_key(workspace, size):
         travel(workspace, way, size)
 
 
-def test_the_first_frame_comes_before_any_engine(workspace):
+def test_the_first_frame_comes_before_any_engine(workspace, monkeypatch):
+    monkeypatch.setattr(Feed, "shown", lambda feed: None)  # it tells nothing before
+
     async def way(journey):
-        text = journey.text()
-        assert "1 dashboard" in text
-        assert "Asking the engine" in text or "`engine up` starts it" in text
+        assert "Asking the engine" in journey.text()
 
     travel(workspace, way, readonly=True)
 

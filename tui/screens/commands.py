@@ -58,18 +58,19 @@ class CommandsScreen(ChooseScreen):
 
     def found(self, text: str) -> list[Choice]:
         """The command of a key; those with all the words, the best first; where there are none, with the letters."""
-        words = text.lower().split()
+        words, self._lit = text.lower().split(), {}
+        if not words:
+            return [*self._choices]
+        own = [one for one in self._choices if text.strip() in one.told.split()]
         whole = [one for one in self._choices if all(word in one.text.lower() for word in words)]
         scores: dict[str, float] = {}
-        self._lit = {}
-        for one in (whole or self._choices) if words else ():
+        for one in whole or self._choices:
             together, places = self._search.match(" ".join(words), one.text)  # that is all of it, or its beginning
-            found = [self._search.match(word, one.text) for word in words] if whole else [(0.0, places)]
-            scores[one.name] = together + sum(score for score, _ in found)
-            self._lit[one.name] = frozenset(place for _, places in found for place in places)
-        own = [one for one in self._choices if text.strip() in one.told.split()]
-        others = [one for one in whole or self._choices if not words or (scores[one.name] and one not in own)]
-        return [*own, *sorted(others, key=lambda one: -scores.get(one.name, 0))]
+            each = [self._search.match(word, one.text) for word in words] if whole else [(0.0, places)]
+            scores[one.name] = together + sum(score for score, _ in each)
+            self._lit[one.name] = frozenset(place for _, found in each for place in found)
+        others = [one for one in self._choices if scores.get(one.name) and one not in own]
+        return [*own, *sorted(others, key=lambda one: -scores[one.name])]
 
     def keys(self) -> list[Part]:
         return [(" enter", "key"), (" does it", "rest"), ("   esc", "key"), (" leaves", "rest")]
