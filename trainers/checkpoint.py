@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from trainers.errors import ConfigError, DataError
+from trainers.tensors import whole
 
 STATE = ("state.json", "state.safetensors")
 
@@ -97,7 +98,7 @@ def newest_with_state(run: Path) -> Path | None:
 
 def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What `save` was given as state and tensors, on the CPU."""
-    return json.loads((path / STATE[0]).read_text()), load_file(path / STATE[1])
+    return json.loads((path / STATE[0]).read_text()), whole(path / STATE[1])
 
 
 def about(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Weights as they lie in a folder: read whole, and held against what the model expects, whatever the family."""
+"""Tensors as they lie in files: read whole, and held against what the model expects, whatever the family."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ from trainers.errors import ConfigError, did_you_mean
 FILE = "model.safetensors"
 
 
+def whole(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, each in memory of its own.
+
+    load_file gives views of the file mapped into memory. Products of matrices round by where in memory these begin, so
+    a model would not forecast what it did before it was saved; and a file deleted meanwhile keeps its place on disk.
+    """
+    return {name: tensor.clone() for name, tensor in load_file(path).items()}
+
+
 def read(folder: Path) -> dict[str, Tensor]:
     """The tensors of model.safetensors; ConfigError in one line where it is missing or torn."""
     path = folder / FILE
     try:
-        return load_file(path)
+        return whole(path)
     except OSError as error:
         raise ConfigError(f"No {FILE} to read in {folder}: {error.strerror or error}.") from error
     except SafetensorError as error:
