@@ -122,18 +122,16 @@ def keys(figures: dict[str, Took | float], name: str) -> None:
                 back(terminal, b"\x1b" if digit in LETTERS else b"1")
                 terminal.idle(LOOK if digit in OPENED else 0.2)
             found[f"to screen {digit.decode()}"] = times
-        windows = {what: window(terminal, key, mark) for what, (key, mark) in WINDOWS.items()}
+        found |= {f"window of {what}": window(terminal, key, mark) for what, (key, mark) in WINDOWS.items()}
         if b"2" in places():
             terminal.press(b"2", active("runs"))
             terminal.idle(1)
             found |= {f"runs: {what}": times for what, times in presses(terminal, PRESSES // 3).items()}
     least = floor()
     for what, times in found.items():
-        told(f"{what}, p95", p95(times), least["screen" if what.startswith("to ") else "cursor"])
+        told(f"{what}, p95", p95(times), least["screen" if what.startswith(("to ", "window ")) else "cursor"])
         worst = max(worst, p95(times), key=lambda took: took.alone)
     figures[name] = worst
-    for what, times in windows.items():
-        told(f"window of {what}, p95", p95(times), least["screen"])
 
 
 def window(terminal: Terminal, key: bytes, mark: bytes) -> list[Took]:

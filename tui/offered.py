@@ -35,7 +35,10 @@ class Offering(Ahead):
         from tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.places_of(self.screen)))
+            keys = self.opened("keys")
+            assert isinstance(keys, HelpScreen)
+            keys.near(self.places_of(self.screen))
+            self.push_screen(keys)
 
     @staticmethod
     def places_of(screen: Screen[Any]) -> list[str]:

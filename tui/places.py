@@ -42,6 +42,7 @@ SPARE = {
     "run": "tui.screens.run:RunScreen",
     "new": "tui.screens.new:NewRunScreen",
     "commands": "tui.screens.commands:CommandsScreen",
+    "keys": "tui.screens.help:HelpScreen",
 }
 """What opens over the others and is another one each time."""
 

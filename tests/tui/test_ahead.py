@@ -17,6 +17,7 @@ from tui.places import PLACES, SPARE
 from tui.screens import best
 from tui.screens.run import RunScreen
 from tui.theme import DARK, LIGHT
+from tui.widgets.lines import Lines
 
 NOW = 1_800_000_000.0
 MADE = [place.name for place in PLACES if place.screen]
@@ -138,6 +139,29 @@ def test_a_spare_screen_shows_at_once_what_was_read_of_its_run_already(workspace
 
     with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
         travel(workspace, way)
+
+
+@pytest.mark.parametrize("size", [(160, 44), (80, 24)])
+def test_the_help_that_was_made_ahead_is_that_of_the_place_and_scrolls(workspace, at_once, size):
+    async def way(journey):
+        app = journey.app
+        await journey.known()
+        for place, title in (("2", "Runs"), ("5", "Best")):
+            await journey.press(place)
+            await journey.until(lambda: "keys" in app._spare and app._spare["keys"].is_mounted, "for the spare one")
+            made = app._spare["keys"]
+            await journey.press("question_mark")
+            await journey.until(lambda shown=made: app.screen is shown, "for the help")
+            shown = made.query_one("#lines", Lines)
+            assert shown.text_of(0) == title
+            await journey.sees(title, "esc closes")
+            await journey.press("end")
+            await journey.sees("grey: the rest")
+            await journey.press("escape")
+            await journey.until(lambda shown=made: app.screen is not shown, "to close it")
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way, size)
 
 
 def test_nothing_is_made_while_somebody_types(workspace, monkeypatch):

@@ -171,7 +171,7 @@ def test_help_begins_with_the_nearest_place_and_cuts_no_words():
     assert near.index(titles[EVERYWHERE,]) < near.index(titles[RUNS,])
     assert sorted(near) == sorted(titles.values())
     for width in (68, 72):
-        lines = ["".join(text for text, _ in line).rstrip() for line in help_lines(width)]
+        lines = ["".join(text for text, _ in line).rstrip() for line in help_lines(width, ())]
         assert max(map(len, lines)) <= width
         told = " ".join(line.strip() for line in lines)
         assert "…" not in told
@@ -236,7 +236,7 @@ def test_readonly_strikes_out_what_it_bars(locked):
     assert not any(text in struck for text, role in parts if role == "key")
     assert keys.hint("dashboard.open", "chosen.log", "chosen.stop") == "enter open   l log"
     assert keys.offer("chosen.new-run", " queues a run.") == []
-    barred = [line for line in help_lines(74) if "struck" in {role for _, role in line} and line[0][0] == "  "]
+    barred = [line for line in help_lines(74, ()) if "struck" in {role for _, role in line} and line[0][0] == "  "]
     assert len(barred) == sum(key.changes and key.helped for key in KEYS)
     assert status.away_line(World(link=Link(AWAY, "gone")), 0.0)[1][0].startswith("trying again")
 

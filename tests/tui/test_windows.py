@@ -50,7 +50,9 @@ def columns():
 
 
 def keys():
-    return HelpScreen(("dashboard",)), ("filter the finished runs: any part of id, family, tag, note or cause",)
+    window = HelpScreen()
+    window.near(("dashboard",))
+    return window, ("filter the finished runs: any part of id, family, tag, note or cause",)
 
 
 def words(text: str) -> str:

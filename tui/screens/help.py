@@ -28,16 +28,22 @@ KEY = 10
 
 
 class HelpScreen(ReadingScreen):
-    """Closes with the keys that opened it. where: the places whose keys come first, the nearest one first."""
+    """Closes with the keys that opened it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1", "close", "close", show=False)]
 
-    def __init__(self, where: Sequence[str] = ()) -> None:
+    def __init__(self) -> None:
         super().__init__("keys")
-        self._where = where
+        self._near: Sequence[str] = ()
+
+    def near(self, places: Sequence[str]) -> None:
+        """Begin with the keys of these places, the nearest one first. It may have been made long before."""
+        self._near = places
+        if self.is_mounted:
+            self.lay_out()
 
     def laid_out(self) -> Sequence[Line]:
-        return _lines(min(80, self.app.size.width * 96 // 100) - 8, self._where)
+        return _lines(min(80, self.app.size.width * 96 // 100) - 8, self._near)
 
 
 def _line(key: Key, width: int) -> list[list[Part]]:
@@ -49,9 +55,9 @@ def _line(key: Key, width: int) -> list[list[Part]]:
     return [[*first, *told[0]], *([(" " * (KEY + 2), "text"), *more] for more in told[1:])]
 
 
-def _lines(width: int, where: Sequence[str] = ()) -> list[list[Part]]:
+def _lines(width: int, near: Sequence[str]) -> list[list[Part]]:
     lines: list[list[Part]] = []
-    places = help_places(where)
+    places = help_places(near)
     if any(key.barred for _, keys in places for key in keys):
         lines += [[("Nothing can be changed here: what is struck out does nothing.", "attention")], []]
     for title, keys in places:

@@ -43,15 +43,14 @@ class ReadingScreen(OverScreen[None]):
     def on_mount(self) -> None:
         box = self.query_one("#box")
         box.border_title, box.border_subtitle = self._title, self.HINT
-        self._lay_out()
+        self.lay_out()
         box.focus()
 
     def on_resize(self) -> None:
-        self._lay_out()
+        if self._laid_for != self.app.size:
+            self.lay_out()
 
-    def _lay_out(self) -> None:
-        if self._laid_for == self.app.size:
-            return
+    def lay_out(self) -> None:
         self._laid_for = self.app.size
         shown, lines = self.query_one("#lines", Lines), self.laid_out()
         shown.styles.height = max(1, len(lines))
