@@ -234,9 +234,9 @@ class PaddockApp(Asking, Copying, Sparing, Styled, Offering):
             screen.tick()
 
     def _ready_screen(self) -> BaseScreen | None:
-        """The screen on top, if it is one of ours that has its widgets already."""
-        screen = self.screen if self.screen_stack else None
-        return screen if isinstance(screen, BaseScreen) and screen.ready else None
+        """The screen on top, or below the windows there, if it has its widgets already."""
+        screen = next((one for one in reversed(self.screen_stack) if isinstance(one, BaseScreen)), None)
+        return screen if screen is not None and screen.ready else None
 
     # -- places --------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import pytest
 from engine.cause import Cause
 from engine.messages import Order, QueueOrder, Snapshot
 from engine.records import RunRow
-from tests.tui import recorded
+from tests.tui import recorded, upclose
 from tests.tui.pilot import travel
 from tests.tui.recorded import RecordedEngine
 from tui import outlook
@@ -188,6 +188,39 @@ def test_the_first_start_shows_around_once_and_again_when_asked(workspace):
     with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.no_gpu(NOW)):
         travel(workspace, first, tour=True)
         travel(workspace, second, tour=True)
+
+
+def test_things_go_on_behind_a_window(workspace):
+    """A first start opens one before the run that is shown has been read."""
+    upclose.trained(workspace)
+    shown = row(id="toto-0001", state="running", step=600, loss=0.1234)
+
+    async def way(journey):
+        await journey.known()
+        await journey.sees("One line says it all", "0.1234", "train", "step 300 val_pct_mae")
+        engine.tell(msgspec.structs.replace(shown, step=601, loss=0.0987))
+        await journey.sees("One line says it all", "0.0987")
+        await journey.press("escape", "question_mark")
+        await journey.sees("esc closes")
+        engine.tell(
+            msgspec.structs.replace(shown, id="toto-0002", state="failed", reason="behind the keys", ended=time.time())
+        )
+        await journey.sees("esc closes", "toto-0002 failed")
+
+    with RecordedEngine(workspace, [shown], recorded.no_gpu(NOW)) as engine:
+        travel(workspace, way, (200, 50), tour=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("running", "it has written nothing yet; x stops it"), ("queued", "it has not started yet")]
+)
+def test_a_log_without_a_line_says_why(workspace, state, said):
+    async def way(journey):
+        await journey.known()
+        await journey.sees(said)
+
+    with RecordedEngine(workspace, [row(id="exec-0001", state=state)], recorded.no_gpu(NOW)):
+        travel(workspace, way, (200, 50))
 
 
 def test_what_has_failed_and_is_understood_is_put_away_with_its_attempts(workspace):

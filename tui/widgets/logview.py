@@ -60,8 +60,10 @@ class LogView(Scrolled, Marking, can_focus=True):
         return self._lines[line] if line < len(self._lines) else ""
 
     def show(self, lines: Sequence[str], empty: str | None = None) -> None:
-        self._empty = self._empty if empty is None else empty
+        before, self._empty = self._empty, self._empty if empty is None else empty
         if tuple(lines) == self._lines:
+            if not self._lines and before != self._empty:
+                self.refresh()
             return
         self._lines = tuple(lines)
         self._measure()
