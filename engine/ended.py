@@ -27,7 +27,9 @@ LONGEST = 64 << 10
 """Bytes of what is kept of one run; one with more to say is read from its folder."""
 ALL = (*FILES, rundir.ADOPTED, rundir.LOG)
 """What one may rest on."""
-READERS = ("cause", "ended", "estimate", "folders", "live", "records", "run", "rundir", "stamps", "state", "tail")
+READERS = (
+    "cause", "curve", "ended", "estimate", "folders", "live", "records", "run", "rundir", "stamps", "state", "tail"
+)  # fmt: skip
 """Modules that make of the same files what is kept: with another one of them nothing that was kept is believed."""
 LIVING = {
     "place", "spawning", "adopting", "memory", "device_memory", "on_devices", "peak", "unseen",

@@ -12,17 +12,20 @@ import msgspec
 
 from engine import rundir
 from engine.adopter import Adopter
+from engine.curve import SPARK, Curve
 from engine.errors import UsageError, WorkspaceError
 from engine.ids import RUN_ID
-from engine.live import Progress
+from engine.live import Progress, loss_in
 from engine.records import Spec, decode_spec, encode
 from engine.run import Seen
-from engine.tail import Tail, last_line
+from engine.tail import Tail, last_line, lines_of
 from engine.workspace import Workspace
 
 RECENT = 64 << 10
 """Bytes of metrics.jsonl from its end that a restart reads: enough for the last numbers, whatever the run's length."""
 EVENTS_RECENT = 1 << 20
+GLIMPSES, GLIMPSE = SPARK // 2, 2048
+"""Pieces of what is older, of so many bytes, from which a restart knows the way of the loss."""
 LOOKS = 16
 """Chunks of a run's lines that are read in one go before what is older is left out of the lists."""
 
@@ -133,6 +136,8 @@ class Follower:
         self.adopted = Tail(f"{folder}/{rundir.ADOPTED}", last=RECENT) if spec.adopt or spec.imported else None
         self.metrics = Tail(f"{folder}/{rundir.METRICS}", last=RECENT)
         self.events = Tail(f"{folder}/{rundir.EVENTS}", last=EVENTS_RECENT)
+        self._older = next((tail for tail in (self.metrics, self.adopted) if tail and tail.offset), None)
+        """What begins with its end, until that has been read."""
         self._lifecycle = Tail(f"{folder}/{rundir.LIFECYCLE}")
         self._lock = rundir.Probe(f"{folder}/{rundir.SUPERVISOR_LOCK}")
         self._size = -1
@@ -160,6 +165,9 @@ class Follower:
 
     def take_in(self, progress: Progress) -> bool:
         """Let a progress know the new lines; tells whether there were any."""
+        older, self._older = self._older, None
+        if older is not None and not progress.spark:
+            progress.spark = sketch(older)
         any_news = False
         for _ in range(LOOKS):
             metrics, events = self.read()
@@ -198,3 +206,14 @@ class Follower:
 
     def last_words(self) -> str:
         return last_line(self.folder / rundir.LOG)
+
+
+def sketch(tail: Tail) -> Curve:
+    """The way of the loss through what lies before a tail's offset, from glimpses of it."""
+    seen = [piece for piece in tail.glimpses(GLIMPSES, GLIMPSE) if piece]
+    losses = [[loss for line in lines_of(piece) if (loss := loss_in(line)) is not None] for piece in seen]
+    if not any(losses):
+        return Curve()
+    before = tail.offset * sum(map(len, losses)) / sum(map(len, seen))
+    means = [sum(found) / len(found) for found in losses if found]
+    return Curve(means, max(1, round(before / len(means))))

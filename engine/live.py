@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SPARK = 40
-DRAWN = 10
-"""Cells of a run's curve in a list: of an ended run no more is told, which was half of what 10,000 of them say."""
+from engine.curve import DRAWN, Curve, squeeze
+
 LOSSES = ("loss", "train_loss", "train/loss")
 """What the loss of training is called, the first that is there counting."""
 CONTEXT = 1 << 30
 """The most that CUDA and its libraries take of a device for one process; what is in use beyond is not the run's."""
 RATE_WINDOW = 30.0
 """Seconds of late over which steps per second are taken."""
-
-
-def squeeze(values: Sequence[float], width: int) -> tuple[float, ...]:
-    """Means of `width` equal stretches, so that a long curve fits a short line."""
-    if len(values) <= width:
-        return tuple(values)
-    edges = [len(values) * i // width for i in range(width + 1)]
-    return tuple(sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges))
 
 
 def number(value: object) -> float | None:
@@ -84,8 +74,8 @@ class Progress:
     promised: float | None = None
     """Seconds within which it said that its next line comes."""
     last: float = 0.0
-    spark: deque[float] | tuple[float, ...] = field(default_factory=lambda: deque(maxlen=SPARK))
-    """The last losses; once the run is settled DRAWN means of them."""
+    spark: Curve | tuple[float, ...] = field(default_factory=Curve)
+    """The loss from the first line to the last; once the run is settled DRAWN means of it."""
     _pace: deque[tuple[float, int]] | None = None
 
     def metrics(self, line: Mapping[str, object]) -> None:
@@ -95,11 +85,11 @@ class Progress:
             self.last = t
         if step is not None and (self.step is None or step > self.step):
             self.step = max(step, 0)
-        if (loss := _first(line, LOSSES)) is not None:
+        if (loss := loss_in(line)) is not None:
             self.loss = loss
             if isinstance(self.spark, tuple):  # a settled run has told more
-                self.spark = deque(self.spark, maxlen=SPARK)
-            self.spark.append(loss)
+                self.spark = Curve(self.spark)
+            self.spark.add(loss)
             self.bad_loss = None
         elif self.bad_loss is None and any(name in line and line[name] is None for name in LOSSES):
             self.bad_loss = whole(line.get("step"))
@@ -120,7 +110,7 @@ class Progress:
         """Let go of what only a living run needs: 5 KB of its pace, and 1 KB of its losses."""
         self._pace = None
         if not isinstance(self.spark, tuple):
-            self.spark = tuple(float(f"{mean:.6g}") for mean in squeeze([*self.spark], DRAWN))
+            self.spark = tuple(float(f"{mean:.6g}") for mean in squeeze(self.spark, DRAWN))
 
     def _keep_pace(self, t: float, step: int) -> None:
         if self._pace is None:
@@ -186,8 +176,9 @@ class Progress:
         return max(0.0, (self.steps - self.step) / self.steps_per_s)
 
 
-def _first(line: Mapping[str, object], names: tuple[str, ...]) -> float | None:
-    for name in names:
+def loss_in(line: Mapping[str, object]) -> float | None:
+    """The loss that a line of metrics.jsonl tells, if it does."""
+    for name in LOSSES:
         if (found := number(line.get(name))) is not None:
             return found
     return None

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from engine.live import DRAWN, squeeze
+from engine.curve import DRAWN, squeeze
 from engine.query_fields import took
 from engine.records import RunRow
 from tui import present

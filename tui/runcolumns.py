@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from engine.live import DRAWN, squeeze
+from engine.curve import DRAWN, squeeze
 from engine.query_fields import Known, Stored, best, skill, took
 from engine.records import ENDED, LIVE, WAITING, RunRow
 from tui import present
