@@ -169,7 +169,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     memory: int | None = None
     """Resident bytes of its processes; peak once it ended."""
     spark: tuple[float, ...] = ()
-    """Loss of late, oldest first, at most 40; of an ended run 10 means."""
+    """The loss from the first line to the last, as at most 40 means; of an ended run 10."""
     warning: str = ""
     exit_code: int | None = None
     signal: int | None = None

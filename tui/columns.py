@@ -95,13 +95,6 @@ def _duration(row: RunRow, now: float) -> Cell:
     return cell(present.duration(took(row, now)), "rest")
 
 
-def _best_skill(row: RunRow, _: float) -> Cell:
-    """Of the best checkpoint where it is known, not of the last validation."""
-    if row.best is not None and row.naive:
-        return present.skill_cell(1 - row.best / row.naive)
-    return present.skill_cell(row.skill)
-
-
 RUNNING: tuple[Column[RunRow], ...] = (
     Column("", 1, _mark),
     Column("RUN", 11, _id),
@@ -136,7 +129,7 @@ FINISHED: tuple[Column[RunRow], ...] = (
     Column("RUN", 11, _id),
     Column("FAMILY", 8, _family, rank=6),
     Column("BEST VAL", 8, lambda row, _: _metric(row.best if row.best is not None else row.metric), right=True),
-    Column("vs NAIVE", 8, _best_skill, right=True),
+    Column("vs NAIVE", 8, lambda row, _: present.skill_cell(present.best_skill(row)), right=True),
     Column("STEPS", 6, lambda row, _: cell(present.steps(row), "rest"), rank=5, right=True),
     Column("TOOK", 7, _duration, rank=2, right=True),
     Column("AGO", 4, lambda row, now: cell(present.ago(None if row.ended is None else now - row.ended), "rest"),

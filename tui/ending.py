@@ -26,7 +26,7 @@ def ending(detail: RunDetail) -> list[list[Part]]:
         made += [[(f"{label:<16}", "rest"), (shown, "text")] for label, shown in told]
     if row.best is not None:
         made += [[], [("best val_pct_mae ", "rest"), (present.metric(row.best), "good bold"), ("   ", "text"),
-                      *present.skill_cell(None if not row.naive else 1 - row.best / row.naive)]]  # fmt: skip
+                      *present.skill_cell(present.best_skill(row))]]  # fmt: skip
     if len(detail.attempts) > 1:
         tried = ", ".join(f"{one.id} {one.state}" for one in detail.attempts)
         made.append([("attempts        ", "rest"), (tried, "text")])

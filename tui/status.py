@@ -63,7 +63,8 @@ def best_parts(world: World) -> list[Part]:
     best = world.best
     if best is None:
         return []
-    return [("best val_pct_mae ", "rest"), (present.metric(best.best), "good bold"), (f" {best.id}", "rest")]
+    ((text, role),) = present.skill_cell(present.best_skill(best))
+    return [("best vs naive ", "rest"), (text, role if role == "rest" else f"{role} bold"), (f" {best.id}", "rest")]
 
 
 def engine_parts(world: World) -> list[Part]:

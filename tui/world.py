@@ -14,6 +14,7 @@ from engine import ids
 from engine.devices import Sample
 from engine.messages import Changed, Snapshot
 from engine.records import ENDED, LIVE, WAITING, EngineStatus, RunRow
+from tui.present import best_skill
 
 KEPT_SAMPLES = 120
 GROUPS = {"running": LIVE, "queue": WAITING, "finished": ENDED}
@@ -146,7 +147,7 @@ class World(Struct, frozen=True, dict=True):
 
     @cached_property
     def best(self) -> RunRow | None:
-        """The finished or running run with the least validation error."""
+        """The finished or running run that is furthest above naive: errors on different data say nothing together."""
         return _best(self.rows.values())
 
 
@@ -167,8 +168,8 @@ def _by_end(rows: Iterable[RunRow]) -> tuple[RunRow, ...]:
 
 
 def _best(rows: Iterable[RunRow]) -> RunRow | None:
-    scored = [row for row in rows if row.best is not None and row.state not in WAITING]
-    return min(scored, key=lambda row: (row.best or 0.0, row.id), default=None)
+    scored = [(skill, row) for row in rows if row.state not in WAITING and (skill := best_skill(row)) is not None]
+    return min(scored, key=lambda one: (-one[0], one[1].id), default=(0.0, None))[1]
 
 
 _GROUPED: dict[str, Callable[[Iterable[RunRow]], tuple[RunRow, ...]]] = {

@@ -87,8 +87,10 @@ def test_the_world_is_a_fold_of_what_the_engine_says():
     assert world.finished[0].id == "toto-0206"
     assert world.counts == {"running": 3, "queued": 5, "done": 8, "failed": 2}
     assert world.best is not None
-    assert world.best.best == min(row.best for row in rows if row.best is not None)
-    ended = RunRow(id="toto-0211", family="toto", state="ok", since=now, ended=now, best=0.1)
+    assert world.best.best == min(row.best for row in rows if row.best is not None)  # all against the same naive
+    other = RunRow(id="toto-0300", family="toto", state="ok", since=now, ended=now, best=0.05, naive=0.05)
+    assert world.told(Changed(rows=(other,), sample=None)).best is world.best, "easy data make nothing the best"
+    ended = RunRow(id="toto-0211", family="toto", state="ok", since=now, ended=now, best=0.1, naive=0.588)
     after = world.told(Changed(rows=(ended,), sample=recorded.no_gpu(now + 1)))
     assert after.finished[0].id == "toto-0211"
     assert after.best is not None
