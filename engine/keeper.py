@@ -27,6 +27,8 @@ LAST = 3.0
 """Seconds for what is not written yet when the engine goes down."""
 RETRY = 1.0
 """Seconds until the next try when somebody else holds the file."""
+READERS = 0.5
+"""Seconds that who asks for what is new waits for another reader, which has the file for a fifth of one."""
 MEND = 3.0
 """The same when it can't be written: a full disk, a damaged file."""
 log = logging.getLogger("engine")
@@ -74,7 +76,11 @@ class Keeper:
 
     async def sync(self) -> StoreStatus:
         """Bring the database up to date and say how that went."""
+        give_up = time.monotonic() + READERS
         await self._burst(everything=True)
+        while self.state["store_holder"] and time.monotonic() < give_up:
+            await asyncio.sleep(0.02)
+            await self._burst(everything=True)
         return self.state
 
     async def rebuild(self) -> int:

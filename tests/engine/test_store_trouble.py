@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import os
 import signal
@@ -12,7 +13,7 @@ import time
 import duckdb
 import pytest
 
-from engine import store_schema, store_sql
+from engine import keeper, store_schema, store_sql
 from engine.errors import BadQuery, NothingToShow, StoreError, UsageError
 from engine.store import Store, reading
 from engine.workspace import Workspace
@@ -69,6 +70,27 @@ def test_a_stranger_who_holds_the_file_delays_and_is_named(workspace, stranger):
     stranger.communicate()
     assert store.catch_up().check().backlog == 0
     assert ask(workspace, "SELECT count(*) FROM metric_curve WHERE id = 'toto-0002' AND metric = 'loss'") == [(20,)]
+
+
+def test_who_asks_for_what_is_new_waits_for_a_reader_that_is_soon_done(workspace, stranger, monkeypatch):
+    monkeypatch.setattr(keeper, "READERS", 60.0)
+    held = []
+
+    def told():
+        if made.state["store_holder"]:
+            held.append(made.state["store_holder"])
+            stranger.communicate()  # it is done
+
+    async def asks():
+        return dict(await made.sync())
+
+    made = keeper.Keeper(workspace, told)
+    Run(workspace, "toto-0002").logs(10)
+    state = asyncio.run(asks())
+    made.store.close()
+    assert len(held) == 1
+    assert f"pid {stranger.pid}" in held[0]
+    assert (state["store_holder"], state["store_backlog"]) == ("", 0)
 
 
 def test_reading_waits_for_a_writer_and_then_says_who_it_is(workspace, database):
