@@ -216,7 +216,7 @@ def fact(name: str, value: object) -> tuple[str, str]:
 
 def code(detail: RunDetail, patch: Patch | None) -> list[list[Part]]:
     """The commit, whether the code is frozen, and the uncommitted changes as a diff in its colours."""
-    git, frozen = detail.spec.git, detail.spec.code
+    git, frozen, waits = detail.spec.git, detail.spec.code, detail.row.state in WAITING
     if git is None:
         return [[(nothing.code(), "rest")]]
     lines: list[list[Part]] = []
@@ -235,8 +235,9 @@ def code(detail: RunDetail, patch: Patch | None) -> list[list[Part]]:
     if frozen is not None and frozen.tree:
         told("frozen", (frozen.tree, "good"), (f"  a copy of {frozen.top} that nobody writes to", "rest"))
     else:
+        ran = "will run the code as it is when it starts" if waits else "ran the code as it was when it started"
         told("frozen", ("no", "attention"), (f": {frozen.why}" if frozen is not None and frozen.why else "", "rest"),
-             (", it ran the code as it was when it started", "rest"))  # fmt: skip
+             (f", it {ran}", "rest"))  # fmt: skip
     for path in dict.fromkeys((*git.left_out, *(frozen.left_out if frozen is not None else ()))):
         told("left out", (path, "attention"))
     if patch is None or patch.run != detail.row.id:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.messages import Changed, RunDetail, Snapshot
 from engine.provenance import Git
@@ -200,6 +201,9 @@ def test_code_that_is_in_no_repository_is_not_told_to_be_as_committed():
     assert told == ["commit      none: not in a git repository",
                     "frozen      no, it ran the code as it was when it started"]  # fmt: skip
     assert "    git                   not in a git repository" in map(plain, details.config(detail))
+    detail = replace(detail, row=replace(row, state="queued"))
+    told = [plain(line).rstrip() for line in details.code(detail, Patch(row.id))]
+    assert told[1] == "frozen      no, it will run the code as it is when it starts"
 
 
 def test_events_tell_bytes_as_people_do():
