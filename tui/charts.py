@@ -26,7 +26,10 @@ LONE = 3
 
 
 class Curve(Struct, frozen=True, dict=True):
-    """role: its colour. dotted: a level to compare with. quiet: drawn, but not in the legend."""
+    """role: its colour. quiet: drawn, but not in the legend.
+
+    dotted: a level to compare with; that of a single point goes from end to end of the chart.
+    """
 
     name: str
     xs: Sequence[float]
@@ -45,8 +48,10 @@ class Curve(Struct, frozen=True, dict=True):
         return next((y for y in reversed(self.ys) if braille.fine(y)), None)
 
     def at(self, x: float) -> float | None:
-        """The value of the point that is nearest; None beyond the ends and at a gap."""
+        """The value of the point that is nearest; None beyond the ends and at a gap. A level's is one everywhere."""
         xs, ys = self.arrays
+        if self.dotted and len(xs) == 1:
+            return self.last
         if not len(xs) or not xs[0] <= x <= xs[-1]:
             return None
         after = int(xs.searchsorted(x))
@@ -87,6 +92,8 @@ class Picture(Struct, frozen=True, dict=True):
     bands: tuple[Band, ...] = ()
     shows: tuple[float, ...] = ()
     """Values of y that are always in sight: 0 and 100 of a share, or none."""
+    along: tuple[float, float] | None = None
+    """The least and the greatest x that are in sight with its curves: those of the charts beside it."""
     x_kind: str = "number"
     """number; span: seconds since a start; time: unix seconds by the clock here; date: unix seconds in UTC."""
 
@@ -95,7 +102,10 @@ class Picture(Struct, frozen=True, dict=True):
         """From the first to the last x of all that is drawn; None when there is nothing."""
         every = [c for c in (*self.curves, *(band.over for band in self.bands)) if len(c.xs)]
         found = [e for curve in every if (e := braille.extent(*curve.arrays, log=self.log)) is not None]
-        return (min(e.low_x for e in found), max(e.high_x for e in found)) if found else None
+        if not found:
+            return None
+        beside = self.along or ()
+        return min(*(e.low_x for e in found), *beside, math.inf), max(*(e.high_x for e in found), *beside, -math.inf)
 
 
 class View(Struct, frozen=True):
@@ -255,7 +265,9 @@ def _box(
     found = [e for curve in every if (e := braille.extent(*curve.arrays, log=log, window=window)) is not None]
     if not found:
         return None
-    low_x, high_x = min(e.low_x for e in found), max(e.high_x for e in found)
+    beside = picture.along or ()
+    low_x = min(*(e.low_x for e in found), *beside, math.inf)
+    high_x = max(*(e.high_x for e in found), *beside, -math.inf)
     low_y = min(*(e.low_y for e in found), *(shows := tuple(filter(math.isfinite, picture.shows))), math.inf)
     high_y = max(*(e.high_y for e in found), *shows, -math.inf)
     span = high_y - low_y

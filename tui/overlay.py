@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from tui.keys import named
+from tui.pictures import ends
 from tui.reader import KEPT, Points
 from tui.series import mean, placed, tokens, unit
 from tui.widgets.chart import Curve, Picture
@@ -135,14 +136,14 @@ def _picture(
         if naive and len(found.get(NAIVE, ((), ()))[1]):
             level = found[NAIVE][1][-1]
     if level is not None:
-        ends = [x for curve in drawn for x in (curve.xs[0], curve.xs[-1])]
-        drawn.insert(0, Curve("naive", [min(ends), max(ends)], [level, level], "attention", dotted=True))
+        drawn.insert(0, Curve("naive", drawn[0].xs[:1], [level], "attention", dotted=True))
     version = (name, curves.version, tuple(roles.items()), log)
     x_kind = "span" if curves.x == "time" else "number"
     if drawn and (without := [run for run in curves.without if run in roles]):
         title += f" · {', '.join(without)}: no {_LOGGED[curves.x]}"
+    along = ends(xs for run in roles for xs, _ in curves.runs.get(run, {}).values())
     return Picture(
-        title, tuple(drawn), curves.x_name, log=log, version=version, x_kind=x_kind, empty=_empty(curves)
+        title, tuple(drawn), curves.x_name, log=log, version=version, along=along, x_kind=x_kind, empty=_empty(curves)
     )  # fmt: skip
 
 

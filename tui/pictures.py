@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -61,11 +61,7 @@ def error(reading: Reading) -> Picture:
         return _made(reading, "val pct_mae", [], _version(reading), empty=NO_VALIDATION)
     curves = _curves(reading, [("val_pct_mae", "model")], ["good"])
     if _has(reading, "val_naive_pct_mae"):
-        xs, ys = reading.curves["val_naive_pct_mae"]
-        if len(xs) == 1 and curves:  # one validation: a level as wide as the chart
-            ends = [x for c in curves for x in (c.xs[0], c.xs[-1])]
-            xs, ys = [min(ends), max(ends)], [ys[0], ys[0]]
-        curves.insert(0, Curve("naive", xs, ys, "attention", dotted=True))
+        curves.insert(0, Curve("naive", *reading.curves["val_naive_pct_mae"], "attention", dotted=True))
         curves = [curves[1], curves[0]] if len(curves) > 1 else curves
     return _made(reading, "val pct_mae", curves, _version(reading))
 
@@ -180,8 +176,14 @@ def _made(
         empty = named(NO_EPOCHS)
     return Picture(
         title, tuple(curves), x_name, log=log, seams=reading.seams, empty=empty or NO_VALUES, version=version,
-        x_kind=x_kind,
+        along=ends(xs for xs, _ in reading.curves.values()), x_kind=x_kind,
     )  # fmt: skip
+
+
+def ends(every: Iterable[Sequence[float]]) -> tuple[float, float] | None:
+    """The least and the greatest of the first and last x of curves; None where there are none."""
+    found = [x for xs in every if len(xs) for x in (xs[0], xs[-1]) if x == x]
+    return (min(found), max(found)) if found else None
 
 
 def _curves(reading: Reading, names: list[tuple[str, str]], roles: list[str]) -> list[Curve]:

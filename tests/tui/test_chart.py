@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from engine import braille, ticks
 from engine.thinning import decimate
+from tui import pictures
+from tui.charts import lay_out
+from tui.reader import Reading, Wish
 from tui.theme import DARK, Palette, run_roles
 from tui.widgets.chart import Band, Curve, Picture, View, draw
 
@@ -266,3 +269,20 @@ def test_a_point_alone_is_seen_in_the_middle_and_its_level_from_end_to_end():
     assert 3 <= len(inked["good"]) <= 5
     assert abs(sum(inked["good"]) / len(inked["good"]) - 33) < 4
     assert max(inked["attention"]) - min(inked["attention"]) > 45
+
+
+def test_the_charts_of_a_run_span_its_steps_together_and_naive_of_one_validation_spans_them_all():
+    steps, nan = [float(step) for step in range(10, 501, 10)], math.nan
+    curves = {"loss": (steps, [1 / step for step in steps]), "lr": (steps[3:], [1e-3] * len(steps[3:])),
+              "val_pct_mae": ([500.0], [4.3]), "val_naive_pct_mae": ([500.0], [4.4]), "x": ([nan], [1.0])}  # fmt: skip
+    reading = Reading(Wish("toto-0001"), 1, curves)
+    made = [pictures.loss(reading, log=False), pictures.error(reading), pictures.rates(reading)]
+    assert {picture.reach for picture in made} == {(10.0, 500.0)}
+    drawn = [lay_out(picture, 60, 14) for picture in made]
+    assert len({one.x_range for one in drawn}) == 1
+    level = [text.strip(" ⠀") for line in drawn[1].lines[1:] for text, role in line if role == "attention"]
+    assert len("".join(level)) > 20, "naive is drawn along the whole chart"
+    assert made[1].curves[1].at(250.0) == 4.4
+    zoomed = lay_out(made[1], 60, 14, View(window=(400.0, 500.0)))
+    assert zoomed.x_range == (400.0, 500.0)
+    assert pictures.error(Reading(Wish("toto-0001"), 1, {})).reach is None

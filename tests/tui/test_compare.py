@@ -220,7 +220,7 @@ def test_each_run_keeps_its_colour_and_naive_is_a_level(workspace):
     assert sum(curve.quiet for curve in picture.curves) == 2
     three = reader.read(["toto-0001", "toto-0003"], "step", False)
     drawn = errors(three, {"toto-0001": "run 1", "toto-0003": "run 3"}).curves
-    assert (drawn[0].name, drawn[0].dotted, list(drawn[0].ys)) == ("naive", True, [0.6, 0.6])
+    assert (drawn[0].name, drawn[0].dotted, list(drawn[0].ys)) == ("naive", True, [0.6])
     assert errors(reader.read([], "step", False), {}).curves == ()
 
 
