@@ -278,7 +278,7 @@ def events(detail: RunDetail) -> list[list[Part]]:
     return lines or [[("nothing has happened yet", "rest")]]
 
 
-EVENT = 29
+EVENT = 33
 """Cells of its moment and its name, below which what it tells goes on."""
 
 
@@ -288,9 +288,9 @@ def _event(line: Mapping[str, object], kind: str, name: str, role: str) -> tuple
     fields = [
         f"{key}={present.size(value) if _is_size(key) and isinstance(value, int) else _value(value)}"
         for key, value in line.items()
-        if key not in ("t", kind) and value not in (None, "", [])
+        if key not in ("t", kind) and value not in (None, "", [], {})
     ]
-    return at, [(moment(at) + "  ", "rest"), (f"{name:<13}", role), ("  ".join(fields), "text")]
+    return at, [(moment(at) + "  ", "rest"), (f"{name:<15}  ", role), ("  ".join(fields), "text")]
 
 
 def _is_size(name: str) -> bool:

@@ -172,6 +172,7 @@ def test_charts_devices_and_log_go_to_the_same_moment_and_back_to_now(scene, box
         assert log.lines[log.pointed] == "step 460 loss 0.1145"
         await journey.sees("step 460 loss")
         await screen.action_go("charts")
+        await journey.until(lambda: loss.is_on_screen, "for the charts")
         await journey.press("left")
         assert loss.view.at < moment - T0 - 10  # the crosshair takes devices and log with it
         assert power.view.at == pytest.approx(loss.view.at + T0 + 10)
