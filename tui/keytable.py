@@ -78,7 +78,7 @@ PANE_KEYS = (
 DASHBOARD_KEYS = (
     Key(D, "c", "app.go('compare')", "compare the marked runs", "compare"),
     Key(D, "slash", "filter", "filter the finished runs: any part of id, family, tag, note or cause", "filter"),
-    Key(D, "space", "mark", "mark the run, on this and every other screen", "mark"),
+    Key(D, "space", "mark", "mark the run, on every screen; also a right click", "mark"),
     Key(D, "K", "move('up')", "move the waiting run up in the queue", changes=True, shown="K J", called="move"),
     Key(D, "J", "move('down')", "move the waiting run down", changes=True, called="move-down", helped=False),
     Key(D, "p", "pause_queue", "pause the queue, or let it go on: nothing new starts", "pause queue", changes=True),
@@ -96,7 +96,7 @@ L = (RUNS,)
 RUNS_KEYS = (
     Key(L, "slash", "filter", "list what a query means: family:toto val_pct_mae<1 lr>=1e-4 -tag:base", "filter"),
     Key(L, "enter", "app.open_chosen", "open the run under the cursor", "open", called="open"),
-    Key(L, "space", "mark", "mark the run, or not any more", "mark"),
+    Key(L, "space", "mark", "mark the run, or not any more; also a right click", "mark"),
     Key(L, "v", "mark_range", "mark from here to where the cursor goes; v again ends it"),
     Key(L, "A", "mark_all", "mark all that are listed"),
     Key(L, "V", "mark_none", "forget all marks"),
@@ -177,7 +177,7 @@ BEST_KEYS = (
     Key(B, "M", "family", "rank the runs of one family, or all", "family"),
     Key(B, "d", "dataset", "choose the data, where runs are on several"),
     Key(B, "enter", "app.open_chosen", "open the run under the cursor", "open", called="open"),
-    Key(B, "space", "mark", "mark the run, to compare it", "mark"),
+    Key(B, "space", "mark", "mark the run, to compare it; also a right click", "mark"),
     Key(B, "c", "app.go('compare')", "compare the marked runs", "compare"),
     Key(B, "P", "promote", "promote the run: write .best_model_path, reveal test and unseen", "promote", changes=True),
     Key(B, "u", "undo", "go back to the model that was promoted before", changes=True),

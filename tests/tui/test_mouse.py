@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from textual.events import MouseEvent, MouseScrollDown, MouseScrollUp
 from textual.widget import Widget
@@ -29,13 +30,13 @@ class Hand:
     def __init__(self, journey: Journey) -> None:
         self.journey = journey
 
-    async def click(self, text: str, *, into: int = 1, times: int = 1, line: int | None = None) -> None:
-        """line: of the screen, where the text stands in several."""
+    async def click(self, text: str, *, into: int = 1, line: int | None = None, **how: Any) -> None:
+        """line: of the screen, where the text stands in several. how: times, button, control."""
         await self.journey.sees(text)
         for y, shown in enumerate(self.journey.text().split("\n")):
             found = re.search(re.escape(text), shown)
             if found and line in (None, y):
-                await self.journey.pilot.click(offset=(found.start() + into, y), times=times)
+                await self.journey.pilot.click(offset=(found.start() + into, y), **how)
                 return
 
     async def gone(self, kind: type[object]) -> None:
@@ -101,6 +102,26 @@ def test_a_day_with_the_mouse_alone(workspace: Workspace):
     with scene.box(workspace) as engine:
         travel(workspace, way, (200, 40))
     assert not any(type(one).__name__ == "Order" for one in engine.asked), "beside a question is no"
+
+
+def test_runs_are_marked_by_the_right_button_or_with_ctrl_on_every_screen(workspace: Workspace):
+    async def way(journey: Journey) -> None:
+        app, hand = journey.app, Hand(journey)
+        await scene.dashboard(journey)
+        await hand.click("toto-0205", button=3)
+        await journey.until(lambda: app.marked == {"toto-0205"}, "for the mark")
+        assert app.screen is journey.dashboard, "a second click with the button opens nothing"
+        await hand.click("2 runs", line=0)
+        runs = await journey.until(lambda: isinstance(app.screen, RunsScreen) and app.screen.ready and app.screen)
+        await journey.until(lambda: runs.table.rows)
+        await hand.click("toto-0206", control=True)
+        await journey.until(lambda: app.marked == {"toto-0205", "toto-0206"}, "for the second mark")
+        assert runs.table.chosen == "toto-0206", "the cursor stays where the mouse is"
+        await hand.click("toto-0205", button=3)
+        await journey.until(lambda: app.marked == {"toto-0206"}, "to take a mark away")
+
+    with scene.box(workspace):
+        travel(workspace, way, (200, 40))
 
 
 def turn(widget: Widget, kind: type[MouseEvent], times: int = 1) -> None:

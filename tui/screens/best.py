@@ -300,12 +300,20 @@ class BestScreen(Promoting):
             self.notify("All three are shown already: why, symbols and forecast.", timeout=3)
 
     def action_mark(self) -> None:
-        run = self.board.chosen
-        if row_of(self.found.board if self.found else None, run) is None or run is None:
-            return
+        if self._mark(self.board.chosen):
+            self.board.action_move(1)
+
+    @on(Table.Marked, "#board")
+    def _marked(self, event: Table.Marked) -> None:
+        self._mark(event.key)
+
+    def _mark(self, run: str | None) -> bool:
+        """Mark a run, or not any more; naive's line is none."""
+        if run is None or row_of(self.found.board if self.found else None, run) is None:
+            return False
         self.paddock.marked = self.paddock.marked ^ {run}
         self.board.mark(self.paddock.marked)
-        self.board.action_move(1)
+        return True
 
     def action_sql(self) -> None:
         if self.found is None or self.found.board is None or not self.found.board.rows:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from textual import on
+
 from engine import ids
 from engine.messages import GetPlan, Order, PlanReply, QueueOrder, Reply, RunDetail, ShowRun
 from engine.records import ENDED, LIVE, WAITING, Plan
@@ -15,6 +17,7 @@ from tui.keys import label
 from tui.present import Part
 from tui.screens.base import BaseScreen
 from tui.screens.card import CardScreen
+from tui.widgets.table import RunTable
 from tui.world import World
 
 
@@ -101,7 +104,13 @@ class Queueing(BaseScreen):
         self.paddock.in_worker(work, lambda _: self.notify(said, timeout=5))
 
     def action_mark(self) -> None:
-        row = self.target()
-        if row is not None:
-            self.paddock.marked ^= {row.id}
-            self.show(self.paddock.world)
+        if (row := self.target()) is not None:
+            self._mark(row.id)
+
+    @on(RunTable.Marked)
+    def _marked(self, event: RunTable.Marked) -> None:
+        self._mark(event.key)
+
+    def _mark(self, run: str) -> None:
+        self.paddock.marked ^= {run}
+        self.show(self.paddock.world)

@@ -71,6 +71,11 @@ class SeveralScreen(Previewing):
             if self.table.place + 1 < len(self.table.rows):
                 self.table.action_move(1)
 
+    @on(RunTable.Marked)
+    def _marked(self, event: RunTable.Marked) -> None:
+        self._anchor = None
+        self._mark(self.paddock.marked ^ {event.key})
+
     def action_mark_range(self) -> None:
         if self._anchor is None:
             self._anchor, self._before_range = self.table.chosen, self.paddock.marked

@@ -23,6 +23,8 @@ from tui.widgets.across import GAP, Across
 from tui.widgets.strips import across, strip
 
 MARK = "▌"
+RIGHT = 3
+"""The button of the mouse."""
 REMEMBERED = 2000
 """Drawn lines that are kept."""
 
@@ -53,6 +55,17 @@ class Table(Across[Row], can_focus=True):
 
     class Opened(Message):
         """A person wants to see this row up close."""
+
+        def __init__(self, table: Table[Any], key: str) -> None:
+            self.table, self.key = table, key
+            super().__init__()
+
+        @property
+        def control(self) -> Table[Any]:
+            return self.table
+
+    class Marked(Message):
+        """A person clicked on a row with ctrl or the right button: where a screen marks runs, it does."""
 
         def __init__(self, table: Table[Any], key: str) -> None:
             self.table, self.key = table, key
@@ -250,7 +263,9 @@ class Table(Across[Row], can_focus=True):
         place = content.y - 1 + self.scroll_offset.y
         if place < len(self._rows):
             self._go(place)
-            if event.chain == 2 or self._once:
+            if (event.ctrl or event.button == RIGHT) and self.chosen is not None:
+                self.post_message(self.Marked(self, self.chosen))
+            elif event.chain == 2 or self._once:
                 self.action_open()
 
     def _click_header(self, x: int) -> None:
