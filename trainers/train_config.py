@@ -43,7 +43,7 @@ class TrainConfig:
                                   when=("schedule", "plateau"))  # fmt: skip
     decay_share: float = param(0.2, help="part of all steps, at the end, in which lr falls", low=0.0, high=1.0,
                                when=("schedule", "wsd"))  # fmt: skip
-    steps: int = param(0, help="optimizer steps; 0: as many as epochs say", low=0, unit="steps")
+    steps: int = param(0, help="optimizer steps; 0: as many as epochs say", low=0, high=2**53, unit="steps")
     epochs: float = param(
         10.0, help="passes over the training windows", low=1e-6, high=1e6, unit="epochs", when=("steps", 0)
     )
@@ -111,9 +111,9 @@ class TrainConfig:
     )
     keep: int = param(2, help="best checkpoints that are kept, beside the newest", low=1, high=1000)
     log_every: int = param(10, help="steps between metric lines", low=1, high=10**6, unit="steps")
-    eval_every: int = param(0, help="steps between validations; 0: every epoch", low=0, unit="steps")
+    eval_every: int = param(0, help="steps between validations; 0: every epoch", low=0, high=2**53, unit="steps")
     save_every: int = param(
-        0, help="steps between checkpoints beside those of validations; 0: none", low=0, unit="steps"
+        0, help="steps between checkpoints beside those of validations; 0: none", low=0, high=2**53, unit="steps"
     )
     time_limit: float = param(
         0.0, help="time after which training stops and is scored; 0: none", low=0.0, unit="minutes"
@@ -161,7 +161,7 @@ class EvalConfig:
     )  # fmt: skip
     stride: int = param(
         0, help="rows between the origins of two validation windows; 0: the horizon, so none overlap",
-        low=0, unit="rows",
+        low=0, high=2**53, unit="rows",
     )  # fmt: skip
     levels: tuple[float, ...] = param(
         (0.1, 0.25, 0.5, 0.75, 0.9), help="quantile levels that are forecast and scored", low=1e-4, high=0.9999

@@ -100,6 +100,14 @@ def test_every_default_passes_its_own_checks(cls: type) -> None:
     assert all(f.metadata["help"] for f in fields(cls))
 
 
+@pytest.mark.parametrize(
+    "cls", [TrainConfig, EvalConfig, DataConfig, classes("toto")["model"], classes("kronos")["model"]]
+)
+def test_every_whole_number_has_an_end_that_a_database_can_hold(cls: type) -> None:
+    rows = [row for row in describe("x", cls) if row["type"] in ("int", "ints")]
+    assert all(row["high"] is not None and row["high"] < 1 << 63 for row in rows), rows
+
+
 def test_an_unknown_annotation_is_our_own_mistake() -> None:
     @dataclass(frozen=True)
     class Odd:

@@ -92,7 +92,7 @@ class ModelConfig:
         choices=("predictor", "tokenizer", "both"),
     )  # fmt: skip
     tokenizer_steps: int = param(300, help="steps that the tokenizer learns before the predictor begins", low=1,
-                                 unit="steps", when=("phase", "both"))  # fmt: skip
+                                 high=2**53, unit="steps", when=("phase", "both"))  # fmt: skip
     tokenizer_lr: float = param(1e-3, help="peak learning rate of these steps", low=1e-8, high=1.0, log=True,
                                 when=("phase", "both"))  # fmt: skip
     pretokenise: str = param(
