@@ -50,7 +50,7 @@ class Keeper:
         self.workspace = workspace
         self.store = StoreApart(workspace)
         self.told = told
-        self.state = StoreStatus(store_backlog=0, store_holder="", store_error="", store_at=None, database=0)
+        self.state = StoreStatus(store_backlog=0, store_holder="", store_error="", store_at=None, database=self._size())
         self._wanted = asyncio.Event()
         self._busy = asyncio.Lock()
         self._last = time.monotonic() + CALM  # the first burst does not hold up the start: whoever reads asks for it
@@ -112,6 +112,12 @@ class Keeper:
                 self._wanted.set()  # there is still something to write
                 await asyncio.sleep(MEND if self.state["store_error"] else RETRY)
 
+    def _size(self) -> int:
+        try:
+            return self.workspace.database.stat().st_size
+        except OSError:
+            return 0
+
     def _pause(self) -> float:
         """Seconds between the last burst and the next."""
         return SOON if self._urgent else min(MOST, max(EVERY, self._cost / SHARE))
@@ -137,8 +143,7 @@ class Keeper:
                 self.state["store_error"] = report.error
                 if not report.holder and not report.error:
                     self.state["store_at"] = time.time()
-            with contextlib.suppress(OSError):
-                self.state["database"] = self.workspace.database.stat().st_size
+            self.state["database"] = self._size()
         if self.state["store_error"] and self.state["store_error"] != before["store_error"]:
             log.warning("store: %s", self.state["store_error"])
         if self.state != before:

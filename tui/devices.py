@@ -169,7 +169,10 @@ def _store(world: World) -> Cell:
         return ()
     if status.store_error:
         return cell(f"▲ runs.duckdb: {status.store_error}", "attention")
-    parts: list[Part] = [("runs.duckdb ", "rest"), (present.size(status.database), "text")]
+    parts: list[Part] = [
+        ("runs.duckdb ", "rest"),
+        (present.size(status.database) if status.database else "not written yet", "text"),
+    ]
     if status.store_holder:
         parts.append((f"   held by {status.store_holder}", "attention"))
     if status.store_backlog:

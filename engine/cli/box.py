@@ -102,7 +102,7 @@ def status(as_json: Json = False) -> None:
             ("runs", _counts(told)),
             ("queue", f"paused since {when.clock(told.queue_paused, time.time())}" if told.queue_paused else ""),
             ("CPU slots", str(told.cpu_slots)),
-            ("database", f"{words.size(told.database)}, {behind}"),
+            ("database", f"{words.size(told.database)}, {behind}" if told.database else "not written yet"),
             ("hooks", told.hook_trouble),
             ("held by", told.store_holder),
             ("trouble", "; ".join(filter(None, (told.trouble, told.store_error)))),

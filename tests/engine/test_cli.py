@@ -333,6 +333,9 @@ def test_up_status_down(cli: Cli, box: Box):
     wait_for(lambda: not alive(status["pid"]))
     assert alive(pid)
     assert cli("status").code == 4
+    assert cli("up").code == 0
+    assert cli("status", "--json").json["database"] == box.workspace.database.stat().st_size > 0, "known from the start"
+    assert cli("down").code == 0
     assert cli("down").code == 0, "down twice is fine"
     assert "1 stopped" in cli("down", "--stop-runs").err, "runs are stopped though no engine was there"
     wait_for(lambda: not alive(pid))

@@ -14,7 +14,7 @@ from engine.records import RunRow
 from tests.tui import recorded, upclose
 from tests.tui.pilot import travel
 from tests.tui.recorded import RecordedEngine
-from tui import outlook
+from tui import devices, outlook
 from tui.alerts import LONG, alerts
 from tui.present import plain
 from tui.screens.card import CardScreen
@@ -42,6 +42,11 @@ def test_nothing_wrong_is_said_so():
     head = outlook.lines(world(), [], None, 120, 1, NOW)[0][0]
     assert plain(head).startswith("✓ nothing is wrong")
     assert len(plain(head)) == 120
+
+
+def test_a_database_that_is_not_there_yet_has_no_size():
+    assert plain(devices._store(world(database=0))) == "runs.duckdb not written yet"
+    assert plain(devices._store(world(database=3 << 20))) == "runs.duckdb 3.0 MiB"
 
 
 def row(**fields: object) -> RunRow:
