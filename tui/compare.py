@@ -24,6 +24,8 @@ LEAST, MOST = 2, 8
 FIRST = ("val_pct_mae", "val_skill")
 """What stands before the other metrics."""
 BEST = "★"
+WIDE, NAMED = 160, 34
+"""Cells of a screen from which names of runs are shown, and of a run with its name at most."""
 TESTED = 34
 """Cells of the longest test against the first: `better, p = 0.0066  1,000 windows`."""
 
@@ -104,20 +106,26 @@ def _against(found: Comparison | None, run: str) -> Cell:
 
 
 def metrics_shown(found: Comparison | None) -> list[str]:
-    """The metrics in the order of their columns: what the leaderboard shows first, then the rest of validation."""
+    """The metrics in the order of their columns: what the leaderboard shows, the rest of validation, naive's own."""
     names = [metric.name for metric in found.metrics] if found is not None else []
     dull = ("dm_stat", "dm_pvalue", "naive_pct_mae")
     rest = [name for name in names if name not in FIRST and name.partition("_")[2] not in dull]
-    return [*(name for name in FIRST if name in names), *rest]
+    return [*(name for name in FIRST if name in names), *sorted(rest, key=lambda name: "naive_" in name)]
 
 
-def columns(found: Comparison | None, sort: str, width: int) -> list[Column[Side]]:
-    """width: of the screen."""
-    room = width - 48 - sum(max(10, len(name) + 2) + 2 for name in metrics_shown(found))
+def named(rows: Sequence[Side], width: int) -> int:
+    """Cells of the column of runs with their names, on a screen of that width."""
+    longest = max((len(row.run) + 2 + len(row.name) for row in rows if row.name), default=0)
+    return max(14, min(longest, NAMED)) if width >= WIDE else 14
+
+
+def columns(found: Comparison | None, sort: str, width: int, run: int = 14) -> list[Column[Side]]:
+    """width: of the screen. run: of the column of runs."""
+    room = width - 34 - run - sum(max(10, len(name) + 2) + 2 for name in metrics_shown(found))
     size = min(38, max(22, room))
     made = [
         Column[Side]("", 3, lambda side, _: ((f"{side.number} ", "rest"), ("●", side.role))),
-        Column[Side]("RUN", 14, _run),
+        Column[Side]("RUN", run, _run),
         Column[Side]("", 1, lambda side, _: (present.MARKS.get(side.state, ("·", "rest")),)),
         Column[Side]("FAMILY", 9, lambda side, _: cell(side.family, "rest"), rank=40),
     ]

@@ -6,9 +6,10 @@ import json
 import subprocess
 
 import pytest
+from msgspec.structs import replace
 
 from engine.codediff import code_diff
-from engine.compare import spec_of
+from engine.compare import Comparison, Metric, spec_of
 from engine.errors import EngineError
 from engine.select import leaderboards
 from engine.store import Store
@@ -266,3 +267,17 @@ def test_the_sql_behind_gives_the_same_runs_in_the_same_order(workspace: Workspa
     assert ("val_pct_mae", 0.6, 0.5) in answer.rows
     found = rank(workspace, Ranked(metric="val_nothing"))
     assert found.trouble.startswith("No run has the metric 'val_nothing'")
+
+
+def test_names_of_runs_and_their_own_metrics_come_before_those_of_naive():
+    names = ("val_crps", "val_naive_mase", "val_naive_pct_r2", "val_pct_mae", "val_pct_rmse", "val_skill")
+    metrics = tuple(Metric(name, (0.5, 0.6), 0) for name in names)
+    found = Comparison(("toto-0001", "toto-0002"), ("", "a longer name"), ("ok", "ok"), (), metrics, {}, {}, {})
+    shown = ["val_pct_mae", "val_skill", "val_crps", "val_pct_rmse", "val_naive_mase", "val_naive_pct_r2"]
+    assert compare.metrics_shown(found) == shown
+    rows = [compare.Side(run, i, "text", name, "toto", "ok", (), frozenset(), ())
+            for i, (run, name) in enumerate(zip(found.runs, found.names, strict=True), 1)]  # fmt: skip
+    assert [compare.named(rows, width) for width in (80, 120, 200)] == [14, 14, len("toto-0002  a longer name")]
+    assert compare.named([replace(rows[0], name="n" * 99)], 250) == compare.NAMED
+    assert compare.named(rows[:1], 250) == 14
+    assert "toto-0002  a longer name" in plain(compare.columns(found, "", 200, 24)[1].fill(rows[1], 0.0))

@@ -217,8 +217,8 @@ class CompareScreen(Comparing):
         sort = self._sort if self._sort in compare.metrics_shown(found) else ""
         rows = [] if few else compare.sides(self.found, self.runs, world.rows, self._roles, sort)
         self.table.styles.height = "1fr" if few else 1 + len(rows) + (1 if tight else 2)
-        if self.fresh("runs", self.found, sort, width):
-            self.table.show_columns(compare.columns(found, sort, width))
+        if self.fresh("runs", self.found, sort, width, names := compare.named(rows, width)):
+            self.table.show_columns(compare.columns(found, sort, width, names))
         self.table.show(rows, empty=compare.how_to_mark(marked))
         if not few:
             self._fill_fields()
