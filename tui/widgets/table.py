@@ -29,6 +29,18 @@ REMEMBERED = 2000
 """Drawn lines that are kept."""
 
 
+class OfRow(Message):
+    """What was done with a row of a table."""
+
+    def __init__(self, table: Table[Any], key: str) -> None:
+        self.table, self.key = table, key
+        super().__init__()
+
+    @property
+    def control(self) -> Table[Any]:
+        return self.table
+
+
 class Table(Across[Row], can_focus=True):
     """Shows rows in columns under a header line that stays.
 
@@ -53,27 +65,11 @@ class Table(Across[Row], can_focus=True):
         def control(self) -> Table[Any]:
             return self.table
 
-    class Opened(Message):
+    class Opened(OfRow):
         """A person wants to see this row up close."""
 
-        def __init__(self, table: Table[Any], key: str) -> None:
-            self.table, self.key = table, key
-            super().__init__()
-
-        @property
-        def control(self) -> Table[Any]:
-            return self.table
-
-    class Marked(Message):
+    class Marked(OfRow):
         """A person clicked on a row with ctrl or the right button: where a screen marks runs, it does."""
-
-        def __init__(self, table: Table[Any], key: str) -> None:
-            self.table, self.key = table, key
-            super().__init__()
-
-        @property
-        def control(self) -> Table[Any]:
-            return self.table
 
     class HeaderClicked(Message):
         """A person clicked on the title of a column: where a screen can sort, it does."""
