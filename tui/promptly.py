@@ -10,13 +10,22 @@ from textual.screen import Screen, ScreenResultType
 
 
 class Held(Screen[ScreenResultType]):
-    """Draws nothing while frames are held back: Textual draws, and throws away what it drew."""
+    """Draws nothing while frames are held back: Textual draws, and throws away what it drew.
+
+    And below a window it has what changed drawn by that: Textual draws the whole screen each time, and once more.
+    """
 
     def _compositor_refresh(self) -> None:
+        top, changed = self.app.screen, self._compositor._dirty_regions
         if self.app._batch_count:
             self.refresh()  # all of it, once they are let go
-        else:
+        elif self is top:
             super()._compositor_refresh()
+        elif changed:
+            if self.is_current:
+                top.refresh(*changed)
+            changed.clear()
+            self._dirty_widgets.clear()
 
 
 class Promptly(Held[None]):

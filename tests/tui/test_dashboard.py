@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 
 import msgspec
 import pytest
+from textual._compositor import LayoutUpdate
 
 from engine.cause import Cause
 from engine.messages import Order, QueueOrder, Snapshot
@@ -195,8 +197,14 @@ def test_the_first_start_shows_around_once_and_again_when_asked(workspace):
         travel(workspace, second, tour=True)
 
 
-def test_things_go_on_behind_a_window(workspace):
+def test_things_go_on_behind_a_window(workspace, monkeypatch):
     """A first start opens one before the run that is shown has been read."""
+    drawn = []
+
+    def display(shows, screen, renderable):
+        drawn.append(renderable)
+        shows(screen, renderable)
+
     upclose.trained(workspace)
     shown = row(id="toto-0001", state="running", step=600, loss=0.1234)
 
@@ -207,6 +215,14 @@ def test_things_go_on_behind_a_window(workspace):
         await journey.sees("One line says it all", "0.0987")
         await journey.press("escape", "question_mark")
         await journey.sees("esc closes")
+        engine.tell(msgspec.structs.replace(shown, step=602, name="beside"))
+        await journey.sees("esc closes", "beside")
+        monkeypatch.setattr(journey.app, "_display", partial(display, journey.app._display))
+        for step in range(603, 609):
+            engine.tell(msgspec.structs.replace(shown, step=step, name=f"beside-{step}"))
+            await journey.sees("esc closes", f"beside-{step}")
+        whole = [isinstance(one, LayoutUpdate) for one in drawn if one is not None]
+        assert 2 * sum(whole) < len(whole), "what changed is written, not the whole screen each time"
         engine.tell(
             msgspec.structs.replace(shown, id="toto-0002", state="failed", reason="behind the keys", ended=time.time())
         )
@@ -291,7 +307,7 @@ def test_the_line_of_the_filter_has_room_of_its_own(workspace, size):
         await journey.press("slash")
         await journey.paste("zzzz")
         await journey.sees("No finished run has “zzzz”. / then esc lists all.")
-        await journey.pilot.pause()
+        await journey.pilot.pause(1.5)
         assert screen.max_scroll_y == 0
         lines = [one for one in screen.children if one.display]
         assert [one.region.bottom for one in lines[:-1]] == [one.region.y for one in lines[1:]]
