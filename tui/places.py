@@ -43,6 +43,7 @@ SPARE = {
     "new": "tui.screens.new:NewRunScreen",
     "commands": "tui.screens.commands:CommandsScreen",
     "keys": "tui.screens.help:HelpScreen",
+    "question": "tui.screens.confirm:ConfirmScreen",
 }
 """What opens over the others and is another one each time."""
 

@@ -164,6 +164,25 @@ def test_the_help_that_was_made_ahead_is_that_of_the_place_and_scrolls(workspace
         travel(workspace, way, size)
 
 
+def test_a_question_that_was_made_ahead_asks_what_is_asked_now(workspace, at_once):
+    async def way(journey):
+        app = journey.app
+        await journey.known()
+        journey.dashboard.action_choose("toto-0211")
+        for key, said, trouble in (("X", "Kill toto-0211 at once?", True), ("x", "Stop toto-0211?", False)):
+            await journey.until(lambda: "question" in app._spare and app._spare["question"].is_mounted, "for a spare")
+            made = app._spare["question"]
+            await journey.press(key)
+            await journey.until(lambda shown=made: app.screen is shown, "for the question")
+            await journey.sees(said, "no, leave it")
+            assert made.query_one("#box").has_class("trouble") is trouble
+            await journey.press("n")
+            await journey.until(lambda: app.screen is journey.dashboard)
+
+    with RecordedEngine(workspace, recorded.busy_box(NOW), recorded.two_gpus(NOW), recorded.history(NOW)):
+        travel(workspace, way)
+
+
 def test_nothing_is_made_while_somebody_types(workspace, monkeypatch):
     monkeypatch.setattr(ahead, "STEP", 0.01)
     clock = [1000.0]

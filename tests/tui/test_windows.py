@@ -25,7 +25,7 @@ def confirm():
     more = [
         [(f" {'beside':<9}", "rest"), (".best_model_path.json: run, metrics, commit, data, and defaults too", "rest")]
     ]
-    return ConfirmScreen("Promote toto-0206?", LONG, "yes, promote it", more=more), (
+    return ConfirmScreen().ask("Promote toto-0206?", LONG, "yes, promote it", more=more), (
         LONG, ".best_model_path.json: run, metrics, commit, data, and defaults too", "y yes, promote it", "n no, leave",
     )  # fmt: skip
 

@@ -176,27 +176,31 @@ class BaseScreen(Looking, Ground):
         if row is None:
             return
         if row.state in WAITING:
-            question = ConfirmScreen(
-                f"Take {row.id} out of the queue?", named("{chosen.retry} queues it again."), "yes, take it out"
-            )
+            asked = (f"Take {row.id} out of the queue?", named("{chosen.retry} queues it again."), "yes, take it out")
         else:
             detail = named("It gets SIGTERM and saves a checkpoint; {chosen.retry} goes on from there.")
-            question = ConfirmScreen(f"Stop {row.id}?", detail, "yes, stop it")
-        self._confirm(question, Order(run=row.id, order="stop", why="asked in the TUI"), f"{row.id} is asked to stop")
+            asked = (f"Stop {row.id}?", detail, "yes, stop it")
+        request = Order(run=row.id, order="stop", why="asked in the TUI")
+        self._confirm(asked, request, f"{row.id} is asked to stop")
 
     def action_kill(self) -> None:
         row = self._meant(LIVE, "only what runs can be killed")
         if row is not None:
             detail = "SIGKILL to its whole group: what it learned since its last checkpoint is lost."
-            question = ConfirmScreen(f"Kill {row.id} at once?", detail, "yes, kill it", trouble=True)
-            self._confirm(question, Order(run=row.id, order="kill", why="asked in the TUI"), f"{row.id} is killed")
+            asked = (f"Kill {row.id} at once?", detail, "yes, kill it")
+            request = Order(run=row.id, order="kill", why="asked in the TUI")
+            self._confirm(asked, request, f"{row.id} is killed", trouble=True)
 
-    def _confirm(self, question: ConfirmScreen, request: Request, said: str) -> None:
+    def _confirm(self, asked: tuple[str, str, str], request: Request, said: str, *, trouble: bool = False) -> None:
+        """asked: the question, what comes of it, and the words of yes."""
+
         def answered(yes: bool | None) -> None:
             if yes:
                 self.paddock.send(request, said)
 
-        self.app.push_screen(question, answered)
+        window = self.paddock.opened("question")
+        assert isinstance(window, ConfirmScreen)
+        self.app.push_screen(window.ask(*asked, trouble=trouble), answered)
 
     def action_retry(self) -> None:
         row = self._meant(ENDED, "only what has ended can be queued again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -27,13 +27,23 @@ class ConfirmScreen(OverScreen[bool]):
         Binding("n,escape,q", "answer(False)", "no", show=False),
     ]
 
-    def __init__(
+    _question = _detail = _yes = ""
+    _trouble = False
+    _more: Sequence[Sequence[Part]] = ()
+
+    def ask(
         self, question: str, detail: str, yes: str, *, trouble: bool = False, more: Sequence[Sequence[Part]] = ()
-    ) -> None:
-        """more: further lines under the detail, such as each file that would be written."""
-        super().__init__()
+    ) -> Self:
+        """Call it before it is opened; it may have been made long before.
+
+        more: further lines under the detail, such as each file that would be written.
+        """
         self._question, self._detail, self._yes, self._trouble = question, detail, yes, trouble
         self._more = [list(line) for line in more]
+        if self.is_mounted:
+            self.query_one("#box").set_class(trouble, "trouble")
+            self._lay()
+        return self
 
     def compose(self) -> ComposeResult:
         with Box(id="box", classes="trouble" if self._trouble else ""):
@@ -41,6 +51,9 @@ class ConfirmScreen(OverScreen[bool]):
 
     def on_resize(self) -> None:
         """Also when it comes up: only as many cells as there are can be written on."""
+        self._lay()
+
+    def _lay(self) -> None:
         answers: list[Part] = [(" y ", "key"), (self._yes, "text"), ("     n ", "key"), ("no, leave it", "rest")]
         start = 3 + len(self._yes)
         shown = self.query_one("#question", Lines)

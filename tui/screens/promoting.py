@@ -81,7 +81,7 @@ class Promoting(WorkScreen):
         def then(found: Ready) -> None:
             what = f"Promote {run}" + (f" as {alias}?" if alias else "?")
             detail = "Programs that read the file use this model from then on."
-            question = ConfirmScreen(what, detail, "yes, promote it", more=why.question(found, alias))
+            question = ConfirmScreen().ask(what, detail, "yes, promote it", more=why.question(found, alias))
             self.ask_person(question, lambda yes: self._promote(run, alias) if yes else None)
 
         self.notify(f"Checking the weights of {run}…", timeout=2)
@@ -146,7 +146,7 @@ class Promoting(WorkScreen):
         ]
         detail = "What was revealed stays revealed."
         whom = before.get("run") if before else "no model"
-        question = ConfirmScreen(f"Go back to {whom}?", detail, "yes, go back", more=more)
+        question = ConfirmScreen().ask(f"Go back to {whom}?", detail, "yes, go back", more=more)
         self.ask_person(question, lambda yes: self._undo(one.alias) if yes else None)
 
     def _undo(self, alias: str) -> None:
