@@ -83,7 +83,10 @@ def _memory(row: RunRow, _: float) -> Cell:
     return cell(present.size(row.device_memory if row.device_memory is not None else row.memory), "rest")
 
 
-def _eta(row: RunRow, _: float) -> Cell:
+def _eta(row: RunRow, now: float) -> Cell:
+    """By its own rate; where it tells no number of steps, ~ what runs like it took."""
+    if row.eta is None and row.until is not None and row.until > now:
+        return cell(f"~{present.duration(row.until - now)}", "rest")
     return cell(present.duration(row.eta), "strong" if row.eta is not None else "faint")
 
 
@@ -110,7 +113,7 @@ RUNNING: tuple[Column[RunRow], ...] = (
     Column("STEP/S", 6, lambda row, _: cell(present.rate(row.steps_per_s), "rest"), rank=9, right=True),
     Column("MEMORY", 8, _memory, rank=11, right=True),
     Column("ELAPSED", 7, _duration, rank=4, right=True, clock=True),
-    Column("ETA", 7, _eta, rank=0, right=True),
+    Column("ETA", 7, _eta, rank=0, right=True, clock=True),
     Column("", 12, lambda row, _: present.note(row), rank=3, flex=1),
 )
 

@@ -79,6 +79,15 @@ def test_layout_at_the_three_sizes():
     assert plan(200, 50, 3, 0, 0, 0).detail == 0
 
 
+def test_when_a_run_is_done_by_its_own_rate_or_by_runs_like_it():
+    eta = next(column for column in RUNNING if column.title == "ETA")
+    row = RunRow(id="exec-0001", family="exec", state="running", since=900.0)
+    told = [(replace(row, eta=61.0, until=1061.0), "1m 01s"), (replace(row, until=1581.0), "~9m 41s"),
+            (replace(row, until=990.0), "–"), (row, "–")]  # fmt: skip
+    assert [plain(eta.fill(one, 1000.0)) for one, _ in told] == [text for _, text in told]
+    assert all(len(text) <= eta.width for _, text in told)
+
+
 def test_the_world_is_a_fold_of_what_the_engine_says():
     now = 1000.0
     rows = tuple(recorded.busy_box(now))
