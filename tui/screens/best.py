@@ -9,14 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from engine.records import RunRow
-from tui import behind, best, elsewhere, heat, why
+from tui import best, elsewhere, heat, why
 from tui.answers import BESIDE, Near, Ranking, Wish, look_near, rank, rival_of, row_of
 from tui.folding import folded
 from tui.forecast import picture
 from tui.keys import BEST, bindings, hint, label, offer
 from tui.present import Cell, cell
-from tui.screens.choose import Choice, ChooseScreen
-from tui.screens.promoting import Promoting
+from tui.screens.wishing import Wishing
 from tui.screens.work import SETTLED
 from tui.shares import Row
 from tui.widgets.chart import Chart
@@ -31,7 +30,7 @@ PANES = ("why", "symbols", "forecast")
 """Below the leaderboard, where there is room for one of them only."""
 
 
-class BestScreen(Promoting):
+class BestScreen(Wishing):
     """Screen 5. The cursor stays on its run while the leaderboard changes."""
 
     WHERE = BEST
@@ -59,8 +58,6 @@ class BestScreen(Promoting):
 
     def __init__(self) -> None:
         super().__init__()
-        remembered = Wish()
-        self._wish = remembered
         self._near: Near | None = None
         self._near_asked: tuple[Ranking | None, str, list[str]] = (None, "", [])
         self._symbol = ""
@@ -83,7 +80,7 @@ class BestScreen(Promoting):
         yield Lines(id="foot")
 
     def on_mount(self) -> None:
-        self._wish = Wish(str(self.paddock.settings.get("best.metric", self._wish.metric)))
+        self.wanted = Wish(str(self.paddock.settings.get("best.metric", self.wanted.metric)))
         for name, title, keys in (
             ("board", "Best", hint("best.mark", "best.open", "best.promote")),
             ("symbols", "Skill by symbol, %", ""),
@@ -124,7 +121,7 @@ class BestScreen(Promoting):
 
     def ask_again(self) -> None:
         """Rank anew, with what was logged and validated meanwhile."""
-        wish, workspace = self._wish, self.paddock.workspace
+        wish, workspace = self.wanted, self.paddock.workspace
         far = self.paddock.far
         self.work("rank", lambda: elsewhere.rank(far, wish) if far else rank(workspace, wish), self._ranked)
 
@@ -314,57 +311,3 @@ class BestScreen(Promoting):
         self.paddock.marked = self.paddock.marked ^ {run}
         self.board.mark(self.paddock.marked)
         return True
-
-    def action_sql(self) -> None:
-        if self.found is None or self.found.board is None or not self.found.board.rows:
-            self.notify("There is no ranking yet, so no SQL behind it.", timeout=3)
-        else:
-            self.paddock.open_sql(behind.of_board(self.found.board, self._wish.family))
-
-    # -- what is ranked --------------------------------------------------------------------------------------------
-
-    def action_metric(self) -> None:
-        from engine.board import direction_of
-
-        found = self.found
-        if found is None or not found.metrics:
-            self.notify("There is no metric yet.", timeout=3)
-            return
-        senseless = ("naive_", "dm_", "windows", "coverage")  # more is neither better nor worse
-        choices = [
-            Choice(name, told="lower is better" if direction_of(name) == "min" else "higher is better")
-            for name in found.metrics
-            if not name.removeprefix("val_").startswith(senseless)
-        ]
-        self._choose("Rank on which metric?", choices, self._wish.metric, "metric")
-
-    def action_family(self) -> None:
-        if self.found is not None:
-            choices = [Choice("", "all"), *(Choice(name) for name in self.found.families)]
-            self._choose("Rank runs of which family?", choices, self._wish.family, "family")
-
-    def action_dataset(self) -> None:
-        found = self.found
-        if found is None or len(found.boards) < 2:
-            self.notify("All runs with a result are on one data set.", timeout=3)
-            return
-        choices = [
-            Choice(one.fingerprint, f"{one.data or 'unknown data'} {one.fingerprint[:12]}",
-                   f"{one.runs} run{'' if one.runs == 1 else 's'}")
-            for one in found.boards
-        ]  # fmt: skip
-        chosen = found.board.fingerprint if found.board is not None else ""
-        detail = "Results on different data can't be ranked together."
-        self._choose("Rank runs on which data?", choices, chosen, "dataset", detail)
-
-    def _choose(self, title: str, choices: list[Choice], chosen: str, field: str, detail: str = "") -> None:
-        def answered(name: str | None) -> None:
-            if name is None or name == getattr(self._wish, field):
-                return
-            wish = {"metric": self._wish.metric, "family": self._wish.family, "dataset": self._wish.dataset}
-            self._wish = Wish(**{**wish, field: name})
-            if field == "metric":
-                self.paddock.settings.put("best.metric", name)
-            self.ask_again()
-
-        self.ask_person(ChooseScreen(title, choices, chosen, detail), answered)
