@@ -307,7 +307,7 @@ def test_the_line_of_the_filter_has_room_of_its_own(workspace, size):
         await journey.press("slash")
         await journey.paste("zzzz")
         await journey.sees("No finished run has “zzzz”. / then esc lists all.")
-        await journey.pilot.pause(1.5)
+        await journey.pilot.pause()
         assert screen.max_scroll_y == 0
         lines = [one for one in screen.children if one.display]
         assert [one.region.bottom for one in lines[:-1]] == [one.region.y for one in lines[1:]]
