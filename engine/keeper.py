@@ -27,10 +27,10 @@ LAST = 3.0
 """Seconds for what is not written yet when the engine goes down."""
 RETRY = 1.0
 """Seconds until the next try when somebody else holds the file."""
-READERS = 0.5
-"""Seconds that who asks for what is new waits for another reader, which has the file for a fifth of one."""
 MEND = 3.0
 """The same when it can't be written: a full disk, a damaged file."""
+READERS = 0.5
+"""Seconds that who asks for what is new waits for another reader, which has the file for a fifth of one."""
 log = logging.getLogger("engine")
 
 

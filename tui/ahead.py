@@ -6,7 +6,7 @@ import gc
 import sys
 from importlib import import_module
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from textual.app import App, ScreenStackError
 from textual.css.query import NoMatches
@@ -25,6 +25,9 @@ YOUNG = (700, 10, 1_000_000)
 are: that takes 50 ms with 10,000 runs, which a key would wait for."""
 TIDY, AT_LAST = 20.0, 300.0
 """Seconds between two looks at all objects while nobody types, and after which there is one in any case."""
+
+
+Kind = TypeVar("Kind", bound=Screen[Any])
 
 
 class Ahead(App[None]):
@@ -87,11 +90,13 @@ class Ahead(App[None]):
             self._load_screen_css(made)
             made._screen_resized(self.size)
 
-    def opened(self, name: str) -> Screen[Any]:
-        """One of SPARE to be opened: made ahead, else now."""
+    def opened(self, name: str, kind: type[Kind]) -> Kind:
+        """One of SPARE, of that kind, to be opened: made ahead, else now."""
         if self._making is not None:
             self._making.resume()
-        return self._spare.pop(name, None) or make(SPARE[name])
+        made = self._spare.pop(name, None) or make(SPARE[name])
+        assert isinstance(made, kind)
+        return made
 
     def _handle_exception(self, error: Exception) -> None:
         """A screen that is being made when the program ends finds its panes gone, or itself: nobody wants to know."""

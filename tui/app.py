@@ -264,8 +264,7 @@ class PaddockApp(Asking, Copying, Sparing, Styled, Offering):
         if isinstance(self.screen, RunScreen) and self.screen.run_id == run:
             self.screen.call_later(self.screen.action_go, tab)
             return
-        made = self.opened("run")
-        assert isinstance(made, RunScreen)
+        made = self.opened("run", RunScreen)
         made.look_at(run, tab)
         if isinstance(self.screen, RunScreen):
             self.switch_screen(made)
@@ -305,7 +304,7 @@ class PaddockApp(Asking, Copying, Sparing, Styled, Offering):
         from tui.screens.new import NewRunScreen
 
         if not isinstance(self.screen, NewRunScreen):
-            self.push_screen(NewRunScreen(like) if like else self.opened("new"))
+            self.push_screen(NewRunScreen(like) if like else self.opened("new", NewRunScreen))
 
     def action_start_engine(self) -> None:
         if not self.refuse():

@@ -102,10 +102,7 @@ class Picture(Struct, frozen=True, dict=True):
         """From the first to the last x of all that is drawn; None when there is nothing."""
         every = [c for c in (*self.curves, *(band.over for band in self.bands)) if len(c.xs)]
         found = [e for curve in every if (e := braille.extent(*curve.arrays, log=self.log)) is not None]
-        if not found:
-            return None
-        beside = self.along or ()
-        return min(*(e.low_x for e in found), *beside, math.inf), max(*(e.high_x for e in found), *beside, -math.inf)
+        return _across(self, found) if found else None
 
 
 class View(Struct, frozen=True):
@@ -265,9 +262,7 @@ def _box(
     found = [e for curve in every if (e := braille.extent(*curve.arrays, log=log, window=window)) is not None]
     if not found:
         return None
-    beside = picture.along or ()
-    low_x = min(*(e.low_x for e in found), *beside, math.inf)
-    high_x = max(*(e.high_x for e in found), *beside, -math.inf)
+    low_x, high_x = _across(picture, found)
     low_y = min(*(e.low_y for e in found), *(shows := tuple(filter(math.isfinite, picture.shows))), math.inf)
     high_y = max(*(e.high_y for e in found), *shows, -math.inf)
     span = high_y - low_y
@@ -279,6 +274,12 @@ def _box(
     if x_range[0] == high_x:  # a lone point stands in the middle, not on the axis
         x_range = (2 * low_x - x_range[1], x_range[1])
     return x_range, (bottom, high_y + air)
+
+
+def _across(picture: Picture, found: Sequence[braille.Extent]) -> tuple[float, float]:
+    """From the least to the greatest x of what was found of its curves and of what stands beside it."""
+    ends = [*(picture.along or ()), *(x for e in found for x in (e.low_x, e.high_x))]
+    return min(ends), max(ends)
 
 
 def _ahead(low: float, high: float) -> float:

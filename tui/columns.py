@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from engine.curve import DRAWN, squeeze
-from engine.query_fields import took
+from engine.query_fields import best, skill, took
 from engine.records import RunRow
 from tui import present
 from tui.present import Cell, cell
@@ -71,7 +71,7 @@ def _progress(row: RunRow, _: float) -> Cell:
     return (*present.bar(done, 14, role), *text)
 
 
-def _spark(row: RunRow, _: float) -> Cell:
+def curve(row: RunRow, _: float) -> Cell:
     return cell(present.spark(squeeze(row.spark, DRAWN), DRAWN), "spark")
 
 
@@ -106,7 +106,7 @@ RUNNING: tuple[Column[RunRow], ...] = (
     Column("PROGRESS", 19, _progress, rank=1),
     Column("EPOCH", 7, lambda row, _: cell(present.epochs(row), "rest"), rank=8),
     Column("STEP", 11, lambda row, _: cell(present.steps(row), "rest"), rank=10, right=True),
-    Column("", 10, _spark, rank=5, moves=True),
+    Column("", 10, curve, rank=5, moves=True),
     Column("LOSS", 7, lambda row, _: cell(present.number(row.loss)), rank=2, right=True),
     Column("VAL", 6, lambda row, _: _metric(row.metric), right=True),
     Column("vs NAIVE", 8, _skill, right=True),
@@ -131,8 +131,8 @@ FINISHED: tuple[Column[RunRow], ...] = (
     Column("", 1, _mark),
     Column("RUN", 11, _id),
     Column("FAMILY", 8, _family, rank=6),
-    Column("BEST VAL", 8, lambda row, _: _metric(row.best if row.best is not None else row.metric), right=True),
-    Column("vs NAIVE", 8, lambda row, _: present.skill_cell(present.best_skill(row)), right=True),
+    Column("BEST VAL", 8, lambda row, _: _metric(best(row)), right=True),
+    Column("vs NAIVE", 8, lambda row, _: present.skill_cell(skill(row)), right=True),
     Column("STEPS", 6, lambda row, _: cell(present.steps(row), "rest"), rank=5, right=True),
     Column("TOOK", 7, _duration, rank=2, right=True),
     Column("AGO", 4, lambda row, now: cell(present.ago(None if row.ended is None else now - row.ended), "rest"),

@@ -24,8 +24,8 @@ LEAST, MOST = 2, 8
 FIRST = ("val_pct_mae", "val_skill")
 """What stands before the other metrics."""
 BEST = "★"
-WIDE, NAMED = 160, 34
-"""Cells of a screen from which names of runs are shown, and of a run with its name at most."""
+WIDE, RUN, NAMED = 160, 14, 34
+"""Cells of a screen from which names of runs are shown, of a run without its name, and with it at most."""
 TESTED = 34
 """Cells of the longest test against the first: `better, p = 0.0066  1,000 windows`."""
 
@@ -116,10 +116,10 @@ def metrics_shown(found: Comparison | None) -> list[str]:
 def named(rows: Sequence[Side], width: int) -> int:
     """Cells of the column of runs with their names, on a screen of that width."""
     longest = max((len(row.run) + 2 + len(row.name) for row in rows if row.name), default=0)
-    return max(14, min(longest, NAMED)) if width >= WIDE else 14
+    return max(RUN, min(longest, NAMED)) if width >= WIDE else RUN
 
 
-def columns(found: Comparison | None, sort: str, width: int, run: int = 14) -> list[Column[Side]]:
+def columns(found: Comparison | None, sort: str, width: int, run: int) -> list[Column[Side]]:
     """width: of the screen. run: of the column of runs."""
     room = width - 34 - run - sum(max(10, len(name) + 2) + 2 for name in metrics_shown(found))
     size = min(38, max(22, room))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.messages import RunDetail
+from engine.query_fields import skill
 from tui import present
 from tui.details import fact
 from tui.logs import colored
@@ -26,7 +27,7 @@ def ending(detail: RunDetail) -> list[list[Part]]:
         made += [[(f"{label:<16}", "rest"), (shown, "text")] for label, shown in told]
     if row.best is not None:
         made += [[], [("best val_pct_mae ", "rest"), (present.metric(row.best), "good bold"), ("   ", "text"),
-                      *present.skill_cell(present.best_skill(row))]]  # fmt: skip
+                      *present.skill_cell(skill(row))]]  # fmt: skip
     if len(detail.attempts) > 1:
         tried = ", ".join(f"{one.id} {one.state}" for one in detail.attempts)
         made.append([("attempts        ", "rest"), (tried, "text")])

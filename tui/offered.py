@@ -35,8 +35,7 @@ class Offering(Ahead):
         from tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            keys = self.opened("keys")
-            assert isinstance(keys, HelpScreen)
+            keys = self.opened("keys", HelpScreen)
             keys.near(self.places_of(self.screen))
             self.push_screen(keys)
 
@@ -69,8 +68,7 @@ class Offering(Ahead):
                 self.call_later(here.call_later, self.run_action, key.action, by)
 
         choices = [Choice(name, key.text[:1].upper() + key.text[1:], key.label) for name, key in known.items()]
-        palette = self.opened("commands")
-        assert isinstance(palette, CommandsScreen)
+        palette = self.opened("commands", CommandsScreen)
         palette.offer([*choices, Choice(THEME, "Choose a theme by its name")])
         self.push_screen(palette, chosen)
 

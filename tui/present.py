@@ -144,11 +144,6 @@ def gib(value: float | None) -> str:
     return f"{scaled:.1f}" if scaled < 100 else f"{scaled:.0f}"
 
 
-def best_skill(row: RunRow) -> float | None:
-    """Of its best validation, where that is known and a naive error with it, else of its last one."""
-    return 1 - row.best / row.naive if row.best is not None and row.naive else row.skill
-
-
 def skill_cell(skill: float | None) -> Cell:
     """How much better than the naive forecast, signed, with the colour that says good or bad."""
     if skill is None or not math.isfinite(skill):

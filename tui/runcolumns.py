@@ -7,11 +7,10 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from engine.curve import DRAWN, squeeze
 from engine.query_fields import Known, Stored, best, skill, took
 from engine.records import ENDED, LIVE, WAITING, RunRow
 from tui import present
-from tui.columns import Column
+from tui.columns import Column, curve
 from tui.present import Cell, cell
 
 Key = float | str | None
@@ -146,8 +145,7 @@ CATALOG: dict[str, RunColumn] = {column.name: column for column in (
               "how much better than the naive forecast", right=True, down=True, asked="skill"),
     RunColumn("loss", "LOSS", 8, lambda r, _: _amount(r.loss, present.number), by(attrgetter("loss")),
               "the last training loss", right=True, asked="loss"),
-    RunColumn("spark", "CURVE", 10, lambda r, _: cell(present.spark(squeeze(r.spark, DRAWN), DRAWN), "spark"),
-              by(lambda r: None), "the loss of late"),
+    RunColumn("spark", "CURVE", 10, curve, by(lambda r: None), "the loss, all the way"),
     RunColumn("done", "DONE", 13, _done, by(present.progress), "how far it is", down=True),
     RunColumn("steps", "STEPS", 7, lambda r, _: _amount(r.step, present.count, "rest"), by(attrgetter("step")),
               "steps that are done", right=True, down=True, asked="steps"),

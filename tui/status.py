@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from engine import when
+from engine.query_fields import skill
 from tui import present
 from tui.keys import Key, footer, offer, struck
 from tui.places import PLACES
@@ -63,7 +64,7 @@ def best_parts(world: World) -> list[Part]:
     best = world.best
     if best is None:
         return []
-    ((text, role),) = present.skill_cell(present.best_skill(best))
+    ((text, role),) = present.skill_cell(skill(best))
     return [("best vs naive ", "rest"), (text, role if role == "rest" else f"{role} bold"), (f" {best.id}", "rest")]
 
 

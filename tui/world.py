@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from engine import ids
 from engine.devices import Sample
 from engine.messages import Changed, Snapshot
+from engine.query_fields import skill
 from engine.records import ENDED, LIVE, WAITING, EngineStatus, RunRow
-from tui.present import best_skill
 
 KEPT_SAMPLES = 120
 GROUPS = {"running": LIVE, "queue": WAITING, "finished": ENDED}
@@ -168,7 +168,7 @@ def _by_end(rows: Iterable[RunRow]) -> tuple[RunRow, ...]:
 
 
 def _best(rows: Iterable[RunRow]) -> RunRow | None:
-    scored = [(skill, row) for row in rows if row.state not in WAITING and (skill := best_skill(row)) is not None]
+    scored = [(above, row) for row in rows if row.state not in WAITING and (above := skill(row)) is not None]
     return min(scored, key=lambda one: (-one[0], one[1].id), default=(0.0, None))[1]
 
 

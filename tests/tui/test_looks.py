@@ -56,7 +56,7 @@ def test_a_run_is_tested_in_words_that_have_room():
     )
     found = Comparison(("toto-0001", "toto-0002"), (), (), (), (), {}, {}, {})
     for width, told in ((74, "worse, p = 0.0066"), (200, "worse, p = 0.0066  1,000 windows")):
-        (column,) = [one for one in compare.columns(found, "", width) if one.title == "AGAINST 1"]
+        (column,) = [one for one in compare.columns(found, "", width, compare.RUN) if one.title == "AGAINST 1"]
         assert plain(column.fill(side, 0.0)) == told
         assert len(told) <= column.width
 

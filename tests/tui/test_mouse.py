@@ -19,6 +19,7 @@ from tui.screens.new import NewRunScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.tour import TourScreen
+from tui.themes import LIGHT, THEMES
 from tui.widgets.lines import Lines
 from tui.widgets.logview import LogView
 from tui.widgets.scrubber import Scrubber
@@ -122,6 +123,19 @@ def test_runs_are_marked_by_the_right_button_or_with_ctrl_on_every_screen(worksp
 
     with scene.box(workspace):
         travel(workspace, way, (200, 40))
+
+
+def test_any_button_takes_a_choice(workspace: Workspace):
+    async def way(journey: Journey) -> None:
+        await scene.dashboard(journey)
+        for name, button in ((LIGHT.name, 3), (THEMES["safe"].name, 1)):
+            journey.app.action_change_theme()
+            await Hand(journey).click(f" {name} ", into=3, button=button)
+            await journey.until(lambda wanted=name: journey.app.theme == wanted, f"for {name}")
+            await journey.until(lambda: journey.app.screen is journey.dashboard, "to close it")
+
+    with scene.box(workspace):
+        travel(workspace, way, (120, 36))
 
 
 def turn(widget: Widget, kind: type[MouseEvent], times: int = 1) -> None:

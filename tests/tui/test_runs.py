@@ -226,7 +226,7 @@ def test_columns_are_chosen_and_remembered(workspace, scene):
         await journey.press("C")
         await journey.until(lambda: isinstance(journey.app.screen, ColumnsScreen))
         await journey.press("K", "slash")
-        await journey.paste("loss of late")
+        await journey.paste("the loss, all the way")
         await journey.press("enter", "space")
         await journey.press("slash", "escape", "G", "home", "down", "K", "enter")
         await journey.sees("1 more →")

@@ -198,8 +198,7 @@ class BaseScreen(Looking, Ground):
             if yes:
                 self.paddock.send(request, said)
 
-        window = self.paddock.opened("question")
-        assert isinstance(window, ConfirmScreen)
+        window = self.paddock.opened("question", ConfirmScreen)
         self.app.push_screen(window.ask(*asked, trouble=trouble), answered)
 
     def action_retry(self) -> None:

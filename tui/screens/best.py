@@ -10,7 +10,7 @@ from textual.binding import BindingType
 
 from engine.records import RunRow
 from tui import best, elsewhere, heat, why
-from tui.answers import BESIDE, Near, Ranking, Wish, look_near, rank, rival_of, row_of
+from tui.answers import BESIDE, Near, Ranking, look_near, rank, rival_of, row_of
 from tui.folding import folded
 from tui.forecast import picture
 from tui.keys import BEST, bindings, hint, label, offer
@@ -80,7 +80,7 @@ class BestScreen(Wishing):
         yield Lines(id="foot")
 
     def on_mount(self) -> None:
-        self.wanted = Wish(str(self.paddock.settings.get("best.metric", self.wanted.metric)))
+        self.recall()
         for name, title, keys in (
             ("board", "Best", hint("best.mark", "best.open", "best.promote")),
             ("symbols", "Skill by symbol, %", ""),

@@ -12,7 +12,6 @@ from engine.records import RunRow
 from tui import compare, elsewhere, heat
 from tui.answers import Compared, put_beside
 from tui.keys import COMPARE, ZOOM, bindings, hint, label, named
-from tui.overlay import Overlay
 from tui.present import cell
 from tui.screens.overlaying import Overlaying
 from tui.screens.work import SETTLED
@@ -99,8 +98,6 @@ class CompareScreen(Overlaying):
             pane.border_subtitle = keys
         self.query_one("#loss", Chart).offer("compare.smooth", "compare.log-scale", "compare.x-axis")
         self.query_one("#error", Chart).offer(*ZOOM, "compare.metric:another metric")
-        far = self.paddock.far
-        self._overlay = Overlay(far.compared if far else self.paddock.workspace.runs)
         self._show_pane()
         self.begin()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from textual.events import ScreenResume
 
 from engine.records import LIVE
@@ -22,10 +24,14 @@ class Overlaying(Comparing):
         super().__init__()
         self._roles: dict[str, str] = {}
         self._curves = Curves()
-        self._overlay: Overlay | None = None
         self._reading = False
         self._curves_fault = ""
         """Why they could not be read the last time: told once, while it is tried again each second."""
+
+    @cached_property
+    def _overlay(self) -> Overlay:
+        far = self.paddock.far
+        return Overlay(far.compared if far else self.paddock.workspace.runs)
 
     def tick(self) -> None:
         super().tick()
@@ -38,7 +44,7 @@ class Overlaying(Comparing):
 
     def _read_curves(self) -> None:
         """Read what is new of all curves, unless that goes on already."""
-        if self._reading or self._overlay is None or len(self.runs) < compare.LEAST:
+        if self._reading or len(self.runs) < compare.LEAST:
             return
         self._reading = True
         reader, runs = self._overlay, self.runs

@@ -65,16 +65,18 @@ class SeveralScreen(Previewing):
         self.tell()
 
     def action_mark(self) -> None:
-        self._anchor = None
         if (run := self.table.chosen) is not None:
-            self._mark(self.paddock.marked ^ {run})
+            self._toggle(run)
             if self.table.place + 1 < len(self.table.rows):
                 self.table.action_move(1)
 
     @on(RunTable.Marked)
     def _marked(self, event: RunTable.Marked) -> None:
+        self._toggle(event.key)
+
+    def _toggle(self, run: str) -> None:
         self._anchor = None
-        self._mark(self.paddock.marked ^ {event.key})
+        self._mark(self.paddock.marked ^ {run})
 
     def action_mark_range(self) -> None:
         if self._anchor is None:

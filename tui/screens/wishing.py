@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tui import behind
 from tui.answers import Wish
 from tui.screens.choose import Choice, ChooseScreen
 from tui.screens.promoting import Promoting
+
+METRIC = "best.metric"
+"""The setting under which it is kept."""
 
 
 class Wishing(Promoting):
@@ -14,6 +19,10 @@ class Wishing(Promoting):
     def __init__(self) -> None:
         super().__init__()
         self.wanted = Wish()
+
+    def recall(self) -> None:
+        """Wish for the metric of the last time."""
+        self.wanted = Wish(str(self.paddock.settings.get(METRIC, self.wanted.metric)))
 
     def action_metric(self) -> None:
         from engine.board import direction_of
@@ -53,10 +62,9 @@ class Wishing(Promoting):
         def answered(name: str | None) -> None:
             if name is None or name == getattr(self.wanted, field):
                 return
-            wish = {"metric": self.wanted.metric, "family": self.wanted.family, "dataset": self.wanted.dataset}
-            self.wanted = Wish(**{**wish, field: name})
+            self.wanted = replace(self.wanted, **{field: name})
             if field == "metric":
-                self.paddock.settings.put("best.metric", name)
+                self.paddock.settings.put(METRIC, name)
             self.ask_again()
 
         self.ask_person(ChooseScreen(title, choices, chosen, detail), answered)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -29,21 +29,28 @@ class Frame(NamedTuple):
     base: Style
 
 
+Which = TypeVar("Which", bound="Across[Any]")
+
+
+class OfTable(Message, Generic[Which]):
+    """What befell a table."""
+
+    def __init__(self, table: Which) -> None:
+        self.table = table
+        super().__init__()
+
+    @property
+    def control(self) -> Which:
+        return self.table
+
+
 class Across(Scrolled, Generic[Row]):
     """wide: columns keep their width; else those of the highest rank are left out. pinned: the first so many columns
     do not scroll. gutter: cells before the first one.
     """
 
-    class Shifted(Message):
+    class Shifted(OfTable["Across[Any]"]):
         """Other columns of a wide one are out of sight now."""
-
-        def __init__(self, table: Across[Any]) -> None:
-            self.table = table
-            super().__init__()
-
-        @property
-        def control(self) -> Across[Any]:
-            return self.table
 
     def __init__(self, columns: Sequence[Column[Row]], *, id: str, wide: bool, pinned: int, gutter: int) -> None:  # noqa: A002
         super().__init__(id=id)

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.strip import Strip
 
 from engine.records import RunRow
@@ -19,7 +18,7 @@ from tui.columns import Column, Row
 from tui.keys import LIST, bindings
 from tui.present import Cell, Part
 from tui.theme import palette_of
-from tui.widgets.across import GAP, Across
+from tui.widgets.across import GAP, Across, OfTable
 from tui.widgets.strips import across, strip
 
 MARK = "▌"
@@ -29,16 +28,12 @@ REMEMBERED = 2000
 """Drawn lines that are kept."""
 
 
-class OfRow(Message):
+class OfRow(OfTable["Table[Any]"]):
     """What was done with a row of a table."""
 
     def __init__(self, table: Table[Any], key: str) -> None:
-        self.table, self.key = table, key
-        super().__init__()
-
-    @property
-    def control(self) -> Table[Any]:
-        return self.table
+        super().__init__(table)
+        self.key = key
 
 
 class Table(Across[Row], can_focus=True):
@@ -46,7 +41,7 @@ class Table(Across[Row], can_focus=True):
 
     key: gives what a row is known by, unique in the table. wide: columns keep their width and the table scrolls to
     the right, instead of leaving out the columns of the highest rank; the first `pinned` ones stay where they are.
-    markable: rows can be marked, see mark(). once: a single click opens, as in a menu.
+    markable: rows can be marked, see mark() and Marked. once: a single click opens, as in a menu.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,16 +49,12 @@ class Table(Across[Row], can_focus=True):
         Binding("enter", "open", "open", show=False),
     ]
 
-    class Chosen(Message):
+    class Chosen(OfTable["Table[Any]"]):
         """The cursor is on another row now (None: there is none), or the table got the focus."""
 
         def __init__(self, table: Table[Any], key: str | None) -> None:
-            self.table, self.key = table, key
-            super().__init__()
-
-        @property
-        def control(self) -> Table[Any]:
-            return self.table
+            super().__init__(table)
+            self.key = key
 
     class Opened(OfRow):
         """A person wants to see this row up close."""
@@ -71,27 +62,19 @@ class Table(Across[Row], can_focus=True):
     class Marked(OfRow):
         """A person clicked on a row with ctrl or the right button: where a screen marks runs, it does."""
 
-    class HeaderClicked(Message):
+    class HeaderClicked(OfTable["Table[Any]"]):
         """A person clicked on the title of a column: where a screen can sort, it does."""
 
         def __init__(self, table: Table[Any], column: Column[Any]) -> None:
-            self.table, self.column = table, column
-            super().__init__()
+            super().__init__(table)
+            self.column = column
 
-        @property
-        def control(self) -> Table[Any]:
-            return self.table
-
-    class Edge(Message):
+    class Edge(OfTable["Table[Any]"]):
         """The cursor was pushed past the first (-1) or the last (1) row."""
 
         def __init__(self, table: Table[Any], way: int) -> None:
-            self.table, self.way = table, way
-            super().__init__()
-
-        @property
-        def control(self) -> Table[Any]:
-            return self.table
+            super().__init__(table)
+            self.way = way
 
     def __init__(
         self,
@@ -259,7 +242,7 @@ class Table(Across[Row], can_focus=True):
         place = content.y - 1 + self.scroll_offset.y
         if place < len(self._rows):
             self._go(place)
-            if (event.ctrl or event.button == RIGHT) and self.chosen is not None:
+            if self._gutter and (event.ctrl or event.button == RIGHT) and self.chosen is not None:
                 self.post_message(self.Marked(self, self.chosen))
             elif event.chain == 2 or self._once:
                 self.action_open()
